@@ -1,0 +1,3 @@
+//! The pipeline: `build`, the scheduler under it, and the events that tell what happens.
+
+pub mod event;

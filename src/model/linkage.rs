@@ -1,0 +1,161 @@
+//! What a finished file shows about how it is linked: the words of the verdict.
+//!
+//! `formats::elf` reads these facts from the bytes, `plan::verify` holds them against a promise and
+//! a policy, the ledger and `verify --json` print them under these field names.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The verdict, from program headers and the dynamic section alone.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// No `PT_INTERP`, not position-independent.
+    Static,
+    /// No `PT_INTERP`, `ET_DYN` with `DF_1_PIE`.
+    StaticPie,
+    /// `PT_INTERP` and no `DT_NEEDED`: `CGO_ENABLED=0 -buildmode=pie`.
+    NeedsLoader,
+    /// `PT_INTERP` and `DT_NEEDED`.
+    Dynamic,
+    /// A library: `ET_DYN` without `PT_INTERP` and without `DF_1_PIE`.
+    Shared,
+    /// A relocatable object or a core file: nothing that is started.
+    NotExecutable,
+    /// Not ELF at all.
+    NotElf,
+}
+
+/// How far the loader makes relocated data read-only.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Relro {
+    /// No `PT_GNU_RELRO`.
+    None,
+    /// `PT_GNU_RELRO`, lazy binding.
+    Partial,
+    /// `PT_GNU_RELRO` with `DF_BIND_NOW`, `DF_1_NOW` or no lazy binding at all.
+    Full,
+}
+
+/// What may go wrong at run time although the class is as promised.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum HazardKind {
+    /// A static glibc binary calls the name service switch, which loads `.so` files at run time.
+    Nss,
+    /// A static binary calls `dlopen`.
+    Dlopen,
+}
+
+/// How a hazard is known.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum HazardBasis {
+    /// The linker said so; a fact.
+    LinkerWarning,
+    /// The symbol table holds the function; an inference.
+    Symbol,
+}
+
+/// One hazard.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct Hazard {
+    /// What kind.
+    pub kind: HazardKind,
+    /// The C function.
+    pub symbol: String,
+    /// How it is known.
+    pub basis: HazardBasis,
+}
+
+/// Which C library is inside, or asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Libc {
+    /// The GNU C library.
+    Glibc,
+    /// musl.
+    Musl,
+}
+
+/// The linkage of one file.
+///
+/// For a file that is not ELF only `class` and `format` mean anything; the rest is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Linkage {
+    /// The verdict.
+    pub class: Class,
+    /// What the file is: `elf64`, `elf32`, `pe`, `mach_o`, `wasm`, `script`, `archive`, `unknown`.
+    pub format: String,
+    /// The machine it is for, in Go's words where Go has one (`amd64`, `arm64`), else `null`.
+    pub machine: Option<String>,
+    /// `PT_INTERP`.
+    pub interpreter: Option<String>,
+    /// `DT_NEEDED`, in file order.
+    pub needed: Vec<String>,
+    /// The highest `GLIBC_x.y` version asked for, as `2.34`.
+    pub glibc_max: Option<String>,
+    /// The highest `GLIBCXX_x.y.z` version asked for, as `3.4.30`.
+    pub glibcxx_max: Option<String>,
+    /// `DT_RPATH` and `DT_RUNPATH` entries, in file order.
+    pub rpath: Vec<String>,
+    /// `DT_AUDIT` and `DT_DEPAUDIT` entries: libraries that the loader runs first.
+    pub audit: Vec<String>,
+    /// `DT_SONAME`.
+    pub soname: Option<String>,
+    /// The C library inside or asked for; `null` where there is none.
+    pub libc: Option<Libc>,
+    /// What may fail at run time, sorted.
+    pub hazards: Vec<Hazard>,
+    /// Position-independent program.
+    pub pie: bool,
+    /// The stack is not executable.
+    pub nx: bool,
+    /// Read-only relocations.
+    pub relro: Relro,
+    /// `DT_TEXTREL`: relocations in code.
+    pub textrel: bool,
+}
+
+/// What Go wrote about its own build into the file (`runtime/debug.BuildInfo`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct BuildInfo {
+    /// The Go version, `go1.26.8`.
+    pub go_version: String,
+    /// Import path of the main package.
+    pub path: Option<String>,
+    /// The main module, `path@version`.
+    pub main_module: Option<String>,
+    /// Build settings (`-tags`, `CGO_ENABLED`, `GOARCH`, …), in file order.
+    pub settings: Vec<(String, String)>,
+    /// Modules linked in, `path@version`, in file order.
+    pub modules: Vec<String>,
+}
+
+impl Class {
+    /// Returns the word that reports print, the same as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::StaticPie => "static_pie",
+            Self::NeedsLoader => "needs_loader",
+            Self::Dynamic => "dynamic",
+            Self::Shared => "shared",
+            Self::NotExecutable => "not_executable",
+            Self::NotElf => "not_elf",
+        }
+    }
+}

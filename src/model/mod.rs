@@ -1,0 +1,6 @@
+//! What the user said, checked: strategies, policies and targets, with every name resolved.
+
+pub mod linkage;
+pub mod policy;
+pub mod strategy;
+pub mod target;

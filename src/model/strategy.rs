@@ -1,0 +1,143 @@
+//! Ways to link, as data: strategies, and ladders of them.
+//!
+//! Adding a strategy is a line in `rules/*.ron`; nothing here names one.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Whether cgo is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cgo {
+    /// On where the platform is this machine's and a C compiler is here, as Go itself decides.
+    #[default]
+    Auto,
+    /// `CGO_ENABLED=1`; impossible without a C compiler.
+    On,
+    /// `CGO_ENABLED=0`.
+    Off,
+}
+
+/// Go's `-linkmode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkMode {
+    /// Go's linker decides (`cmd/link/internal/ld/config.go`).
+    #[default]
+    Auto,
+    /// Go's linker alone.
+    Internal,
+    /// The C compiler's linker finishes.
+    External,
+}
+
+/// Go's `-buildmode`, as far as programs go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BuildMode {
+    /// What Go does by itself on the platform; `exe` on Linux.
+    #[default]
+    Default,
+    /// Position-dependent.
+    Exe,
+    /// Position-independent.
+    Pie,
+}
+
+/// Something a strategy needs of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// A C compiler: the strategy's `cc`, else `gcc` or `clang`.
+    CCompiler,
+    /// `libc.a` where that compiler looks for it.
+    StaticLibc,
+    /// `libstdc++.a` where that compiler looks for it.
+    StaticLibstdcxx,
+    /// `rcrt1.o`, the start file of a static PIE.
+    StaticPieStart,
+}
+
+/// What a strategy promises of the file it makes; the verdict that must come out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Promise {
+    /// Nothing: any linkage is accepted and recorded.
+    #[default]
+    Any,
+    /// Class `static` or `static_pie`: starts in an empty root.
+    Static,
+    /// Class `static_pie`.
+    StaticPie,
+    /// At most the C library and its loader are needed at run time.
+    LibcOnly,
+}
+
+/// One way to link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Strategy {
+    /// Its name, unique among strategies and ladders.
+    pub name: String,
+    /// One sentence for people: what it does and when to take it.
+    pub doc: String,
+    /// Whether cgo is used.
+    pub cgo: Cgo,
+    /// Build tags, added to the target's own.
+    pub tags: Vec<String>,
+    /// `-linkmode`.
+    pub linkmode: LinkMode,
+    /// `-buildmode`.
+    pub buildmode: BuildMode,
+    /// `-race`.
+    pub race: bool,
+    /// The C compiler's program name (`musl-gcc`), where it is not the default one.
+    pub cc: Option<String>,
+    /// The C++ compiler's program name.
+    pub cxx: Option<String>,
+    /// Further words for `-ldflags`.
+    pub ldflags: Vec<String>,
+    /// Words for `-ldflags=-extldflags`: the C compiler's when it links.
+    pub extldflags: Vec<String>,
+    /// Further `go build` flags, from a closed list (`-a`, `-installsuffix X`).
+    pub go_flags: Vec<String>,
+    /// What the machine must have.
+    pub needs: Vec<Need>,
+    /// What must come out.
+    pub promise: Promise,
+}
+
+/// Strategies in the order to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ladder {
+    /// Its name, unique among strategies and ladders.
+    pub name: String,
+    /// One sentence for people.
+    pub doc: String,
+    /// The rungs, at least one.
+    pub tries: Vec<Arc<Strategy>>,
+}
+
+/// Every strategy, ladder and policy that a workspace can name.
+#[derive(Debug, Clone, Default)]
+pub struct RuleSet {
+    /// By name.
+    pub strategies: BTreeMap<String, Arc<Strategy>>,
+    /// By name; a strategy is also a ladder of one rung, and is not repeated here.
+    pub ladders: BTreeMap<String, Arc<Ladder>>,
+    /// By name.
+    pub policies: BTreeMap<String, Arc<super::policy::Policy>>,
+}
+
+impl RuleSet {
+    /// Returns the rungs that `link: "name"` stands for; `None` if nothing has that name.
+    #[must_use]
+    pub fn ladder(&self, name: &str) -> Option<Arc<Ladder>> {
+        self.ladders.get(name).cloned().or_else(|| {
+            let strategy = self.strategies.get(name)?;
+            let (name, doc) = (strategy.name.clone(), strategy.doc.clone());
+            Some(Arc::new(Ladder { name, doc, tries: vec![Arc::clone(strategy)] }))
+        })
+    }
+}

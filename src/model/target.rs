@@ -1,0 +1,297 @@
+//! Targets: declared things to make, with every label, strategy and path resolved.
+//!
+//! A [`Target`] comes only out of resolution (`formats::build_file` gives what was written;
+//! `model::resolve` checks it), so whoever holds one need not look at names again.
+
+use crate::model::policy::Policy;
+use crate::model::strategy::Ladder;
+use crate::words::label::Label;
+use crate::words::path::RelPath;
+use crate::words::span::Span;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One declared thing to make.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its name.
+    pub label: Label,
+    /// Where it is declared.
+    pub span: Span,
+    /// What must be made before it; sorted, without repetition.
+    pub dependencies: Vec<Label>,
+    /// The kind, with its attributes.
+    pub rule: Rule,
+}
+
+/// The kinds of targets.
+#[derive(Debug, Clone)]
+pub enum Rule {
+    /// A Go program.
+    GoBinary(GoBinary),
+    /// One test binary for each Go package that has tests.
+    GoTests(GoTests),
+    /// A program run on declared inputs that makes declared outputs.
+    Command(Command),
+    /// A named glob.
+    Files(Files),
+    /// A named group; its members are its dependencies.
+    Suite,
+}
+
+/// A Go program.
+#[derive(Debug, Clone)]
+pub struct GoBinary {
+    /// The Go package: `./dir` relative to the declaring folder, or an import path.
+    pub go_package: GoPattern,
+    /// How it is built and linked.
+    pub settings: GoSettings,
+}
+
+/// Test binaries.
+#[derive(Debug, Clone)]
+pub struct GoTests {
+    /// Go package patterns, `...` allowed.
+    pub go_packages: Vec<GoPattern>,
+    /// Go package patterns to leave out.
+    pub exclude: Vec<GoPattern>,
+    /// Whether `go test -c` runs its part of `go vet` (it fails the build on a finding).
+    pub vet: bool,
+    /// How they are built and linked.
+    pub settings: GoSettings,
+}
+
+/// A Go package pattern as the `go` command reads it from the declaring folder; never an option.
+///
+/// # Invariants
+///
+/// Begins with `./`, is `.`, or is an import path; has no `..` segment and no leading `-`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GoPattern(Arc<str>);
+
+/// How a Go target is built and linked.
+#[derive(Debug, Clone)]
+pub struct GoSettings {
+    /// What `link:` names.
+    pub ladder: Arc<Ladder>,
+    /// What `policy:` names.
+    pub policy: Option<Arc<Policy>>,
+    /// Build tags, besides the strategy's.
+    pub tags: Vec<String>,
+    /// Words for `-ldflags`.
+    pub ldflags: Vec<String>,
+    /// Words for `-gcflags`.
+    pub gcflags: Vec<String>,
+    /// Words for the external linker.
+    pub extldflags: Vec<String>,
+    /// Environment of the `go` command, from a closed list of names.
+    pub env: BTreeMap<String, String>,
+    /// `-X name=value`.
+    pub x_defs: BTreeMap<String, String>,
+    /// The platform, where it is not this machine's.
+    pub platform: Platform,
+    /// `-trimpath`.
+    pub trimpath: bool,
+    /// `-buildvcs`.
+    pub buildvcs: bool,
+}
+
+/// A platform as far as a target names it; what is `None` is this machine's or Go's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Platform {
+    /// `GOOS`.
+    pub goos: Option<String>,
+    /// `GOARCH`.
+    pub goarch: Option<String>,
+    /// The sub-level: `GOAMD64=v3`, `GOARM=7`, … by the architecture.
+    pub level: Option<String>,
+}
+
+/// A program run on declared inputs.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Program and arguments; each argument a list of pieces.
+    pub argv: Vec<Vec<ArgPiece>>,
+    /// Files it reads, as globs in the declaring folder.
+    pub inputs: Vec<Glob>,
+    /// Targets whose outputs it reads.
+    pub input_labels: Vec<Label>,
+    /// Files it makes, relative to the workspace root; below the declaring folder.
+    pub outputs: Vec<RelPath>,
+    /// Names of variables passed through from the caller's environment, and keyed.
+    pub pass_env: Vec<String>,
+    /// Variables with fixed values.
+    pub env: BTreeMap<String, String>,
+}
+
+/// A piece of an argument of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArgPiece {
+    /// Literal text.
+    Text(String),
+    /// `{:name}` or `{//dir:name}`: the path of that target's single output.
+    OutputOf(Label),
+}
+
+/// A named glob.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// What it holds.
+    pub globs: Vec<Glob>,
+    /// What is left out.
+    pub exclude: Vec<Glob>,
+}
+
+/// A glob relative to the declaring folder: `*` and `?` stay in one folder, `**` crosses folders.
+///
+/// # Invariants
+///
+/// Relative, without `..`, and accepted by globset.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Glob(Arc<str>);
+
+/// Why a text is not a Go package pattern or a glob.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// It could be read as an option, leaves the folder, or is no import path.
+    #[error(
+        "`{0}` is not a Go package: write `./folder` (relative to this BUILD.ron) or an import path"
+    )]
+    GoPackage(String),
+    /// It leaves the folder or is no glob.
+    #[error("`{0}` is not a glob inside this folder: {1}")]
+    Glob(String, String),
+}
+
+impl GoPattern {
+    /// Parses what a rule file says.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`PatternError::GoPackage`] if `text` breaks the invariant.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let segment = |it: &str| {
+            !it.is_empty()
+                && it != ".."
+                && it.chars().all(|it| it.is_alphanumeric() || "._-~+!".contains(it))
+        };
+        let rest = text.strip_prefix("./").unwrap_or(text);
+        let fine = text == "."
+            || text == "./..."
+            || text == "..."
+            || (!rest.starts_with(['-', '/']) && rest.split('/').all(segment));
+        if fine { Ok(Self(Arc::from(text))) } else { Err(PatternError::GoPackage(text.to_owned())) }
+    }
+
+    /// Returns the pattern as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Tells whether it names folders of the workspace rather than import paths.
+    #[must_use]
+    pub fn is_relative(&self) -> bool {
+        &*self.0 == "." || self.0.starts_with("./")
+    }
+
+    /// Returns the pattern as seen from the workspace folder `package` lies in.
+    #[must_use]
+    pub fn from_root(&self, package: &crate::words::label::PackagePath) -> String {
+        match self.0.strip_prefix("./") {
+            Some(rest) => format!("./{}", package.join(rest)),
+            None if &*self.0 == "." && package.as_str().is_empty() => ".".to_owned(),
+            None if &*self.0 == "." => format!("./{}", package.as_str()),
+            None => self.0.to_string(),
+        }
+    }
+}
+
+impl Glob {
+    /// Parses what a rule file says.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`PatternError::Glob`] if `text` breaks the invariant.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let fail = |why: &str| PatternError::Glob(text.to_owned(), why.to_owned());
+        if text.is_empty() || text.starts_with('/') {
+            return Err(fail("it must be a relative path"));
+        }
+        if text.split('/').any(|it| matches!(it, "" | "." | "..")) {
+            return Err(fail("no empty, `.` or `..` parts"));
+        }
+        match globset::GlobBuilder::new(text).literal_separator(true).build() {
+            Ok(_) => Ok(Self(Arc::from(text))),
+            Err(error) => Err(fail(&error.kind().to_string())),
+        }
+    }
+
+    /// Returns the glob as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Tells whether it holds no wildcard, so that it names exactly one file.
+    #[must_use]
+    pub fn is_literal(&self) -> bool {
+        !self.0.contains(['*', '?', '[', '{'])
+    }
+}
+
+impl Rule {
+    /// Returns the word that a `BUILD.ron` uses for the kind.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::GoBinary(_) => "go_binary",
+            Self::GoTests(_) => "go_tests",
+            Self::Command(_) => "command",
+            Self::Files(_) => "files",
+            Self::Suite => "suite",
+        }
+    }
+
+    /// Returns the Go settings of a rule that has them.
+    #[must_use]
+    pub fn go_settings(&self) -> Option<&GoSettings> {
+        match self {
+            Self::GoBinary(it) => Some(&it.settings),
+            Self::GoTests(it) => Some(&it.settings),
+            Self::Command(_) | Self::Files(_) | Self::Suite => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_go_pattern_is_never_an_option_and_never_leaves_the_folder() {
+        for bad in
+            ["", "-o", "../x", "./../x", "./-x/../y", "/abs", "a b", "x@latest", "a//b", "@file"]
+        {
+            assert!(GoPattern::parse(bad).is_err(), "{bad:?}");
+        }
+        for good in [
+            ".",
+            "./...",
+            "./cmd/server",
+            "golang.org/x/tools/cmd/stringer",
+            "./internal/...",
+            "net/http",
+        ] {
+            assert!(GoPattern::parse(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_glob_stays_in_its_folder() {
+        for bad in ["", "/etc/*", "../*", "a/../b", "[", "a//b"] {
+            assert!(Glob::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(Glob::parse("**/*.proto").is_ok());
+    }
+}

@@ -1,0 +1,5 @@
+//! Pure functions between what was declared and what is done: what to do, what it is keyed by,
+//! what was proved.
+
+pub mod record;
+pub mod verify;

@@ -1,0 +1,95 @@
+//! What is known of each verified artefact, and the ledger that holds it all.
+//!
+//! `linkwright-out/ledger.json` is this module's types as JSON: sorted, without times, hosts or
+//! absolute paths, so that equal inputs give equal bytes at any `-j`.
+
+use crate::model::linkage::{BuildInfo, Linkage};
+use crate::model::strategy::Promise;
+use crate::words::digest::Digest;
+use crate::words::label::Label;
+use crate::words::path::RelPath;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The format of a ledger; raised when a field changes its meaning.
+pub const LEDGER_FORMAT: &str = "linkwright-ledger/1";
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// Built, and as promised.
+    Verified,
+    /// Built, and not as promised.
+    NotAsPromised,
+    /// The tools could not build it.
+    Failed,
+    /// Known before building that it cannot hold; not built.
+    Impossible,
+}
+
+/// One strategy applied to one target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Attempt {
+    /// The strategy's name.
+    pub strategy: String,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// Why, unless it verified.
+    pub reason: Option<String>,
+}
+
+/// What is true of one artefact.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Record {
+    /// The target.
+    pub label: Label,
+    /// The Go package inside.
+    pub go_package: String,
+    /// Path below `linkwright-out/`.
+    pub output: RelPath,
+    /// BLAKE3 of the bytes, 64 hexadecimal digits.
+    #[schemars(with = "String")]
+    pub blake3: Digest,
+    /// SHA-256 of the bytes, 64 hexadecimal digits.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+    /// Digest of every input.
+    #[schemars(with = "String")]
+    pub key: Digest,
+    /// What the strategy promises.
+    pub promise: Promise,
+    /// The policy that it also keeps, if it has one.
+    pub policy: Option<String>,
+    /// The strategy that verified.
+    pub strategy: String,
+    /// Every attempt, in ladder order.
+    pub attempts: Vec<Attempt>,
+    /// What the bytes show.
+    pub linkage: Linkage,
+    /// What Go wrote into the file.
+    pub build_info: Option<BuildInfo>,
+    /// What made it.
+    pub toolchain: ToolchainNames,
+    /// The commands that made it, paths relative to the workspace root.
+    pub commands: Vec<Vec<String>>,
+}
+
+/// The names of the tools, for people; their digests are in the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolchainNames {
+    /// `go1.26.8`.
+    pub go: String,
+    /// `gcc 12.2.0`; `null` where no C compiler took part.
+    pub cc: Option<String>,
+}
+
+/// All records of a workspace, sorted by label, then Go package.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Ledger {
+    /// [`LEDGER_FORMAT`].
+    pub format: &'static str,
+    /// The records.
+    pub records: Vec<Record>,
+}

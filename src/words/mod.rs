@@ -1,0 +1,9 @@
+//! Values that mean something, each with its invariant; no I/O, nothing about Go.
+
+pub mod digest;
+pub mod exit_code;
+pub mod label;
+pub mod path;
+pub mod pattern;
+pub mod problem;
+pub mod span;

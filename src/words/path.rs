@@ -1,0 +1,100 @@
+//! Paths that cannot leave the workspace.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A `/`-separated path relative to the workspace root (or to the output folder), never empty.
+///
+/// # Invariants
+///
+/// No segment is empty, `.` or `..`, and none holds a control character or `\`, so joining it to
+/// a folder stays below that folder as long as no link on the way leads out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelPath(Arc<str>);
+
+/// Why a text is not a path inside the workspace.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a path inside the workspace: it must be relative, without empty, `.` or `..` parts"
+)]
+pub struct RelPathError(pub String);
+
+impl RelPath {
+    /// Parses `text`, which is already relative to the root.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`RelPathError`] if a segment breaks the invariant.
+    pub fn parse(text: &str) -> Result<Self, RelPathError> {
+        let plain = |it: &str| {
+            !matches!(it, "" | "." | "..") && !it.chars().any(|it| it.is_control() || it == '\\')
+        };
+        if text.split('/').all(plain) {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(RelPathError(text.to_owned()))
+        }
+    }
+
+    /// Returns the path as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the path below `folder`.
+    #[must_use]
+    pub fn below(&self, folder: &Path) -> PathBuf {
+        folder.join(&*self.0)
+    }
+
+    /// Tells whether `self` is `other` or a folder that holds it.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        other.0.strip_prefix(&*self.0).is_some_and(|it| it.is_empty() || it.starts_with('/'))
+    }
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl serde::Serialize for RelPath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl schemars::JsonSchema for RelPath {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RelPath".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "description": "`/`-separated, relative, no `..`"})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_leaves_the_root_is_a_path() {
+        for bad in ["", "/etc", "..", "a/../b", "a//b", "./a", "a/", "a\\b", "a\nb"] {
+            assert!(RelPath::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(RelPath::parse("a/..b/c").is_ok());
+    }
+
+    #[test]
+    fn containment_is_by_whole_segments() {
+        let path = |it| RelPath::parse(it).unwrap();
+        assert!(path("a/b").contains(&path("a/b/c")));
+        assert!(path("a/b").contains(&path("a/b")));
+        assert!(!path("a/b").contains(&path("a/bc")));
+    }
+}
