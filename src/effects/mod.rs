@@ -1,1 +1,10 @@
-//! Placeholder.
+//! The only places that touch the machine: read the workspace, spawn tools, write the store and
+//! the outputs. Each returns small typed errors and formats nothing for people.
+
+pub mod c_tools;
+pub mod digests;
+pub mod go_tool;
+pub mod machine;
+pub mod outputs;
+pub mod process;
+pub mod store;

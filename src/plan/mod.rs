@@ -1,5 +1,8 @@
 //! Pure functions between what was declared and what is done: what to do, what it is keyed by,
 //! what was proved.
 
+pub mod configuration;
+pub mod go_graph;
+pub mod predict;
 pub mod record;
 pub mod verify;
