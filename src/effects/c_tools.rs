@@ -6,6 +6,7 @@
 //! is unchanged; one that failed is tried again each time, since the cure is to install something.
 
 use crate::effects::machine::Machine;
+use crate::model::strategy::Need;
 use crate::words::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -26,12 +27,8 @@ pub struct CTools {
     pub machine: String,
     /// Digest of the programs, and of every file that the probes' links read.
     pub identity: Digest,
-    /// A C program links with `-static`.
-    pub static_libc: bool,
-    /// A C program links with `-static-pie`.
-    pub static_pie: bool,
-    /// A C++ program links with `-static-libstdc++ -static-libgcc`.
-    pub static_libstdcxx: bool,
+    /// What a probe has shown to link.
+    pub meets: BTreeSet<Need>,
 }
 
 /// What the linker says when a probe does not link; the last line of its words.
@@ -39,14 +36,19 @@ type ProbeFailure = String;
 
 /// A link to try.
 struct Probe {
+    shows: Need,
     cxx: bool,
     flags: &'static [&'static str],
 }
 
 const PROBES: [Probe; 3] = [
-    Probe { cxx: false, flags: &["-static"] },
-    Probe { cxx: false, flags: &["-static-pie", "-fPIE"] },
-    Probe { cxx: true, flags: &["-static-libstdc++", "-static-libgcc"] },
+    Probe { shows: Need::StaticLibc, cxx: false, flags: &["-static"] },
+    Probe { shows: Need::StaticPieStart, cxx: false, flags: &["-static-pie", "-fPIE"] },
+    Probe {
+        shows: Need::StaticLibstdcxx,
+        cxx: true,
+        flags: &["-static-libstdc++", "-static-libgcc"],
+    },
 ];
 
 #[derive(Serialize, Deserialize)]
@@ -74,16 +76,19 @@ impl CTools {
         let version = ask(machine, &cc, "-dumpfullversion")
             .or_else(|| ask(machine, &cc, "-dumpversion"))
             .unwrap_or_default();
-        let [fixed, pie, cpp] = PROBES.each_ref().map(|it| probe(machine, &cc, &cxx, it));
-        let mut files: BTreeSet<(PathBuf, Digest)> = programs(machine, &cc, &cxx);
-        files.extend([&fixed, &pie, &cpp].into_iter().flatten().flatten().cloned());
+        let mut files = programs(machine, &cc, &cxx);
+        let mut meets = BTreeSet::from([Need::CCompiler]);
+        for it in &PROBES {
+            if let Ok(read) = probe(machine, &cc, &cxx, it) {
+                meets.insert(it.shows);
+                files.extend(read);
+            }
+        }
         Some(Self {
             identity: identity_of(&files),
             name: format!("{name} {version}").trim_end().to_owned(),
             machine: target,
-            static_libc: fixed.is_ok(),
-            static_pie: pie.is_ok(),
-            static_libstdcxx: cpp.is_ok(),
+            meets,
             cc,
             cxx,
         })
@@ -242,9 +247,7 @@ mod tests {
             name: String::new(),
             machine: machine.to_owned(),
             identity: Digest::of(b""),
-            static_libc: true,
-            static_pie: true,
-            static_libstdcxx: true,
+            meets: BTreeSet::new(),
         }
     }
 

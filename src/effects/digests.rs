@@ -217,7 +217,7 @@ mod tests {
     /// Makes the file look older than the racy window, in its modification time; its change time
     /// stays now, so it is still racy.
     fn age(path: &Path) {
-        let old = SystemTime::now() - Duration::from_secs(3600);
+        let old = SystemTime::now() - Duration::from_hours(1);
         File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
     }
 

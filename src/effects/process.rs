@@ -312,7 +312,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(100));
             other.set();
         });
-        let error = run(&shell("sleep 30", Duration::from_secs(60)), &interrupt);
+        let error = run(&shell("sleep 30", Duration::from_mins(1)), &interrupt);
         assert!(matches!(error, Err(ProcessError::Interrupted)), "{error:?}");
     }
 }

@@ -2,7 +2,9 @@
 //! what was proved.
 
 pub mod configuration;
+pub mod fingerprint;
 pub mod go_graph;
+pub mod ladder;
 pub mod predict;
 pub mod record;
 pub mod verify;

@@ -17,22 +17,17 @@
 use crate::model::strategy::{BuildMode, Cgo, LinkMode, Need, Promise, Strategy};
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
+use std::collections::BTreeSet;
 
 /// What is known of the C tools that a strategy would use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CFacts<'a> {
-    /// The strategy's C compiler is on this machine.
-    pub compiler: bool,
-    /// It makes code for the platform.
+    /// What the strategy's C compiler calls its own target; `None` if it is not on this machine.
+    pub machine: Option<&'a str>,
+    /// It makes code for the platform of the attempt.
     pub serves: bool,
-    /// What it calls its own target, for messages.
-    pub machine: &'a str,
-    /// `-static` links.
-    pub static_libc: bool,
-    /// `-static-pie` links.
-    pub static_pie: bool,
-    /// `-static-libstdc++` links.
-    pub static_libstdcxx: bool,
+    /// What of the needs it was seen to meet.
+    pub meets: &'a BTreeSet<Need>,
 }
 
 /// Whose fault it is that an attempt is impossible; decides the exit code when all are.
@@ -75,7 +70,7 @@ pub fn needs(strategy: &Strategy, selection: &Selection, c: CFacts<'_>) -> Forec
     let platform = format!("{}/{}", selection.platform.goos, selection.platform.goarch);
     let wants_c = strategy.cgo == Cgo::On || strategy.needs.contains(&Need::CCompiler);
     if selection.race && !selection.cgo {
-        if !c.compiler {
+        if c.machine.is_none() {
             return lacks(format!("there is no C compiler `{cc}` here"), install(cc));
         }
         return rule("the race detector needs cgo, and this strategy has it off".to_owned());
@@ -92,34 +87,28 @@ pub fn needs(strategy: &Strategy, selection: &Selection, c: CFacts<'_>) -> Forec
     if !wants_c {
         return Forecast::Holds;
     }
-    if !c.compiler {
+    let Some(target) = c.machine else {
         return lacks(format!("there is no C compiler `{cc}` here"), install(cc));
-    }
+    };
     if !c.serves {
-        let reason = format!("`{cc}` makes code for {}, not for {platform}", c.machine);
+        let reason = format!("`{cc}` makes code for {target}, not for {platform}");
         return lacks(reason, format!("name a C compiler for {platform} in the strategy's `cc`"));
     }
-    for need in &strategy.needs {
-        let (has, what) = match need {
-            Need::CCompiler => (true, ""),
-            Need::StaticLibc => (c.static_libc, "a static C library"),
-            Need::StaticPieStart => (c.static_pie, "the start files of a static PIE"),
-            Need::StaticLibstdcxx => (c.static_libstdcxx, "a static C++ library"),
-        };
-        if !has {
-            let hint = match need {
-                Need::StaticLibstdcxx => {
-                    "install `libstdc++-12-dev` (Debian) or your compiler's own"
-                }
-                _ => "install `libc6-dev` (Debian), `glibc-static` (Fedora)",
-            };
-            return lacks(
-                format!("`{cc}` finds no {}", what.trim_start_matches("a ")),
-                hint.to_owned(),
-            );
+    match strategy.needs.iter().find(|it| !c.meets.contains(it)) {
+        None | Some(Need::CCompiler) => Forecast::Holds,
+        Some(Need::StaticLibc) => lacks(format!("`{cc}` finds no static C library"), libc_hint()),
+        Some(Need::StaticPieStart) => {
+            lacks(format!("`{cc}` finds no start files of a static PIE"), libc_hint())
         }
+        Some(Need::StaticLibstdcxx) => lacks(
+            format!("`{cc}` finds no static C++ library"),
+            "install `libstdc++-12-dev` (Debian) or your compiler's own".to_owned(),
+        ),
     }
-    Forecast::Holds
+}
+
+fn libc_hint() -> String {
+    "install `libc6-dev` (Debian), `glibc-static` (Fedora)".to_owned()
 }
 
 /// Says what will come of `strategy` for the program or test binary `root`.
