@@ -4,7 +4,7 @@
 use crate::effects::machine::Machine;
 use crate::effects::process::{Ended, Invocation, ProcessError, run};
 use crate::formats::go_list::{self, GoPackage};
-use crate::plan::configuration::{Configuration, Selection};
+use crate::plan::configuration::Selection;
 use crate::words::digest::Digest;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -193,7 +193,7 @@ impl GoTool {
         go_list::parse(&ended.stdout).map_err(|it| failed(it.to_string()))
     }
 
-    /// Runs `go build` or `go test -c` on `go_packages` into the folder `output`.
+    /// Runs a `go` command that builds, with `env` besides what is fixed.
     ///
     /// # Errors
     ///
@@ -202,10 +202,10 @@ impl GoTool {
         &self,
         machine: &Machine,
         module: &GoModuleFolder,
-        configuration: &Configuration,
+        env: &BTreeMap<String, String>,
         args: &[String],
     ) -> Result<Ended, ProcessError> {
-        self.run(machine, module, &configuration.environment(), args)
+        self.run(machine, module, env, args)
     }
 
     fn run(

@@ -83,7 +83,7 @@ pub struct GoFiles {
 }
 
 /// The module of a package.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GoModule {
     /// The module path.

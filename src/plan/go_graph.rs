@@ -46,9 +46,10 @@ impl GoGraph {
     }
 
     /// Returns the packages that a pattern matched: `pattern` as it was given to `go list`.
-    pub fn matched_by<'a>(&'a self, pattern: &'a str) -> impl Iterator<Item = &'a GoPackage> {
+    pub fn matched_by(&self, pattern: &str) -> impl Iterator<Item = &GoPackage> + use<'_> {
+        let pattern = pattern.to_owned();
         let packages = self.packages.values().filter(|it| !it.dep_only);
-        packages.filter(move |it| it.matched.iter().any(|it| it == pattern))
+        packages.filter(move |it| it.matched.contains(&pattern))
     }
 
     /// Returns every package that `root` is made of, itself included, by import path.
