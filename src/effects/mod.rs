@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The only rooms that touch the machine.
+
+pub mod inspect;
