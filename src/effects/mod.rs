@@ -1,11 +1,13 @@
 //! The only places that touch the machine: read the workspace, spawn tools, write the store and
 //! the outputs. Each returns small typed errors and formats nothing for people.
+//! The only rooms that touch the machine.
 
 pub mod c_files;
 pub mod c_tools;
 pub mod digests;
 pub mod file;
 pub mod go_tool;
+pub mod inspect;
 pub mod machine;
 pub mod out_folder;
 pub mod outputs;

@@ -87,7 +87,8 @@ pub fn sort(units: &[Unit<'_>], links: Vec<(usize, Planned)>) -> Vec<Batch> {
                     round.push((index, planned));
                 }
                 None => {
-                    rounds.push((BTreeMap::from([(name, package.clone())]), vec![(index, planned)]))
+                    rounds
+                        .push((BTreeMap::from([(name, package.clone())]), vec![(index, planned)]));
                 }
             }
         }
@@ -176,9 +177,10 @@ impl Batch {
         let links = self.links.iter().map(|(index, planned)| {
             let unit = &units[*index];
             let path = scratch.path().join(unit.tool_name());
-            let linked = match path.is_file() && !failed(&output, unit) {
-                true => Linked::File { path, text: output.text_of(&unit.go_package) },
-                false => Linked::Failed(reason(&output, unit, planned, &ended.how())),
+            let linked = if path.is_file() && !failed(&output, unit) {
+                Linked::File { path, text: output.text_of(&unit.go_package) }
+            } else {
+                Linked::Failed(reason(&output, unit, planned, &ended.how()))
             };
             (*index, planned.clone(), linked)
         });
@@ -202,7 +204,8 @@ impl Batch {
         let mut env = configuration.environment();
         if let Some(salt) = salt {
             let flags = env.entry("CGO_CPPFLAGS".to_owned()).or_default();
-            *flags = format!("{flags} -DLINKWRIGHT_C_INPUTS=0x{salt}").trim_start().to_owned();
+            let space = if flags.is_empty() { "" } else { " " };
+            flags.push_str(&format!("{space}-DLINKWRIGHT_C_INPUTS=0x{salt}"));
         }
         (args, env)
     }

@@ -136,7 +136,7 @@ impl CSide {
         this.libraries = c_files::libraries(session.machine, tools, &words);
         let local = cgo.iter().filter(|it| matches!(origin(it), Origin::Local));
         let modules = local.filter_map(|it| Some((it.module.as_ref()?, module_folder(it)?)));
-        for (module, folder) in modules.collect::<BTreeMap<_, _>>().iter().map(|(m, f)| (m, f)) {
+        for (module, folder) in &modules.collect::<BTreeMap<_, _>>() {
             for (name, digest) in session.c_files(folder)?.iter() {
                 this.files.insert(format!("{}: {name}", module.path), *digest);
             }
