@@ -1,6 +1,5 @@
 //! The only places that touch the machine: read the workspace, spawn tools, write the store and
 //! the outputs. Each returns small typed errors and formats nothing for people.
-//! The only rooms that touch the machine.
 
 pub mod c_files;
 pub mod c_tools;

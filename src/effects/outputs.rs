@@ -14,7 +14,6 @@
 use crate::effects::digests::Digests;
 use crate::effects::file;
 use crate::effects::out_folder::{MARKER, NAME};
-use crate::effects::store::{RestoreError, Store};
 use crate::words::digest::Digest;
 use crate::words::path::RelPath;
 use std::fs::{self, File, TryLockError};
@@ -45,15 +44,6 @@ pub enum OutputError {
     /// The system refuses.
     #[error("cannot write `{0}`")]
     Write(PathBuf, #[source] io::Error),
-}
-
-/// How an output came to be in place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placed {
-    /// It was there already, with these bytes.
-    UpToDate,
-    /// It was copied from the store.
-    Restored,
 }
 
 impl Outputs {
@@ -126,29 +116,13 @@ impl Outputs {
         }
     }
 
-    /// Sees to it that the output `path` holds the bytes `digest`.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`RestoreError`] if it does not, and the store has not got them.
-    pub fn restore(
-        &self,
-        store: &Store,
-        digests: &Digests,
-        digest: &Digest,
-        path: &RelPath,
-    ) -> Result<Placed, RestoreError> {
+    /// Tells whether the output `path` is in place, startable, with the bytes `digest`.
+    #[must_use]
+    pub fn holds(&self, digests: &Digests, path: &RelPath, digest: &Digest) -> bool {
         let to = path.below(&self.folder);
         let metadata = fs::symlink_metadata(&to);
-        let startable =
-            metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0);
-        if startable && digests.digest(&to).is_ok_and(|it| it == *digest) {
-            return Ok(Placed::UpToDate);
-        }
-        let _ = make_folder_of(&to);
-        store.restore(digest, &to, MODE)?;
-        digests.learn(&to, *digest);
-        Ok(Placed::Restored)
+        metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+            && digests.digest(&to).is_ok_and(|it| it == *digest)
     }
 
     /// Writes the ledger, if its bytes are other than those on disk.
@@ -251,23 +225,19 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_was_edited_is_restored() {
+    fn an_output_that_was_edited_is_not_held() {
         let root = tempfile::tempdir().unwrap();
         let outputs = open(root.path()).unwrap();
-        let store = Store::new(&root.path().join("store"));
         let digests = Digests::open(&root.path().join("stamps"), false);
-        let made = root.path().join("made");
+        let (made, path) = (root.path().join("made"), RelPath::parse("bin/a/b").unwrap());
         fs::write(&made, "program").unwrap();
-        let digest = store.put_file(&made).unwrap().digest;
-        let path = RelPath::parse("bin/a/b").unwrap();
-        let restore = || outputs.restore(&store, &digests, &digest, &path).unwrap();
-        assert_eq!(restore(), Placed::Restored);
-        assert_eq!(restore(), Placed::UpToDate);
-        let to = path.below(outputs.folder());
+        let to = outputs.place(&made, &path).unwrap();
+        let holds = || outputs.holds(&digests, &path, &Digest::of(b"program"));
+        assert!(holds());
         fs::remove_file(&to).unwrap();
         fs::write(&to, "progrum").unwrap();
-        assert_eq!(restore(), Placed::Restored);
-        assert_eq!(fs::read(&to).unwrap(), b"program");
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o555)).unwrap();
+        assert!(!holds());
         outputs.remove(&path);
         assert!(!outputs.folder().join("bin").exists());
     }

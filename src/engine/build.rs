@@ -1,1 +1,264 @@
-//! Placeholder.
+//! The pipeline: from targets to a ledger of verified linkage.
+
+use crate::effects::machine::Machine;
+use crate::effects::outputs::{OutputError, Outputs};
+use crate::engine::command_job::{files_of, run_command};
+use crate::engine::event::{Counts, Event, Sink, State};
+use crate::engine::go_job;
+use crate::engine::request::{AfterFailure, BuildRequest, Mode};
+use crate::engine::scheduler::{self, OnFailure, Outcome};
+use crate::engine::session::{Delivery, Session, finished};
+use crate::model::strategy::RuleSet;
+use crate::model::target::{Rule, Target};
+use crate::plan::record::Ledger;
+use crate::words::exit_code::ExitCode;
+use crate::words::label::Label;
+use petgraph::graph::{DiGraph, NodeIndex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long a build waits for another one of the same workspace.
+const LOCK_WAIT: Duration = Duration::from_mins(10);
+
+/// Targets in the order of dependencies: edges lead from a target to what needs it.
+pub type TargetGraph<'a> = DiGraph<&'a Target, ()>;
+
+/// Why a build could not begin or could not be recorded. What fails inside a build is no error
+/// but a result, told by events and by [`Counts::exit_code`].
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The output folder.
+    #[error(transparent)]
+    Outputs(#[from] OutputError),
+    /// A pattern names a target that does not exist.
+    #[error("no target matches `{0}`")]
+    NoTarget(String),
+    /// The worker threads could not be started.
+    #[error("cannot start worker threads")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// The ledger cannot be written as text.
+    #[error("cannot write the ledger as JSON")]
+    Ledger(#[from] serde_json::Error),
+}
+
+/// Builds what `request` asks for.
+///
+/// # Errors
+///
+/// Returns [`BuildError`] if the build cannot begin, or its ledger cannot be written.
+pub fn build(
+    request: &BuildRequest,
+    (targets, rules): (&BTreeMap<Label, Target>, &RuleSet),
+    machine: &Machine,
+    sink: Sink<'_>,
+) -> Result<Counts, BuildError> {
+    let graph = plan(request, targets)?;
+    let outputs = open_outputs(request, sink)?;
+    let (deliveries, delivered) = mpsc::channel();
+    let session =
+        Session::new(request, (targets, rules), (machine, outputs.as_ref()), sink, deliveries);
+    sink(Event::Started { targets: graph.node_count(), jobs: request.jobs.get() });
+    let outcomes = execute(&session, &graph)?;
+    drop(session);
+    let results = results(&graph, &outcomes, delivered, sink);
+    let counts = count(&results, machine);
+    if let Some(outputs) = &outputs {
+        record(outputs, targets, machine, results)?;
+    }
+    let _ = machine.digests.save();
+    for message in machine.store.troubles() {
+        sink(Event::Warning { label: None, message });
+    }
+    sink(Event::Done(counts));
+    Ok(counts)
+}
+
+/// Finds the targets that are asked for, and all that they need.
+///
+/// # Errors
+///
+/// Returns [`BuildError::NoTarget`] for a pattern that matches nothing.
+pub fn plan<'a>(
+    request: &BuildRequest,
+    targets: &'a BTreeMap<Label, Target>,
+) -> Result<TargetGraph<'a>, BuildError> {
+    for pattern in &request.patterns.wanted {
+        if !targets.is_empty() && !targets.keys().any(|it| pattern.matches(it)) {
+            return Err(BuildError::NoTarget(pattern.to_string()));
+        }
+    }
+    let wanted = targets.values().filter(|it| request.patterns.matches(&it.label));
+    let mut open: Vec<_> = wanted.collect();
+    let mut needed = BTreeMap::new();
+    while let Some(target) = open.pop() {
+        if needed.insert(&target.label, target).is_none() {
+            open.extend(target.dependencies.iter().filter_map(|it| targets.get(it)));
+        }
+    }
+    let mut graph = DiGraph::with_capacity(needed.len(), needed.len());
+    let nodes: BTreeMap<_, _> =
+        needed.iter().map(|(label, target)| (*label, graph.add_node(*target))).collect();
+    for (label, target) in &needed {
+        for dependency in &target.dependencies {
+            if let (Some(from), Some(to)) = (nodes.get(dependency), nodes.get(label)) {
+                graph.add_edge(*from, *to, ());
+            }
+        }
+    }
+    Ok(graph)
+}
+
+fn open_outputs(request: &BuildRequest, sink: Sink<'_>) -> Result<Option<Outputs>, BuildError> {
+    if request.mode == Mode::DryRun {
+        return Ok(None);
+    }
+    let waiting = || {
+        let message = "waiting for another linkwright that builds this workspace".to_owned();
+        sink(Event::Warning { label: None, message });
+    };
+    Ok(Some(Outputs::open(&request.root, LOCK_WAIT, &waiting)?))
+}
+
+/// Runs the graph: commands one by one, Go targets that are ready together.
+fn execute(session: &Session<'_>, graph: &TargetGraph<'_>) -> Result<Vec<Outcome>, BuildError> {
+    let jobs = session.request.jobs.get();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
+    let on_failure = match session.request.after_failure {
+        AfterFailure::Stop => OnFailure::Stop,
+        AfterFailure::KeepGoing => OnFailure::KeepGoing,
+    };
+    let group = |ready: Vec<NodeIndex>| {
+        if session.machine.interrupt.is_set() {
+            return Vec::new();
+        }
+        let is_go = |it: &NodeIndex| graph[*it].rule.go_settings().is_some();
+        let (go, others): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_go);
+        let mut jobs: Vec<_> = others.into_iter().map(|it| vec![it]).collect();
+        jobs.extend((!go.is_empty()).then_some(go));
+        jobs
+    };
+    let work = |job: &[NodeIndex]| {
+        let go: Vec<_> =
+            job.iter().map(|it| graph[*it]).filter(|it| it.rule.go_settings().is_some()).collect();
+        let failed = if go.is_empty() { BTreeSet::new() } else { go_job::run(session, &go) };
+        let outcome = |node: &NodeIndex| {
+            let target = graph[*node];
+            let done = match &target.rule {
+                Rule::GoBinary(_) | Rule::GoTests(_) => !failed.contains(&target.label),
+                Rule::Command(it) => run_command(session, target, it),
+                Rule::Files(_) => check_files(session, target),
+                Rule::Suite => true,
+            };
+            (*node, if done { Outcome::Done } else { Outcome::Failed })
+        };
+        job.iter().map(outcome).collect()
+    };
+    Ok(scheduler::run(graph, &pool, on_failure, group, work))
+}
+
+fn check_files(session: &Session<'_>, target: &Target) -> bool {
+    match files_of(session, &target.label) {
+        Ok(_) => true,
+        Err(error) => {
+            session.fail(target, error, Vec::new(), ExitCode::BadInput);
+            false
+        }
+    }
+}
+
+/// Collects what was delivered, and tells of the targets that were never tried.
+fn results(
+    graph: &TargetGraph<'_>,
+    outcomes: &[Outcome],
+    delivered: mpsc::Receiver<Delivery>,
+    sink: Sink<'_>,
+) -> Vec<Delivery> {
+    let mut results: Vec<_> = delivered.into_iter().collect();
+    for node in graph.node_indices() {
+        let target = graph[node];
+        let mut finished = match outcomes[node.index()] {
+            Outcome::Done | Outcome::Failed => continue,
+            Outcome::Skipped => finished(target, State::Skipped),
+            Outcome::Crashed => finished(target, State::Failed),
+        };
+        if finished.state == State::Failed {
+            finished.error = Some("linkwright itself failed here; this is a bug".to_owned());
+            finished.exit_code = ExitCode::Bug.number();
+        }
+        sink(Event::Finished(Box::new(finished.clone())));
+        results.push(Delivery { finished, record: None });
+    }
+    results.sort_by(|a, b| {
+        let key = |it: &Delivery| (it.finished.label.clone(), it.finished.go_package.clone());
+        key(a).cmp(&key(b))
+    });
+    results
+}
+
+fn count(results: &[Delivery], machine: &Machine) -> Counts {
+    let mut counts =
+        Counts { go_processes: machine.go_processes.load(Ordering::Relaxed), ..Counts::default() };
+    for it in results {
+        let counter = match it.finished.state {
+            State::Built => &mut counts.built,
+            State::Restored => &mut counts.restored,
+            State::UpToDate => &mut counts.up_to_date,
+            State::Failed => &mut counts.failed,
+            State::Skipped => &mut counts.skipped,
+        };
+        *counter += 1;
+    }
+    let codes: BTreeSet<u8> =
+        results.iter().map(|it| it.finished.exit_code).filter(|it| *it != 0).collect();
+    // One cause each; of several, the one that says most about what to do first.
+    let order = [
+        ExitCode::Bug,
+        ExitCode::Interrupted,
+        ExitCode::Disk,
+        ExitCode::InputsChanged,
+        ExitCode::BadInput,
+        ExitCode::Refused,
+        ExitCode::BuildFailed,
+        ExitCode::MachineLacks,
+        ExitCode::PromiseBroken,
+        ExitCode::NoTests,
+    ];
+    let first = order.into_iter().map(ExitCode::number).find(|it| codes.contains(it));
+    counts.exit_code = first.or_else(|| codes.first().copied()).unwrap_or(0);
+    if counts.exit_code == 0 && machine.interrupt.is_set() {
+        counts.exit_code = ExitCode::Interrupted.number();
+    }
+    counts
+}
+
+/// Writes the ledger: the records of this run, and those of the last one about targets that this
+/// run did not touch and whose outputs are still what they say.
+fn record(
+    outputs: &Outputs,
+    targets: &BTreeMap<Label, Target>,
+    machine: &Machine,
+    results: Vec<Delivery>,
+) -> Result<(), BuildError> {
+    let tried = results.iter().filter(|it| it.finished.state != State::Skipped);
+    let touched: BTreeSet<_> = tried.map(|it| it.finished.label.clone()).collect();
+    let mut records: Vec<_> = results.into_iter().filter_map(|it| it.record).collect();
+    let made: BTreeSet<_> = records.iter().map(|it| it.output.clone()).collect();
+    if let Some(old) = outputs.read_ledger().and_then(|it| Ledger::parse(&it)) {
+        // What no target makes any more goes, if it is still what we made.
+        for it in old.records.iter().filter(|it| !targets.contains_key(&it.label)) {
+            let ours = outputs.holds(&machine.digests, &it.output, &it.blake3);
+            if ours && !made.contains(&it.output) {
+                outputs.remove(&it.output);
+            }
+        }
+        let kept = old.besides(&touched).filter(|it| {
+            targets.contains_key(&it.label)
+                && outputs.holds(&machine.digests, &it.output, &it.blake3)
+        });
+        records.extend(kept);
+    }
+    outputs.write_ledger(&Ledger::new(records).text()?)?;
+    Ok(())
+}

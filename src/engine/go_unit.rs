@@ -2,9 +2,10 @@
 
 use crate::effects::c_tools::CTools;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
-use crate::engine::session::{ListingKey, Session};
+use crate::engine::listing::ListingKey;
+use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
-use crate::model::strategy::Strategy;
+use crate::model::strategy::{Cgo, Strategy};
 use crate::model::target::{GoPattern, GoSettings, GoTests, Rule, Target};
 use crate::plan::configuration::{CgoFacts, GoPlatform, Selection};
 use crate::plan::go_graph::GoGraph;
@@ -84,6 +85,34 @@ pub struct Unfit {
     pub code: ExitCode,
 }
 
+impl Rung {
+    /// Says what `strategy` would use on this machine for a target with `settings`.
+    #[must_use]
+    pub fn new(
+        session: &Session<'_>,
+        go: &GoTool,
+        strategy: &Arc<Strategy>,
+        settings: &GoSettings,
+    ) -> Self {
+        let c_tools = match strategy.cgo {
+            Cgo::Off => None,
+            Cgo::Auto | Cgo::On => session.c_tools(strategy.cc.as_deref(), strategy.cxx.as_deref()),
+        };
+        let platform = GoPlatform::of(&settings.platform, go.host());
+        let serves = c_tools.as_ref().is_some_and(|it| it.serves(&platform.goos, &platform.goarch));
+        let selection =
+            Selection::new(strategy, settings, go.host(), CgoFacts { compiler: serves });
+        let nothing = BTreeSet::new();
+        let c = CFacts {
+            machine: c_tools.as_ref().map(|it| it.machine.as_str()),
+            serves,
+            meets: c_tools.as_ref().map_or(&nothing, |it| &it.meets),
+        };
+        let needs = needs(strategy, &selection, c);
+        Self { strategy: Arc::clone(strategy), selection, c_tools, needs }
+    }
+}
+
 impl<'a> Prepared<'a> {
     /// Finds the module of `target` and what each rung of its ladder would use here.
     ///
@@ -102,25 +131,7 @@ impl<'a> Prepared<'a> {
             let hints = vec!["make one there: `go mod init example.com/name`".to_owned()];
             return Err(Unfit { error, hints, code: ExitCode::BadInput });
         };
-        let rung = |strategy: &Arc<Strategy>| {
-            let c_tools = match strategy.cgo {
-                crate::model::strategy::Cgo::Off => None,
-                _ => session.c_tools(strategy.cc.as_deref(), strategy.cxx.as_deref()),
-            };
-            let platform = GoPlatform::of(&settings.platform, go.host());
-            let serves = |it: &Arc<CTools>| it.serves(&platform.goos, &platform.goarch);
-            let serves = c_tools.as_ref().is_some_and(serves);
-            let facts = CgoFacts { compiler: serves };
-            let selection = Selection::new(strategy, settings, go.host(), facts);
-            let nothing = BTreeSet::new();
-            let c = CFacts {
-                machine: c_tools.as_ref().map(|it| it.machine.as_str()),
-                serves,
-                meets: c_tools.as_ref().map_or(&nothing, |it| &it.meets),
-            };
-            let needs = needs(strategy, &selection, c);
-            Rung { strategy: Arc::clone(strategy), selection, c_tools, needs }
-        };
+        let rung = |it: &Arc<Strategy>| Rung::new(session, go, it, settings);
         let rungs = Arc::new(settings.ladder.tries.iter().map(rung).collect());
         Ok(Self { target, settings, module, rungs })
     }
@@ -297,7 +308,9 @@ impl Unit<'_> {
 
 /// Returns the packages that a pattern matched, test variants left out.
 fn named<'g>(graph: &'g GoGraph, pattern: &str) -> Vec<&'g GoPackage> {
-    let is_plain = |it: &&GoPackage| it.for_test.is_empty() && !it.import_path.ends_with(".test");
+    let is_generated =
+        |it: &GoPackage| it.import_path.strip_suffix(".test").is_some() && it.name == "main";
+    let is_plain = |it: &&GoPackage| it.for_test.is_empty() && !is_generated(it);
     graph.matched_by(pattern).filter(is_plain).collect()
 }
 

@@ -10,6 +10,7 @@ use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError, list_argument
 use crate::effects::machine::Machine;
 use crate::effects::outputs::Outputs;
 use crate::engine::event::{Event, Finished, Sink, State};
+use crate::engine::listing::{Listing, ListingKey, Moment};
 use crate::engine::request::BuildRequest;
 use crate::model::strategy::RuleSet;
 use crate::model::target::Target;
@@ -19,7 +20,7 @@ use crate::plan::record::Record;
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,6 +34,9 @@ pub struct Delivery {
     /// What is recorded of it, if it verified.
     pub record: Option<Record>,
 }
+
+/// The names of a C and a C++ compiler, where a strategy says them.
+type CompilerNames = (Option<String>, Option<String>);
 
 /// C files of a module, by path relative to it.
 pub type CFiles = Arc<BTreeMap<String, Digest>>;
@@ -54,29 +58,9 @@ pub struct Session<'a> {
     deliveries: mpsc::Sender<Delivery>,
     steps: AtomicUsize,
     go: Mutex<Option<Arc<Result<GoTool, GoToolError>>>>,
-    c_tools: Memory<(Option<String>, Option<String>), Option<Arc<CTools>>>,
+    c_tools: Memory<CompilerNames, Option<Arc<CTools>>>,
     c_files: Memory<PathBuf, CFiles>,
     listings: Memory<ListingKey, Arc<Listing>>,
-}
-
-/// What one `go list` read.
-#[derive(Debug)]
-pub struct Listing {
-    /// The packages.
-    pub graph: GoGraph,
-}
-
-/// A question to `go list`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ListingKey {
-    /// Where from.
-    pub module: GoModuleFolder,
-    /// With what settings.
-    pub selection: Selection,
-    /// Package patterns.
-    pub patterns: BTreeSet<String>,
-    /// With the packages' tests.
-    pub tests: bool,
 }
 
 /// Answers by question.
@@ -168,6 +152,7 @@ impl<'a> Session<'a> {
     /// Returns [`GoToolError`] if it fails as a whole.
     pub fn list(&self, go: &GoTool, key: &ListingKey) -> Result<Arc<Listing>, GoToolError> {
         self.listings.get_or(key, || {
+            let began = Moment::now();
             let patterns: Vec<_> = key.patterns.iter().cloned().collect();
             let args = list_arguments(&key.selection, &patterns, key.tests);
             let what = format!("list {} Go package pattern(s)", patterns.len());
@@ -175,7 +160,7 @@ impl<'a> Session<'a> {
             let step = self.step(what, "go", &args, &env, &key.module.folder);
             let packages = go.list(self.machine, &key.module, &key.selection, &patterns, key.tests);
             self.step_ended(step, packages.is_ok());
-            Ok(Arc::new(Listing { graph: GoGraph::new(packages?) }))
+            Ok(Arc::new(Listing::new(GoGraph::new(packages?), began)))
         })
     }
 
@@ -198,6 +183,11 @@ impl<'a> Session<'a> {
     /// Forgets what was read of a module, because its files changed meanwhile.
     pub fn forget(&self, module: &GoModuleFolder) {
         self.listings.forget(|it| it.module == *module);
+        self.forget_c_files();
+    }
+
+    /// Forgets C files, so that the next look is a fresh one.
+    pub fn forget_c_files(&self) {
         self.c_files.forget(|_| true);
     }
 

@@ -1,4 +1,3 @@
-//! Bytes in, facts out: no meaning, no I/O.
 //! Bytes in, facts out: the formats that linkwright reads. No meaning, no I/O.
 
 pub mod build_info;

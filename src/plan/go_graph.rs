@@ -45,6 +45,11 @@ impl GoGraph {
         self.packages.get(path)
     }
 
+    /// Returns every package, by import path.
+    pub fn packages(&self) -> impl Iterator<Item = &GoPackage> {
+        self.packages.values()
+    }
+
     /// Returns the packages that a pattern matched: `pattern` as it was given to `go list`.
     pub fn matched_by(&self, pattern: &str) -> impl Iterator<Item = &GoPackage> + use<'_> {
         let pattern = pattern.to_owned();

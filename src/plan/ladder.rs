@@ -98,6 +98,11 @@ impl Climb {
         self.rungs[rung] = Rung::Ended(outcome, reason);
     }
 
+    /// Begins again: what was foreseen and tried rested on inputs that changed.
+    pub fn again(&mut self) {
+        *self = Self::new(Arc::clone(&self.ladder));
+    }
+
     /// Returns the attempts so far, in ladder order; rungs that were never needed are left out.
     #[must_use]
     pub fn attempts(&self) -> Vec<Attempt> {

@@ -5,6 +5,7 @@ pub mod configuration;
 pub mod fingerprint;
 pub mod go_graph;
 pub mod ladder;
+pub mod origin;
 pub mod predict;
 pub mod record;
 pub mod verify;

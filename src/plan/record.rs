@@ -10,6 +10,7 @@ use crate::words::label::Label;
 use crate::words::path::RelPath;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The format of a ledger; raised when a field changes its meaning.
 pub const LEDGER_FORMAT: &str = "linkwright-ledger/1";
@@ -40,7 +41,7 @@ pub struct Attempt {
 }
 
 /// What is true of one artefact.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
     /// The target.
     pub label: Label,
@@ -72,8 +73,12 @@ pub struct Record {
     pub build_info: Option<BuildInfo>,
     /// What made it.
     pub toolchain: ToolchainNames,
-    /// The commands that made it, paths relative to the workspace root.
+    /// The command that makes it alone, outputs relative to the workspace root.
     pub commands: Vec<Vec<String>>,
+    /// The folder that the command runs in, relative to the workspace root.
+    pub folder: String,
+    /// The variables that the command is given.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// The names of the tools, for people; their digests are in the key.
@@ -86,10 +91,39 @@ pub struct ToolchainNames {
 }
 
 /// All records of a workspace, sorted by label, then Go package.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ledger {
     /// [`LEDGER_FORMAT`].
-    pub format: &'static str,
+    pub format: String,
     /// The records.
     pub records: Vec<Record>,
+}
+
+impl Ledger {
+    /// Makes a ledger of `records`, sorted.
+    #[must_use]
+    pub fn new(mut records: Vec<Record>) -> Self {
+        records.sort_by(|a, b| (&a.label, &a.go_package).cmp(&(&b.label, &b.go_package)));
+        Self { format: LEDGER_FORMAT.to_owned(), records }
+    }
+
+    /// Reads the text of a ledger; `None` if it is none of this format.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        serde_json::from_slice(text).ok().filter(|it: &Self| it.format == LEDGER_FORMAT)
+    }
+
+    /// Returns the ledger as text: two spaces of indentation, one newline at the end.
+    ///
+    /// # Errors
+    ///
+    /// Returns serde's error, which would be a bug: every field is plain data.
+    pub fn text(&self) -> Result<String, serde_json::Error> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// Returns the records that say nothing about the targets in `touched`.
+    pub fn besides(self, touched: &BTreeSet<Label>) -> impl Iterator<Item = Record> {
+        self.records.into_iter().filter(|it| !touched.contains(&it.label))
+    }
 }

@@ -167,6 +167,13 @@ impl serde::Serialize for Label {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Label {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text, &PackagePath::root()).map_err(serde::de::Error::custom)
+    }
+}
+
 impl schemars::JsonSchema for Label {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Label".into()

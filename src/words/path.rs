@@ -68,6 +68,13 @@ impl serde::Serialize for RelPath {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for RelPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 impl schemars::JsonSchema for RelPath {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "RelPath".into()

@@ -1,0 +1,315 @@
+//! From bytes to proof: a linked file, or one from the store, is read, held against promise and
+//! policy, and only then put in place and recorded.
+//!
+//! The order matters. A fresh file's inputs are looked at again before anything is kept: if one
+//! changed while it was built, nothing is stored under the old key and the link begins again. An
+//! output appears in `bin/` only after its own bytes verified.
+
+use crate::effects::go_tool::GoTool;
+use crate::effects::inspect::inspect_file;
+use crate::effects::outputs::{OutputError, Outputs};
+use crate::effects::process::ProcessError;
+use crate::effects::store::RestoreError;
+use crate::engine::event::State;
+use crate::engine::go_batch::{Linked, arguments};
+use crate::engine::go_inputs::{Planned, gather};
+use crate::engine::go_unit::{Unfit, Unit};
+use crate::engine::listing::Listing;
+use crate::engine::session::{Delivery, Session};
+use crate::formats::link_warnings::link_warnings;
+use crate::model::linkage::Hazard;
+use crate::plan::fingerprint::LinkInputs;
+use crate::plan::record::{Record, ToolchainNames};
+use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
+use crate::words::digest::Digest;
+use crate::words::exit_code::ExitCode;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// What became of trying a rung.
+#[derive(Debug)]
+pub enum Settled {
+    /// As promised, and in place.
+    Verified(Box<Proof>),
+    /// Built, and not as promised.
+    NotAsPromised(String),
+    /// The tools could not build it.
+    Failed(String),
+    /// An input changed meanwhile; nothing was kept.
+    Changed,
+    /// A dry run told the command.
+    Told,
+    /// The output cannot be brought to an end.
+    Unfit(Unfit),
+}
+
+/// A verified output in place, with all that its record says.
+#[derive(Debug)]
+pub struct Proof {
+    planned: Planned,
+    made: Made,
+    verified: Verified,
+    state: State,
+    toolchain: ToolchainNames,
+    folder: String,
+}
+
+/// What the store keeps of a link under its key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Made {
+    /// The bytes.
+    pub blake3: Digest,
+    /// Their other digest.
+    pub sha256: String,
+    /// Their number.
+    pub size: u64,
+    /// What the linker warned of: it can be known only while linking.
+    pub hazards: Vec<Hazard>,
+    /// All warnings, a line each.
+    pub warnings: Vec<String>,
+    /// The inputs behind the key, for people who ask why.
+    pub inputs: LinkInputs,
+}
+
+/// Settles a link from the store; `None` if the store does not hold it whole.
+#[must_use]
+pub fn from_store(
+    session: &Session<'_>,
+    go: &GoTool,
+    unit: &Unit<'_>,
+    planned: &Planned,
+) -> Option<Settled> {
+    let made: Made = session.machine.store.action(&planned.key)?;
+    let Some(outputs) = session.outputs else {
+        return Some(Settled::Told);
+    };
+    let place = unit.output.below(outputs.folder());
+    if outputs.holds(&session.machine.digests, &unit.output, &made.blake3) {
+        let settled = match prove(unit, planned, &place, &made.hazards) {
+            Ok(verified) => proof(session, go, unit, planned, made, (verified, State::UpToDate)),
+            Err(settled) => settled,
+        };
+        return Some(settled);
+    }
+    let scratch = match outputs.scratch() {
+        Ok(scratch) => scratch,
+        Err(error) => return Some(Settled::Unfit(no_room(&error))),
+    };
+    let file = scratch.path().join("restored");
+    match session.machine.store.restore(&made.blake3, &file, 0o555) {
+        Ok(_) => {}
+        Err(RestoreError::Missing(_)) => return None,
+        Err(RestoreError::Output { path, source }) => {
+            return Some(Settled::Unfit(no_room(&OutputError::Write(path, source))));
+        }
+    }
+    let settled = match prove(unit, planned, &file, &made.hazards) {
+        Ok(verified) => match publish(session, outputs, unit, &file, &made.blake3) {
+            Ok(()) => proof(session, go, unit, planned, made, (verified, State::Restored)),
+            Err(error) => Settled::Unfit(no_room(&error)),
+        },
+        Err(settled) => settled,
+    };
+    Some(settled)
+}
+
+/// Settles a fresh link.
+#[must_use]
+pub fn linked(
+    session: &Session<'_>,
+    go: &GoTool,
+    unit: &Unit<'_>,
+    planned: &Planned,
+    listing: &Listing,
+    made: Linked,
+) -> Settled {
+    let (path, text) = match made {
+        Linked::File { path, text } => (path, text),
+        // A file that changed under the compiler may be why it failed.
+        Linked::Failed(reason) if is_current(session, go, unit, planned, listing) => {
+            return Settled::Failed(reason);
+        }
+        Linked::Failed(_) => return Settled::Changed,
+        Linked::Stopped(error) => return Settled::Unfit(stopped(&error)),
+        Linked::NoRoom(error) => return Settled::Unfit(no_room(&error)),
+    };
+    if !is_current(session, go, unit, planned, listing) {
+        return Settled::Changed;
+    }
+    let Some(outputs) = session.outputs else { unreachable!("invariant: a dry run links nothing") };
+    let warnings = link_warnings(&text);
+    let keep = || -> io::Result<Made> {
+        let sha256 = sha256_of(&path)?;
+        let copied = session.machine.store.put_file(&path)?;
+        Ok(Made {
+            blake3: copied.digest,
+            sha256,
+            size: copied.size,
+            hazards: warnings.hazards,
+            warnings: warnings.lines,
+            inputs: planned.inputs.clone(),
+        })
+    };
+    let made = match keep() {
+        Ok(made) => made,
+        Err(error) => return Settled::Unfit(no_room(&OutputError::Write(path, error))),
+    };
+    session.machine.store.put_action(&planned.key, &made);
+    match prove(unit, planned, &path, &made.hazards) {
+        Ok(verified) => match publish_linked(session, outputs, unit, &path, &made.blake3) {
+            Ok(()) => proof(session, go, unit, planned, made, (verified, State::Built)),
+            Err(error) => Settled::Unfit(no_room(&error)),
+        },
+        Err(settled) => settled,
+    }
+}
+
+/// Reads the file's linkage from its bytes and holds it against promise and policy.
+fn prove(
+    unit: &Unit<'_>,
+    planned: &Planned,
+    file: &Path,
+    hazards: &[Hazard],
+) -> Result<Verified, Settled> {
+    let inspection = match inspect_file(file) {
+        Ok(inspection) => inspection,
+        Err(error) => {
+            return Err(Settled::Failed(format!("the result is not to be read: {error}")));
+        }
+    };
+    let evidence = Evidence { inspection, linker_hazards: hazards.to_vec() };
+    let promise = unit.of.rungs[planned.rung].strategy.promise;
+    let policy = unit.of.settings.policy.as_deref();
+    verify(evidence, promise, policy).map_err(|it: Mismatch| Settled::NotAsPromised(it.to_string()))
+}
+
+fn is_current(
+    session: &Session<'_>,
+    go: &GoTool,
+    unit: &Unit<'_>,
+    planned: &Planned,
+    listing: &Listing,
+) -> bool {
+    let again = || gather(session, go, unit, planned.rung, listing);
+    session.forget_c_files();
+    listing.is_current() && again().is_ok_and(|it| it.key == planned.key)
+}
+
+/// Puts a fresh file in place. Two targets may be made of one file, so it is copied when it was
+/// taken before.
+fn publish_linked(
+    session: &Session<'_>,
+    outputs: &Outputs,
+    unit: &Unit<'_>,
+    file: &Path,
+    digest: &Digest,
+) -> Result<(), OutputError> {
+    let copy = file.with_extension(format!("for-{}", unit.of.target.label.name()));
+    match std::fs::copy(file, &copy) {
+        Ok(_) => publish(session, outputs, unit, &copy, digest),
+        Err(error) => Err(OutputError::Write(copy, error)),
+    }
+}
+
+fn publish(
+    session: &Session<'_>,
+    outputs: &Outputs,
+    unit: &Unit<'_>,
+    file: &Path,
+    digest: &Digest,
+) -> Result<(), OutputError> {
+    let placed = outputs.place(file, &unit.output)?;
+    session.machine.digests.learn(&placed, *digest);
+    Ok(())
+}
+
+fn proof(
+    session: &Session<'_>,
+    go: &GoTool,
+    unit: &Unit<'_>,
+    planned: &Planned,
+    made: Made,
+    (verified, state): (Verified, State),
+) -> Settled {
+    let rung = &unit.of.rungs[planned.rung];
+    let cc = rung.c_tools.as_ref().filter(|_| rung.selection.cgo).map(|it| it.name.clone());
+    let toolchain = ToolchainNames { go: go.version.clone(), cc };
+    let folder = session.relative(&unit.of.module.folder);
+    let planned = planned.clone();
+    Settled::Verified(Box::new(Proof { planned, made, verified, state, toolchain, folder }))
+}
+
+impl Proof {
+    /// Returns what is told and recorded of the output.
+    #[must_use]
+    pub fn deliver(self, unit: &Unit<'_>) -> Delivery {
+        let Self { planned, made, verified, state, toolchain, folder } = self;
+        let strategy = &unit.of.rungs[planned.rung].strategy;
+        let mut finished = unit.finished(state);
+        finished.class = Some(verified.linkage().class.as_str().to_owned());
+        finished.strategy = Some(strategy.name.clone());
+        finished.size = Some(made.size);
+        finished.warnings.clone_from(&made.warnings);
+        let output = format!("linkwright-out/{}", unit.output);
+        let args = arguments(unit.kind, &planned.configuration, &output, &[&unit.go_package]);
+        let mut environment = planned.configuration.environment();
+        for name in ["CC", "CXX"] {
+            // The program's name, not where this machine has it.
+            if let Some(value) = environment.get_mut(name) {
+                *value = value.rsplit('/').next().unwrap_or(value).to_owned();
+            }
+        }
+        let record = Record {
+            label: unit.of.target.label.clone(),
+            go_package: unit.go_package.clone(),
+            output: unit.output.clone(),
+            blake3: made.blake3,
+            sha256: made.sha256,
+            size: made.size,
+            key: planned.key,
+            promise: strategy.promise,
+            policy: unit.of.settings.policy.as_ref().map(|it| it.name.clone()),
+            strategy: strategy.name.clone(),
+            attempts: unit.climb.attempts(),
+            linkage: verified.linkage().clone(),
+            build_info: verified.build_info().cloned(),
+            toolchain,
+            commands: vec![std::iter::once("go".to_owned()).chain(args).collect()],
+            folder,
+            environment,
+        };
+        Delivery { finished, record: Some(record) }
+    }
+}
+
+fn sha256_of(path: &Path) -> io::Result<String> {
+    use std::fmt::Write as _;
+    let mut hasher = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut hasher)?;
+    let mut text = String::with_capacity(64);
+    for byte in hasher.finalize() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}
+
+fn stopped(error: &ProcessError) -> Unfit {
+    let (hints, code) = match error {
+        ProcessError::Interrupted => (Vec::new(), ExitCode::Interrupted),
+        ProcessError::Spawn { .. } => (Vec::new(), ExitCode::MachineLacks),
+        ProcessError::TooLong { .. } => (
+            vec!["see what holds it up by running the command by hand".to_owned()],
+            ExitCode::BuildFailed,
+        ),
+    };
+    Unfit { error: error.to_string(), hints, code }
+}
+
+fn no_room(error: &OutputError) -> Unfit {
+    let source = std::error::Error::source(error).map(|it| format!(": {it}")).unwrap_or_default();
+    let hints = vec!["free some space, or make the folder writable".to_owned()];
+    Unfit { error: format!("{error}{source}"), hints, code: ExitCode::Disk }
+}

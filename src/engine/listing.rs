@@ -1,0 +1,77 @@
+//! What one `go list` read, and whether it is still true.
+//!
+//! A file that appears in a package's folder after it was listed would be compiled and not be in
+//! the key. So the folders' modification times are kept: one that changed since, or that changed
+//! while `go list` ran, says that the listing may be stale.
+
+use crate::effects::go_tool::GoModuleFolder;
+use crate::plan::configuration::Selection;
+use crate::plan::go_graph::GoGraph;
+use crate::plan::origin::Origin;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// File systems stamp with a clock that may lag behind by a tick.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A question to `go list`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListingKey {
+    /// Where from.
+    pub module: GoModuleFolder,
+    /// With what settings.
+    pub selection: Selection,
+    /// Package patterns.
+    pub patterns: BTreeSet<String>,
+    /// With the packages' tests.
+    pub tests: bool,
+}
+
+/// When something began; only ever held against the times of files.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment(SystemTime);
+
+/// What one `go list` read.
+#[derive(Debug)]
+pub struct Listing {
+    /// The packages.
+    pub graph: GoGraph,
+    folders: BTreeMap<PathBuf, SystemTime>,
+    during: (SystemTime, SystemTime),
+}
+
+impl Moment {
+    /// Returns this moment.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
+    pub fn now() -> Self {
+        Self(SystemTime::now())
+    }
+}
+
+impl Listing {
+    /// Takes what `go list`, begun at `began`, has just read.
+    #[must_use]
+    pub fn new(graph: GoGraph, began: Moment) -> Self {
+        let during = (began.0.checked_sub(TICK).unwrap_or(began.0), Moment::now().0);
+        let local = graph.packages().filter(|it| Origin::of(it) == Origin::Local);
+        let folders = local.map(|it| PathBuf::from(&it.dir));
+        let folders =
+            folders.filter_map(|it| Some((modified(&it)?, it))).map(|(time, it)| (it, time));
+        Self { folders: folders.collect(), graph, during }
+    }
+
+    /// Tells whether no local package's folder gained or lost a file since `go list` began.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.folders.iter().all(|(folder, then)| {
+            let meanwhile = *then >= self.during.0 && *then <= self.during.1;
+            !meanwhile && modified(folder) == Some(*then)
+        })
+    }
+}
+
+fn modified(folder: &Path) -> Option<SystemTime> {
+    std::fs::metadata(folder).and_then(|it| it.modified()).ok()
+}
