@@ -172,7 +172,7 @@ fn two_answers_to_one_question_are_an_error() {
 fn addresses_that_lead_nowhere_are_errors() {
     let dt_verneed = 0x6fff_fffe;
     check(ElfErrorKind::Unmapped, |it| {
-        it.dynamic = vec![(dt_verneed, 0x7000_0000), (0x6fff_ffff, 1)]
+        it.dynamic = vec![(dt_verneed, 0x7000_0000), (0x6fff_ffff, 1)];
     });
     check(ElfErrorKind::Unmapped, |it| it.dynamic = vec![(dt_verneed, 0), (0x6fff_ffff, 1)]);
 }

@@ -11,6 +11,7 @@
 )]
 
 mod hostile_elf;
+mod linkage_document;
 mod readelf;
 mod support;
 mod tidy;

@@ -88,7 +88,7 @@ fn facts(text: &str) -> Option<Facts> {
                     Some(text(line.split_once(": ").map(|it| it.1.trim_end_matches(']'))));
             }
             ["GNU_STACK", rest @ ..] => {
-                facts.nx = !rest[5..].contains(&"E") && !rest.contains(&"RWE")
+                facts.nx = !rest[5..].contains(&"E") && !rest.contains(&"RWE");
             }
             ["GNU_RELRO", ..] => facts.has_relro = true,
             [_, "Name:", name, "Flags:", ..] if in_needs => {
@@ -101,9 +101,8 @@ fn facts(text: &str) -> Option<Facts> {
     let is_program = pie || kind.starts_with("EXEC");
     facts.class = Some(match (&facts.interpreter, facts.needed.is_empty()) {
         (Some(_), true) => Class::NeedsLoader,
-        (Some(_), false) => Class::Dynamic,
         (None, _) if !is_program => Class::Shared,
-        (None, false) => Class::Dynamic,
+        (_, false) => Class::Dynamic,
         (None, true) if pie => Class::StaticPie,
         (None, true) => Class::Static,
     });
