@@ -10,4 +10,9 @@
     reason = "a test fails by panicking, says what it did, and is the edge of the world"
 )]
 
+mod hostile_elf;
+mod linkage_document;
+mod readelf;
+mod support;
 mod tidy;
+mod truth_table;
