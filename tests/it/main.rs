@@ -13,6 +13,7 @@
 mod hostile_elf;
 mod linkage_document;
 mod readelf;
+mod story;
 mod support;
 mod tidy;
 mod truth_table;

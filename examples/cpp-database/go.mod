@@ -1,0 +1,3 @@
+module example.com/cpp-database
+
+go 1.24

@@ -1,0 +1,9 @@
+package account
+
+import "testing"
+
+func TestThereIsAlwaysAName(t *testing.T) {
+	if Name() == "" {
+		t.Error("nobody")
+	}
+}

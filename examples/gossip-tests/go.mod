@@ -1,0 +1,3 @@
+module example.com/gossip-tests
+
+go 1.24

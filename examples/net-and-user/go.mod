@@ -1,0 +1,3 @@
+module example.com/net-and-user
+
+go 1.24
