@@ -1,9 +1,10 @@
 //! "Did you mean": the name that is nearest to a misspelt one.
 
-/// Returns the one of `names` that `word` is most likely meant to be; the first of equals.
+/// Returns the one of `names` that `word` is most likely meant to be.
 ///
 /// A name is near if a third of its letters at most must change (a swap of neighbours is one
-/// change), or if only upper and lower case, or `-` and `_`, differ.
+/// change); upper and lower case, and `-` and `_`, are the same. Of two that are equally near, one
+/// that begins with `word` is preferred.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |it: &str| it.to_ascii_lowercase().replace('-', "_");
     let (word, length) = (plain(word), word.chars().count());
@@ -14,9 +15,10 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
             return None;
         }
         let distance = strsim::damerau_levenshtein(&word, &plain(name));
-        (distance <= allowed && distance < length).then_some((distance, name))
+        let unlike = !plain(name).starts_with(&word);
+        (distance <= allowed && distance < length).then_some(((distance, unlike), name))
     });
-    distances.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+    distances.min_by_key(|(order, _)| *order).map(|(_, name)| name)
 }
 
 /// Returns a hint: the nearest of `names`, or all of them if none is near.
@@ -53,6 +55,6 @@ mod tests {
     #[test]
     fn without_a_near_name_all_are_listed() {
         assert_eq!(suggestion("zzzz", &["on", "off"]), "write one of `on`, `off`");
-        assert_eq!(suggestion("of", &["on", "off"]), "did you mean `on`?");
+        assert_eq!(suggestion("of", &["on", "off"]), "did you mean `off`?");
     }
 }
