@@ -63,24 +63,33 @@ fn what_is_said_is_taken() {
 
 #[test]
 fn unknown_strategies_and_policies_are_told_with_near_ones() {
-    refused("link: \"statik\", policy: \"relaese\"", expect![[r#"
+    refused(
+        "link: \"statik\", policy: \"relaese\"",
+        expect![[r#"
         no strategy or ladder `statik`
           BUILD.ron:1:44: "statik"
           hint: did you mean `static`?
         no policy `relaese`
           BUILD.ron:1:62: "relaese"
           hint: did you mean `release`?
-    "#]]);
-    refused("link: \"musl\"", expect![[r#"
+    "#]],
+    );
+    refused(
+        "link: \"musl\"",
+        expect![[r#"
         no strategy or ladder `musl`
           BUILD.ron:1:44: "musl"
           hint: write one of `default`, `netgo`, `partly_static`, `pure`, `race`, `seed_2015`, `static_glibc`, `static_musl`, `static_pie`, `static_race`, `smallest_risk`, `static`, `static_hardened`
-    "#]]);
-    refused("link: \"release\"", expect![[r#"
+    "#]],
+    );
+    refused(
+        "link: \"release\"",
+        expect![[r#"
         no strategy or ladder `release`
           BUILD.ron:1:44: "release"
           hint: it is a policy; write `policy: "release"`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -171,30 +180,42 @@ fn x_defs_name_variables_of_go_packages() {
 
 #[test]
 fn platforms_are_known_ones() {
-    refused("goos: \"linx\", goarch: \"x86\"", expect![[r#"
+    refused(
+        "goos: \"linx\", goarch: \"x86\"",
+        expect![[r#"
         `linx` is no operating system that Go knows (`goos`)
           BUILD.ron:1:44: "linx"
           hint: did you mean `linux`?
         `x86` is no architecture that Go knows (`goarch`)
           BUILD.ron:1:60: "x86"
           hint: did you mean `386`?
-    "#]]);
-    refused("goos: \"darwin\", goarch: \"386\"", expect![[r#"
+    "#]],
+    );
+    refused(
+        "goos: \"darwin\", goarch: \"386\"",
+        expect![[r#"
         Go has no platform `darwin/386`
           BUILD.ron:1:62: "386"
           BUILD.ron:1:44: "darwin"
           hint: for `darwin` there is `amd64`, `arm64`
-    "#]]);
-    refused("level: \"v3\"", expect![[r#"
+    "#]],
+    );
+    refused(
+        "level: \"v3\"",
+        expect![[r#"
         the level `v3` needs a `goarch`
           BUILD.ron:1:45: "v3"
           hint: a level belongs to one architecture; write `goarch` too
-    "#]]);
-    refused("goarch: \"arm64\", level: \"v3\"", expect![[r#"
+    "#]],
+    );
+    refused(
+        "goarch: \"arm64\", level: \"v3\"",
+        expect![[r#"
         `v3` is no level of `arm64` (GOARM64)
           BUILD.ron:1:62: "v3"
           hint: write one of `v8.0`, `v8.1`, `v8.2`, `v8.3`, `v8.4`, `v8.5`, `v8.6`, `v8.7`, `v8.8`, `v8.9`, `v9.0`, `v9.1`, `v9.2`, `v9.3`, `v9.4`, `v9.5` (it may be followed by `,lse`, `,crypto`)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
