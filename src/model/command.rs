@@ -34,7 +34,7 @@ pub fn check(spec: CommandSpec, name: &Span, package: &PackagePath) -> CheckedCo
     let (mut inputs, mut inputs_at) = (Vec::new(), Vec::new());
     let (mut in_inputs, mut literal_inputs) = (Vec::new(), Vec::new());
     for input in &spec.inputs {
-        if input.value.starts_with([':']) || input.value.starts_with("//") {
+        if input.value.starts_with(':') || input.value.starts_with("//") {
             in_inputs.extend(check.label(&input.value, &input.span));
         } else if let Some(glob) = glob(input, &mut check.problems) {
             if glob.is_literal()
@@ -122,7 +122,12 @@ impl Check<'_> {
         }
         // A script of the workspace decides the result, so it must be an input like any other.
         let path = text.strip_prefix("./").unwrap_or(text);
-        let listed = |it: &Spanned<String>| Glob::parse(&it.value).is_ok_and(|it| it.matches(path));
+        let listed = |it: &Spanned<String>| {
+            // A label among the inputs may bring it.
+            it.value.starts_with(':')
+                || it.value.starts_with("//")
+                || Glob::parse(&it.value).is_ok_and(|it| it.matches(path))
+        };
         if !spec.inputs.iter().any(listed) {
             let message = format!("the program `{text}` is not among the inputs");
             self.report(&program.span, message, &format!("add `\"{path}\"` to `inputs`"));

@@ -62,6 +62,8 @@ fn folders(path: &str) -> impl Iterator<Item = &str> {
 pub struct Read<'a> {
     /// The file.
     pub path: &'a Spanned<RelPath>,
+    /// Who reads it.
+    pub label: &'a Label,
     /// The reader's direct dependencies, sorted.
     pub dependencies: &'a [Label],
 }
@@ -73,7 +75,7 @@ pub fn missing_dependencies(made: &[Made<'_>], read: &[Read<'_>]) -> Vec<Problem
     let problem = |it: &Read<'_>| {
         let path = it.path.value.as_str();
         let maker = makers.get(path)?;
-        if it.dependencies.binary_search(maker.label).is_ok() {
+        if maker.label == it.label || it.dependencies.binary_search(maker.label).is_ok() {
             return None;
         }
         let message = format!("`{path}` is made by `{}`, which is not depended on", maker.label);

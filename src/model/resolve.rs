@@ -342,17 +342,17 @@ fn check_files(drafts: &[Draft]) -> Vec<Problem> {
     let made: Vec<_> = drafts
         .iter()
         .flat_map(|draft| {
-            let made = |it: &'_ Spanned<RelPath>| it.value.clone();
+            let label = &draft.label;
             draft.outputs.iter().map(move |it| Made {
-                path: made(it),
-                label: &draft.label,
+                path: it.value.clone(),
+                label,
                 span: &it.span,
             })
         })
         .collect();
     let read = drafts.iter().flat_map(|draft| {
-        let dependencies = draft.dependencies.as_slice();
-        draft.literals.iter().map(move |path| Read { path, dependencies })
+        let (label, dependencies) = (&draft.label, draft.dependencies.as_slice());
+        draft.literals.iter().map(move |path| Read { path, label, dependencies })
     });
     let mut problems = collisions(&binaries);
     problems.extend(collisions(&made));

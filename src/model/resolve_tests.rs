@@ -78,7 +78,8 @@ fn labels_in_deps_inputs_arguments_and_suites_become_dependencies() {
         //a:run [//a:gen, //a:src, //b:one]
         //a:src []
         //b:one []
-        [[OutputOf(//a:gen)], [Text("-i="), OutputOf(//b:one), Text("x")], [Text("{}")]]"#]].assert_eq(&out);
+        [[OutputOf(//a:gen)], [Text("-i="), OutputOf(//b:one), Text("x")], [Text("{}")]]"#]]
+    .assert_eq(&out);
 }
 
 #[test]
@@ -99,7 +100,8 @@ fn defaults_hold_below_their_folder_and_the_nearer_wins() {
         //a/b:t static ["ab"]
         //a/b:x pure ["ab"]
         //ab:y static ["root"]
-    "#]].assert_eq(&out);
+    "#]]
+    .assert_eq(&out);
     let Rule::GoTests(tests) = target(&targets, "//a/b:t").rule else { panic!("tests") };
     assert!(!tests.vet);
 }
@@ -124,12 +126,15 @@ fn a_wrong_default_is_told_once_for_all_targets() {
 
 #[test]
 fn a_name_declared_twice_is_told_with_both_places() {
-    one_refused("go_binary(name: \"x\"), suite(name: \"x\", targets: [])", expect![[r#"
+    one_refused(
+        "go_binary(name: \"x\"), suite(name: \"x\", targets: [])",
+        expect![[r#"
         `//a:x` is declared twice
           a/BUILD.ron:1:51: "x" again here
           a/BUILD.ron:1:33: "x" first here
           hint: give one of them another name
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -189,11 +194,14 @@ fn a_label_must_be_one() {
 
 #[test]
 fn a_target_does_not_depend_on_itself() {
-    one_refused("go_binary(name: \"x\", deps: [\":x\"])", expect![[r#"
+    one_refused(
+        "go_binary(name: \"x\", deps: [\":x\"])",
+        expect![[r#"
         `//a:x` depends on itself
           a/BUILD.ron:1:45: ":x"
           hint: leave it out
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -194,7 +194,8 @@ mod tests {
         expect![[r#"
             //a:y
             //b:z
-        "#]].assert_eq(&select(&targets, &["//...", "-//a:x"]));
+        "#]]
+        .assert_eq(&select(&targets, &["//...", "-//a:x"]));
         expect![[r#"
             no target `//a:z`
               hint: did you mean `//b:z`?
@@ -208,7 +209,7 @@ mod tests {
               hint: did you mean `//a:x`?
             no target matches `//d/...`
         "#]]
-            .assert_eq(&select(&targets, &["//a:z", "//c:z", "//bb:q", "//d/...", "-//a:xx"]));
+        .assert_eq(&select(&targets, &["//a:z", "//c:z", "//bb:q", "//d/...", "-//a:xx"]));
     }
 
     #[test]
