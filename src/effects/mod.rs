@@ -5,6 +5,7 @@ pub mod c_files;
 pub mod c_tools;
 pub mod digests;
 pub mod file;
+pub mod globs;
 pub mod go_tool;
 pub mod inspect;
 pub mod machine;
@@ -12,3 +13,6 @@ pub mod out_folder;
 pub mod outputs;
 pub mod process;
 pub mod store;
+pub mod workspace;
+//! The only places that touch the machine: reading the workspace, running tools, writing the store.
+

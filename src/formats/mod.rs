@@ -1,5 +1,6 @@
 //! Bytes in, facts out: the formats that linkwright reads. No meaning, no I/O.
 
+pub mod build_file;
 pub mod build_info;
 pub mod bytes;
 pub mod elf;
@@ -8,3 +9,11 @@ pub mod go_list;
 pub mod inspection;
 pub mod link_warnings;
 pub mod magic;
+pub mod ron_fields;
+pub mod ron_lexer;
+pub mod ron_syntax;
+pub mod rules_file;
+//! Bytes in, facts out: no meaning, no I/O.
+
+#[cfg(test)]
+pub(crate) mod testing;

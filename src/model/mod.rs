@@ -1,6 +1,15 @@
 //! What the user said, checked: strategies, policies and targets, with every name resolved.
 
+pub mod command;
+pub mod cycle;
+pub mod flags;
 pub mod linkage;
+pub mod outputs;
+pub mod platform;
 pub mod policy;
+pub mod resolve;
+pub mod rules;
+pub mod settings;
 pub mod strategy;
 pub mod target;
+pub mod targets;

@@ -114,6 +114,8 @@ pub struct Command {
     pub argv: Vec<Vec<ArgPiece>>,
     /// Files it reads, as globs in the declaring folder.
     pub inputs: Vec<Glob>,
+    /// Where each of `inputs` is written.
+    pub inputs_at: Vec<Span>,
     /// Targets whose outputs it reads.
     pub input_labels: Vec<Label>,
     /// Files it makes, relative to the workspace root; below the declaring folder.
@@ -138,6 +140,8 @@ pub enum ArgPiece {
 pub struct Files {
     /// What it holds.
     pub globs: Vec<Glob>,
+    /// Where each of `globs` is written.
+    pub globs_at: Vec<Span>,
     /// What is left out.
     pub exclude: Vec<Glob>,
 }
@@ -233,10 +237,26 @@ impl Glob {
         &self.0
     }
 
+    /// Tells whether it matches `path`, which is relative to the declaring folder.
+    ///
+    /// It compiles the glob; to match many paths, make a [`globset::GlobSet`] of
+    /// [`Glob::matcher`]s.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        self.matcher().compile_matcher().is_match(path)
+    }
+
+    /// Returns the glob in the form that matches.
+    #[must_use]
+    pub fn matcher(&self) -> globset::Glob {
+        let built = globset::GlobBuilder::new(&self.0).literal_separator(true).build();
+        built.unwrap_or_else(|_| unreachable!("invariant: `parse` has built the same glob"))
+    }
+
     /// Tells whether it holds no wildcard, so that it names exactly one file.
     #[must_use]
     pub fn is_literal(&self) -> bool {
-        !self.0.contains(['*', '?', '[', '{'])
+        !self.0.contains(['*', '?', '[', '{', '\\'])
     }
 }
 

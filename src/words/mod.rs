@@ -3,6 +3,7 @@
 pub mod digest;
 pub mod exit_code;
 pub mod label;
+pub mod near;
 pub mod path;
 pub mod pattern;
 pub mod problem;

@@ -1,0 +1,338 @@
+//! A workspace on disk: where its root is, which folders are packages, and what its rules say.
+//!
+//! | what | rule | because |
+//! |---|---|---|
+//! | the root | of the folders above (and at) the current one that hold a `BUILD.ron`, the topmost one below the nearest `.git` | a nested workspace is part of the outer one; a repository is no part of another |
+//! | packages | folders below the root with a `BUILD.ron`, links not followed | a link to a parent would never end |
+//! | not looked into | hidden folders, `linkwright-out`, `node_modules`, `testdata`, `vendor`, folders with a `.git` of their own | what lies there is made by tools, or belongs to others |
+//! | rules | `rules/*.ron` of the root, by name | a workspace has one set of rules |
+//! | a rule file | a regular file of at most 16 MiB | a pipe would hang, a device would never end, a link may lead out |
+//!
+//! A target of a nested workspace gets its labels from the outermost root.
+
+use crate::formats::build_file::{BuildSpec, parse as parse_build};
+use crate::formats::ron_syntax::{MAX_BYTES, source_of};
+use crate::formats::rules_file::{RulesSpec, built_in, parse as parse_rules};
+use crate::model::resolve::resolve;
+use crate::model::rules::assemble;
+use crate::model::strategy::RuleSet;
+use crate::model::targets::Targets;
+use crate::words::exit_code::ExitCode;
+use crate::words::label::PackagePath;
+use crate::words::problem::{Problem, exit_code, sort};
+use crate::words::span::Source;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use walkdir::{DirEntry, WalkDir};
+
+/// The name of the file that makes a folder a package.
+pub const BUILD_FILE: &str = "BUILD.ron";
+
+/// The folder of outputs, below the root.
+pub const OUTPUT_FOLDER: &str = "linkwright-out";
+
+/// Folders that are not looked into, besides hidden ones and other repositories.
+pub const SKIPPED: [&str; 4] = [OUTPUT_FOLDER, "node_modules", "testdata", "vendor"];
+
+/// Where a workspace is, and where in it the user stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The folder of the root `BUILD.ron`; absolute, without links.
+    pub root: PathBuf,
+    /// The folder that relative labels and patterns are seen from; it need not be a package.
+    pub here: PackagePath,
+}
+
+/// Why no workspace was found.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// No folder above holds a `BUILD.ron`.
+    #[error("no `BUILD.ron` in `{}` or a folder above it", .0.display())]
+    NoWorkspace(PathBuf),
+    /// The folder to start from cannot be used.
+    #[error("cannot look for a workspace from `{}`", folder.display())]
+    Unusable {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder to start from has a name that no label can hold.
+    #[error("the folder `{}` cannot be named in labels", .0.display())]
+    Unnameable(PathBuf),
+}
+
+/// A workspace whose rules are right.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The folder of the root `BUILD.ron`.
+    pub root: PathBuf,
+    /// Every target.
+    pub targets: Targets,
+    /// Every strategy, ladder and policy.
+    pub rules: RuleSet,
+    /// The packages, sorted.
+    pub packages: Vec<PackagePath>,
+    /// The rule files that were read, without the built-in one: packages first, each by name.
+    pub sources: Vec<Arc<Source>>,
+}
+
+/// Why a workspace could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A folder could not be read.
+    #[error("cannot read the folder `{}`", path.display())]
+    Walk {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Rule files are wrong; in the order of the files.
+    #[error("{} in the rule files", if .0.len() == 1 { "a mistake" } else { "mistakes" })]
+    Rules(Vec<Problem>),
+}
+
+impl LoadError {
+    /// Returns the exit code that goes with it.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Walk { .. } => ExitCode::BadInput,
+            Self::Rules(problems) => exit_code(problems),
+        }
+    }
+}
+
+/// Finds the workspace that `from`, an existing folder, lies in.
+///
+/// # Errors
+///
+/// Returns [`FindError`] if there is none, or if `from` is no folder that labels can name.
+pub fn find(from: &Path) -> Result<Place, FindError> {
+    let unusable = |source| FindError::Unusable { folder: from.to_owned(), source };
+    let from = from.canonicalize().map_err(unusable)?;
+    if !from.is_dir() {
+        let source = io::Error::from(io::ErrorKind::NotADirectory);
+        return Err(FindError::Unusable { folder: from, source });
+    }
+    let mut root = None;
+    for folder in from.ancestors() {
+        if is_there(&folder.join(BUILD_FILE)) {
+            root = Some(folder);
+        }
+        if is_there(&folder.join(".git")) {
+            break;
+        }
+    }
+    let Some(root) = root else { return Err(FindError::NoWorkspace(from)) };
+    let Some(here) = package_of(root, &from) else { return Err(FindError::Unnameable(from)) };
+    Ok(Place { root: root.to_owned(), here })
+}
+
+/// Returns the label's way to write a folder at or below `root`; `None` if it has none.
+#[must_use]
+pub fn package_of(root: &Path, folder: &Path) -> Option<PackagePath> {
+    let below = folder.strip_prefix(root).ok()?.to_str()?;
+    PackagePath::parse(below).ok()
+}
+
+/// Reads, parses and resolves the workspace at `root`.
+///
+/// # Errors
+///
+/// Returns [`LoadError::Rules`] with everything that one stage found wrong: parsing first, then the
+/// rules' names, then the targets.
+pub fn load(root: &Path) -> Result<Loaded, LoadError> {
+    let packages = packages(root)?;
+    let (builds, mut problems): (Vec<_>, Vec<_>) =
+        packages.par_iter().map(|it| read_build(root, it)).unzip();
+    let own: Vec<_> = rule_files(root)?.iter().map(|name| read_rules(root, name)).collect();
+    let (rules, rule_problems): (Vec<_>, Vec<_>) = own.into_iter().unzip();
+    let (brought, brought_problems) = parse_rules(&built_in());
+    problems.extend(rule_problems);
+    problems.push(brought_problems);
+    let mut problems = problems.concat();
+    if !problems.is_empty() {
+        sort(&mut problems);
+        return Err(LoadError::Rules(problems));
+    }
+    let mut sources = Vec::new();
+    let mut specs = Vec::new();
+    for (spec, source) in builds.into_iter().flatten() {
+        specs.push(spec);
+        sources.push(source);
+    }
+    let mut own = Vec::new();
+    for (spec, source) in rules.into_iter().flatten() {
+        own.push(spec);
+        sources.push(source);
+    }
+    let rules = assemble(brought, own).map_err(LoadError::Rules)?;
+    let targets = resolve(specs, &rules).map_err(LoadError::Rules)?;
+    Ok(Loaded { root: root.to_owned(), targets, rules, packages, sources })
+}
+
+/// Reads and puts together the rules of the workspace at `root`, or the built-in ones alone, for
+/// commands that need no targets.
+///
+/// # Errors
+///
+/// Returns [`LoadError`] as [`load`] does.
+pub fn load_rules(root: Option<&Path>) -> Result<RuleSet, LoadError> {
+    let mut own = Vec::new();
+    let mut problems = Vec::new();
+    if let Some(root) = root {
+        for name in rule_files(root)? {
+            let (spec, wrong) = read_rules(root, &name);
+            own.extend(spec.map(|it| it.0));
+            problems.extend(wrong);
+        }
+    }
+    let (brought, brought_problems) = parse_rules(&built_in());
+    problems.extend(brought_problems);
+    if !problems.is_empty() {
+        sort(&mut problems);
+        return Err(LoadError::Rules(problems));
+    }
+    assemble(brought, own).map_err(LoadError::Rules)
+}
+
+/// Returns the packages below `root`, sorted; the root is one even if it holds no `BUILD.ron`.
+///
+/// # Errors
+///
+/// Returns [`LoadError`] if a folder cannot be read, or if a package cannot be named.
+fn packages(root: &Path) -> Result<Vec<PackagePath>, LoadError> {
+    let mut packages = Vec::new();
+    let mut problems = Vec::new();
+    let walk = WalkDir::new(root).follow_links(false).sort_by_file_name();
+    for entry in walk.into_iter().filter_entry(is_searched) {
+        let entry = entry.map_err(|error| walk_error(root, error))?;
+        if entry.file_name() != BUILD_FILE || entry.depth() == 0 {
+            continue;
+        }
+        let folder = entry.path().parent().unwrap_or(root);
+        match package_of(root, folder) {
+            Some(package) => packages.push(package),
+            None => {
+                let folder = folder.strip_prefix(root).unwrap_or(folder).display();
+                let message = format!("the folder `{folder}` cannot be named in labels");
+                let hint =
+                    "rename it: no `:`, `\\` or control characters, valid UTF-8, no leading `-`";
+                problems.push(Problem::new(message).hint(hint));
+            }
+        }
+    }
+    packages.sort();
+    if problems.is_empty() { Ok(packages) } else { Err(LoadError::Rules(problems)) }
+}
+
+fn is_searched(entry: &DirEntry) -> bool {
+    if entry.depth() == 0 || !entry.file_type().is_dir() {
+        return true;
+    }
+    let name = entry.file_name();
+    let hidden = name.as_encoded_bytes().starts_with(b".");
+    // A directory named `BUILD.ron` must be told, not searched; reading it does that.
+    let skipped = hidden || SKIPPED.iter().any(|it| name == *it);
+    !skipped && !is_there(&entry.path().join(".git"))
+}
+
+fn walk_error(root: &Path, error: walkdir::Error) -> LoadError {
+    let path = error.path().unwrap_or(root).to_owned();
+    let source = error.into_io_error().unwrap_or_else(|| io::Error::other("a loop of links"));
+    LoadError::Walk { path, source }
+}
+
+/// Tells whether anything, a dangling link too, has this path.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Returns the names of the workspace's own rule files, sorted, relative to `root`.
+fn rule_files(root: &Path) -> Result<Vec<String>, LoadError> {
+    let folder = root.join("rules");
+    if !folder.symlink_metadata().is_ok_and(|it| it.is_dir()) {
+        return Ok(Vec::new());
+    }
+    let fail = |source| LoadError::Walk { path: folder.clone(), source };
+    let mut names = Vec::new();
+    for entry in folder.read_dir().map_err(fail)? {
+        let name = entry.map_err(fail)?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let is_ron = Path::new(name).extension().is_some_and(|it| it == "ron");
+        // A folder of Go code named `rules` may be a package of its own.
+        if is_ron && !name.starts_with('.') && name != BUILD_FILE {
+            names.push(format!("rules/{name}"));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+type Parsed<S> = (Option<(S, Arc<Source>)>, Vec<Problem>);
+
+fn read_build(root: &Path, package: &PackagePath) -> Parsed<BuildSpec> {
+    match read(root, &package.join(BUILD_FILE)) {
+        Ok(source) => {
+            let (spec, problems) = parse_build(&source, package);
+            (Some((spec, source)), problems)
+        }
+        Err(problem) => (None, vec![*problem]),
+    }
+}
+
+fn read_rules(root: &Path, name: &str) -> Parsed<RulesSpec> {
+    match read(root, name) {
+        Ok(source) => {
+            let (spec, problems) = parse_rules(&source);
+            (Some((spec, source)), problems)
+        }
+        Err(problem) => (None, vec![*problem]),
+    }
+}
+
+/// Reads a rule file without ever waiting for it: no pipe, no device, no link.
+fn read(root: &Path, name: &str) -> Result<Arc<Source>, Box<Problem>> {
+    let unreadable = |error: Errno| {
+        let problem = Problem::new(format!("cannot read `{name}`: {}", io::Error::from(error)));
+        Box::new(problem)
+    };
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match open(root.join(name), flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::LOOP) => {
+            let problem = Problem::new(format!("`{name}` is a symbolic link"));
+            return Err(Box::new(problem.hint("put the file itself there")));
+        }
+        Err(Errno::NXIO) => return Err(Box::new(irregular(name, "a socket"))),
+        Err(error) => return Err(unreadable(error)),
+    };
+    match FileType::from_raw_mode(fstat(&file).map_err(unreadable)?.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Directory => return Err(Box::new(irregular(name, "a folder"))),
+        FileType::Fifo => return Err(Box::new(irregular(name, "a pipe"))),
+        _ => return Err(Box::new(irregular(name, "a device"))),
+    }
+    let mut bytes = Vec::new();
+    // One byte more than is allowed shows that there are too many, however long the file is.
+    let limit = MAX_BYTES as u64 + 1;
+    match File::from(file).take(limit).read_to_end(&mut bytes) {
+        Ok(_) => source_of(name, bytes),
+        Err(error) => Err(Box::new(Problem::new(format!("cannot read `{name}`: {error}")))),
+    }
+}
+
+fn irregular(name: &str, what: &str) -> Problem {
+    Problem::new(format!("`{name}` is {what}, not a file"))
+}
+
+#[cfg(test)]
+#[path = "workspace_tests.rs"]
+mod tests;

@@ -1,0 +1,356 @@
+//! `BUILD.ron`: what one folder declares, as written, with places.
+//!
+//! Nothing is looked up here. Names of targets are checked, since they become labels; whether what
+//! they refer to exists, and whether a flag is allowed, is `model::resolve`'s to say. Each target
+//! is read by itself, so one that is wrong hides nothing in another.
+
+use crate::formats::ron_fields::{Fields, Reader, Table};
+use crate::formats::ron_syntax::{Node, parse as parse_ron};
+use crate::words::label::{Label, PackagePath};
+use crate::words::problem::Problem;
+use crate::words::span::{Source, Span, Spanned};
+use std::sync::Arc;
+
+/// The fields of `build(…)`.
+pub const BUILD_FIELDS: [&str; 2] = ["defaults", "targets"];
+
+/// The kinds of targets.
+pub const KINDS: [&str; 5] = ["go_binary", "go_tests", "command", "files", "suite"];
+
+/// The settings of Go targets, which `defaults` may hold too.
+pub const SETTINGS: [&str; 13] = [
+    "link",
+    "policy",
+    "tags",
+    "ldflags",
+    "gcflags",
+    "extldflags",
+    "env",
+    "x_defs",
+    "goos",
+    "goarch",
+    "level",
+    "trimpath",
+    "buildvcs",
+];
+
+/// What `defaults` may hold.
+pub const DEFAULTS_FIELDS: [&str; 14] = with(["vet"]);
+
+/// The fields of `go_binary(…)`.
+pub const GO_BINARY_FIELDS: [&str; 16] = with(["name", "package", "deps"]);
+
+/// The fields of `go_tests(…)`.
+pub const GO_TESTS_FIELDS: [&str; 18] = with(["name", "packages", "exclude", "vet", "deps"]);
+
+/// The fields of `command(…)`.
+pub const COMMAND_FIELDS: [&str; 7] =
+    ["name", "argv", "inputs", "outputs", "pass_env", "env", "deps"];
+
+/// The fields of `files(…)`.
+pub const FILES_FIELDS: [&str; 3] = ["name", "globs", "exclude"];
+
+/// The fields of `suite(…)`.
+pub const SUITE_FIELDS: [&str; 2] = ["name", "targets"];
+
+/// A file that declares one thing, for the message about an empty one.
+pub const EXAMPLE: &str = "build(targets: [go_binary(name: \"app\")])";
+
+/// Returns `own`, then [`SETTINGS`].
+const fn with<const OWN: usize, const ALL: usize>(own: [&'static str; OWN]) -> [&'static str; ALL] {
+    assert!(OWN + SETTINGS.len() == ALL, "the length counts both");
+    let mut all = [""; ALL];
+    let mut at = 0;
+    while at < ALL {
+        all[at] = if at < OWN { own[at] } else { SETTINGS[at - OWN] };
+        at += 1;
+    }
+    all
+}
+
+/// One `BUILD.ron`.
+#[derive(Debug, Clone)]
+pub struct BuildSpec {
+    /// Its folder.
+    pub package: PackagePath,
+    /// What holds for the Go targets of this folder and of those below it.
+    pub defaults: SettingsSpec,
+    /// The targets that could be read, in the order written.
+    pub targets: Vec<TargetSpec>,
+}
+
+/// One target.
+#[derive(Debug, Clone)]
+pub struct TargetSpec {
+    /// Its name.
+    pub label: Label,
+    /// Where the name is written.
+    pub span: Span,
+    /// Its kind.
+    pub rule: RuleSpec,
+}
+
+/// The kinds of targets, as written.
+#[derive(Debug, Clone)]
+pub enum RuleSpec {
+    /// `go_binary(…)`
+    GoBinary(Box<GoBinarySpec>),
+    /// `go_tests(…)`
+    GoTests(Box<GoTestsSpec>),
+    /// `command(…)`
+    Command(Box<CommandSpec>),
+    /// `files(…)`
+    Files(FilesSpec),
+    /// `suite(…)`: its members.
+    Suite(Vec<Spanned<String>>),
+}
+
+/// `go_binary(…)`
+#[derive(Debug, Clone)]
+pub struct GoBinarySpec {
+    /// The Go package; `.` if not said.
+    pub package: Spanned<String>,
+    /// Labels of what must be made before.
+    pub deps: Vec<Spanned<String>>,
+    /// How it is linked.
+    pub settings: SettingsSpec,
+}
+
+/// `go_tests(…)`
+#[derive(Debug, Clone)]
+pub struct GoTestsSpec {
+    /// Go package patterns.
+    pub packages: Vec<Spanned<String>>,
+    /// Go package patterns to leave out.
+    pub exclude: Vec<Spanned<String>>,
+    /// Labels of what must be made before.
+    pub deps: Vec<Spanned<String>>,
+    /// How they are linked.
+    pub settings: SettingsSpec,
+}
+
+/// `command(…)`
+#[derive(Debug, Clone)]
+pub struct CommandSpec {
+    /// Program and arguments, at least the program.
+    pub argv: Vec<Spanned<String>>,
+    /// Globs and labels.
+    pub inputs: Vec<Spanned<String>>,
+    /// Paths relative to the folder.
+    pub outputs: Vec<Spanned<String>>,
+    /// Names of variables.
+    pub pass_env: Vec<Spanned<String>>,
+    /// Variables with values.
+    pub env: Table,
+    /// Labels of what must be made before.
+    pub deps: Vec<Spanned<String>>,
+}
+
+/// `files(…)`
+#[derive(Debug, Clone)]
+pub struct FilesSpec {
+    /// What it holds.
+    pub globs: Vec<Spanned<String>>,
+    /// What is left out.
+    pub exclude: Vec<Spanned<String>>,
+}
+
+/// Settings of Go targets; what is `None` is not said.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsSpec {
+    /// A strategy or ladder.
+    pub link: Option<Spanned<String>>,
+    /// A policy.
+    pub policy: Option<Spanned<String>>,
+    /// Build tags.
+    pub tags: Option<Vec<Spanned<String>>>,
+    /// Words for Go's linker.
+    pub ldflags: Option<Vec<Spanned<String>>>,
+    /// Words for Go's compiler.
+    pub gcflags: Option<Vec<Spanned<String>>>,
+    /// Words for the C compiler when it links.
+    pub extldflags: Option<Vec<Spanned<String>>>,
+    /// Environment of the `go` command.
+    pub env: Option<Table>,
+    /// `-X name=value`.
+    pub x_defs: Option<Table>,
+    /// `GOOS`
+    pub goos: Option<Spanned<String>>,
+    /// `GOARCH`
+    pub goarch: Option<Spanned<String>>,
+    /// The architecture's sub-level.
+    pub level: Option<Spanned<String>>,
+    /// `-trimpath`
+    pub trimpath: Option<bool>,
+    /// `-buildvcs`
+    pub buildvcs: Option<bool>,
+    /// `go vet` in `go test -c`; for tests alone.
+    pub vet: Option<bool>,
+}
+
+/// Reads the `BUILD.ron` of `package`: what could be read, and everything that is wrong.
+#[must_use]
+pub fn parse(source: &Arc<Source>, package: &PackagePath) -> (BuildSpec, Vec<Problem>) {
+    let mut spec = BuildSpec {
+        package: package.clone(),
+        defaults: SettingsSpec::default(),
+        targets: Vec::new(),
+    };
+    let root = match parse_ron(source, EXAMPLE) {
+        Ok(root) => root,
+        Err(problems) => return (spec, problems),
+    };
+    let mut reader = Reader::new(source);
+    if reader.kind(&root, &["build"]).is_some()
+        && let Some(fields) = reader.fields(&root, "build", &BUILD_FIELDS)
+    {
+        if let Some(node) = fields.get("defaults")
+            && let Some(defaults) = reader.fields(node, "defaults", &DEFAULTS_FIELDS)
+        {
+            spec.defaults = settings(&mut reader, &defaults);
+        }
+        let targets = fields.get("targets");
+        let nodes = targets.and_then(|it| reader.list("targets", "a list of targets", it));
+        let targets = nodes.unwrap_or_default().iter();
+        spec.targets = targets.filter_map(|it| target(&mut reader, it, package)).collect();
+    }
+    (spec, reader.into_problems())
+}
+
+fn target<'s>(
+    reader: &mut Reader<'s>,
+    node: &Node<'s>,
+    package: &PackagePath,
+) -> Option<TargetSpec> {
+    let kind = reader.kind(node, &KINDS)?;
+    let fields = reader.fields(node, kind, fields_of(kind))?;
+    let name = reader.required(&fields, "name").and_then(|it| reader.text("name", it));
+    // The rest is read even where the name is wrong, for the sake of its errors.
+    let rule = match kind {
+        "go_binary" => go_binary(reader, &fields),
+        "go_tests" => Some(go_tests(reader, &fields)),
+        "command" => command(reader, &fields),
+        "files" => files(reader, &fields),
+        _ => {
+            let members = reader.required(&fields, "targets");
+            members.and_then(|it| reader.texts("targets", it)).map(RuleSpec::Suite)
+        }
+    };
+    let name = name?;
+    match Label::new(package.clone(), &name.value) {
+        Ok(label) => Some(TargetSpec { label, span: name.span, rule: rule? }),
+        Err(error) => {
+            reader.report(Problem::new(error.to_string()).at(name.span, ""));
+            None
+        }
+    }
+}
+
+/// Returns the fields of a kind of targets.
+#[must_use]
+pub fn fields_of(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "go_binary" => &GO_BINARY_FIELDS,
+        "go_tests" => &GO_TESTS_FIELDS,
+        "command" => &COMMAND_FIELDS,
+        "files" => &FILES_FIELDS,
+        _ => &SUITE_FIELDS,
+    }
+}
+
+fn go_binary<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<RuleSpec> {
+    let settings = settings(reader, fields);
+    let deps = texts(reader, fields, "deps");
+    let package = match fields.get("package") {
+        Some(node) => reader.text("package", node)?,
+        None => Spanned { value: ".".to_owned(), span: reader.span(fields.range.clone()) },
+    };
+    Some(RuleSpec::GoBinary(Box::new(GoBinarySpec { package, deps, settings })))
+}
+
+fn go_tests<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
+    let packages = reader.required(fields, "packages");
+    RuleSpec::GoTests(Box::new(GoTestsSpec {
+        packages: packages.and_then(|it| reader.texts("packages", it)).unwrap_or_default(),
+        exclude: texts(reader, fields, "exclude"),
+        deps: texts(reader, fields, "deps"),
+        settings: settings(reader, fields),
+    }))
+}
+
+fn command<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<RuleSpec> {
+    let argv = reader.required(fields, "argv").and_then(|it| reader.texts("argv", it));
+    let outputs = reader.required(fields, "outputs").and_then(|it| reader.texts("outputs", it));
+    let inputs = texts(reader, fields, "inputs");
+    let pass_env = texts(reader, fields, "pass_env");
+    let env = fields.get("env").and_then(|it| reader.table("env", it)).unwrap_or_default();
+    let deps = texts(reader, fields, "deps");
+    let (argv, outputs) = (argv?, outputs?);
+    Some(RuleSpec::Command(Box::new(CommandSpec { argv, inputs, outputs, pass_env, env, deps })))
+}
+
+fn files<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<RuleSpec> {
+    let globs = reader.required(fields, "globs").and_then(|it| reader.texts("globs", it));
+    let exclude = texts(reader, fields, "exclude");
+    Some(RuleSpec::Files(FilesSpec { globs: globs?, exclude }))
+}
+
+fn texts<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>, name: &str) -> Vec<Spanned<String>> {
+    fields.get(name).and_then(|it| reader.texts(name, it)).unwrap_or_default()
+}
+
+fn settings<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> SettingsSpec {
+    let mut text = |name| fields.get(name).and_then(|it| reader.text(name, it));
+    let (link, policy) = (text("link"), text("policy"));
+    let (goos, goarch, level) = (text("goos"), text("goarch"), text("level"));
+    let mut list = |name| fields.get(name).and_then(|it| reader.texts(name, it));
+    let (tags, ldflags) = (list("tags"), list("ldflags"));
+    let (gcflags, extldflags) = (list("gcflags"), list("extldflags"));
+    let mut table = |name| fields.get(name).and_then(|it| reader.table(name, it));
+    let (env, x_defs) = (table("env"), table("x_defs"));
+    let mut flag = |name| fields.get(name).and_then(|it| reader.flag(name, it));
+    let (trimpath, buildvcs, vet) = (flag("trimpath"), flag("buildvcs"), flag("vet"));
+    SettingsSpec {
+        link,
+        policy,
+        tags,
+        ldflags,
+        gcflags,
+        extldflags,
+        env,
+        x_defs,
+        goos,
+        goarch,
+        level,
+        trimpath,
+        buildvcs,
+        vet,
+    }
+}
+
+impl SettingsSpec {
+    /// Returns these settings, with what they do not say taken from `outer`.
+    #[must_use]
+    pub fn or(self, outer: &Self) -> Self {
+        Self {
+            link: self.link.or_else(|| outer.link.clone()),
+            policy: self.policy.or_else(|| outer.policy.clone()),
+            tags: self.tags.or_else(|| outer.tags.clone()),
+            ldflags: self.ldflags.or_else(|| outer.ldflags.clone()),
+            gcflags: self.gcflags.or_else(|| outer.gcflags.clone()),
+            extldflags: self.extldflags.or_else(|| outer.extldflags.clone()),
+            env: self.env.or_else(|| outer.env.clone()),
+            x_defs: self.x_defs.or_else(|| outer.x_defs.clone()),
+            goos: self.goos.or_else(|| outer.goos.clone()),
+            goarch: self.goarch.or_else(|| outer.goarch.clone()),
+            level: self.level.or_else(|| outer.level.clone()),
+            trimpath: self.trimpath.or(outer.trimpath),
+            buildvcs: self.buildvcs.or(outer.buildvcs),
+            vet: self.vet.or(outer.vet),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "build_file_tests.rs"]
+mod tests;

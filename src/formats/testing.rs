@@ -1,0 +1,22 @@
+//! How tests of the rule files show problems: as plain lines, each place with its text.
+
+use crate::words::problem::Problem;
+use std::fmt::Write;
+
+/// Returns problems as text, `file:line:column` and the marked text for each place.
+pub(crate) fn told(problems: &[Problem]) -> String {
+    let mut out = String::new();
+    for problem in problems {
+        let code = problem.code.number();
+        let _ = writeln!(out, "{}{}", if code == 2 { "" } else { "[refused] " }, problem.message);
+        for (span, word) in &problem.places {
+            let text = &span.source.text[span.range.clone()];
+            let word = if word.is_empty() { String::new() } else { format!(" {word}") };
+            let _ = writeln!(out, "  {span}: {text}{word}");
+        }
+        for hint in &problem.hints {
+            let _ = writeln!(out, "  hint: {hint}");
+        }
+    }
+    out
+}

@@ -1,0 +1,642 @@
+//! Which words a rule file may hand to Go's linker and compiler and to the C toolchain.
+//!
+//! A `BUILD.ron` is read before anybody has looked at it: in a fresh clone, in CI, in a review. So
+//! no word in it may make a tool run a program of the file's choosing (`-extld=./x`, `-fplugin=`),
+//! read more words from a file (`@file`) or write elsewhere (`-o`, `-Wl,-Map=`). The spirit, and most
+//! of the list for C, is that of Go's own guard against flags in cgo files.
+//!
+//! | words | rule | because |
+//! |---|---|---|
+//! | Go's linker and compiler | each flag of the tool is in one list or the other | the tools are few and known whole |
+//! | the C compiler and linker | only what is listed | nobody knows all flags of all C compilers |
+//! | what linkwright itself says (`-o`, `-linkmode`) | refused, with the field that says it | two places would disagree |
+//!
+//! # Source
+//!
+//! `cmd/go/internal/work/security.go`, `go tool link -h` and `go tool compile -h` of Go 1.26.
+
+use crate::words::near::nearest;
+use crate::words::problem::Problem;
+use crate::words::span::{Span, Spanned};
+
+/// Who gets the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// `go build -ldflags`
+    GoLinker,
+    /// `go build -gcflags`
+    GoCompiler,
+    /// `-extldflags` and `CGO_LDFLAGS`
+    CLinker,
+    /// `CGO_CFLAGS` and its sisters.
+    CCompiler,
+}
+
+/// Flags of `go tool link` that may be given; those that end in `=` take a value.
+const GO_LINKER: &[&str] = &[
+    "B=",
+    "D=",
+    "E=",
+    "H=",
+    "I=",
+    "L=",
+    "R=",
+    "T=",
+    "X=",
+    "a",
+    "aslr",
+    "bindnow",
+    "buildid=",
+    "c",
+    "checklinkname",
+    "compressdwarf",
+    "d",
+    "debugnosplit",
+    "debugtextsize=",
+    "debugtramp=",
+    "dumpdep",
+    "e",
+    "f",
+    "funcalign=",
+    "g",
+    "h",
+    "k=",
+    "n",
+    "pluginpath=",
+    "pruneweakmap",
+    "r=",
+    "randlayout=",
+    "s",
+    "strictdups=",
+    "v",
+    "w",
+];
+
+/// Flags of `go tool compile` that may be given; those that end in `=` take a value.
+const GO_COMPILER: &[&str] = &[
+    "%",
+    "+",
+    "B",
+    "C",
+    "E",
+    "K",
+    "L",
+    "N",
+    "S",
+    "W",
+    "c=",
+    "clobberdead",
+    "clobberdeadreg",
+    "d=",
+    "dwarf",
+    "dwarfbasentries",
+    "dwarflocationlists",
+    "dynlink",
+    "e",
+    "errorurl",
+    "gendwarfinl=",
+    "h",
+    "j",
+    "l",
+    "lang=",
+    "live",
+    "m",
+    "r",
+    "shared",
+    "smallframes",
+    "spectre=",
+    "t",
+    "v",
+    "w",
+    "wb",
+];
+
+/// Flags of both that may not be given, and why.
+const GO_REFUSED: &[(&str, &str)] = &[
+    ("asan", "the instrumented runtime is the strategy's choice"),
+    ("asmhdr", "it writes a file"),
+    ("bench", "it writes a file"),
+    ("benchmark", "it writes a file"),
+    ("benchmarkprofile", "it writes a file"),
+    ("blockprofile", "it writes a file"),
+    ("buildmode", "it is said by `buildmode` of a strategy"),
+    ("capturehostobjs", "it writes files"),
+    ("coveragecfg", "it reads a file that is not declared"),
+    ("cpuprofile", "it writes a file"),
+    ("embedcfg", "it reads a file that is not declared"),
+    ("env", "variables are said in `env`"),
+    ("extar", "it names a program to run"),
+    ("extld", "it names a program to run; say `cc` in a strategy"),
+    ("extldflags", "its words are said one by one in `extldflags`"),
+    ("fipso", "it writes a file"),
+    ("importcfg", "it reads a file that is not declared"),
+    ("installsuffix", "it is said in `go_flags` of a strategy"),
+    ("json", "it writes files"),
+    ("libgcc", "it reads a file that is not declared"),
+    ("linkmode", "it is said by `linkmode` of a strategy"),
+    ("linkobj", "it writes a file"),
+    ("linkshared", "linkwright builds no shared Go libraries"),
+    ("memprofile", "it writes a file"),
+    ("memprofilerate", "it is of use to `-memprofile` alone"),
+    ("msan", "the instrumented runtime is the strategy's choice"),
+    ("mutexprofile", "it writes a file"),
+    ("o", "linkwright names the output"),
+    ("overlay", "it reads files that are not declared"),
+    ("pgoprofile", "it reads a file that is not declared"),
+    ("race", "it is said by `race` of a strategy"),
+    ("symabis", "it reads a file that is not declared"),
+    ("tmpdir", "it writes files elsewhere"),
+    ("toolexec", "it names a program to run"),
+    ("traceprofile", "it writes a file"),
+    ("trimpath", "it is said by `trimpath` of a target"),
+    ("V", "it prints and stops"),
+];
+
+/// Words for a C linker. A `*` stands for a value: not empty, no `,`, not beginning with `@` or `-`.
+const C_LINKER: &[&str] = &[
+    "-F*",
+    "-L*",
+    "-O",
+    "-O*",
+    "-W*",
+    "-fPIC",
+    "-fPIE",
+    "-flto",
+    "-flto=*",
+    "-fno-PIC",
+    "-fno-PIE",
+    "-fno-lto",
+    "-fno-openmp",
+    "-fno-pic",
+    "-fno-pie",
+    "-fopenmp",
+    "-fpic",
+    "-fpie",
+    "-fsanitize=*",
+    "-fuse-ld=bfd",
+    "-fuse-ld=gold",
+    "-fuse-ld=lld",
+    "-fuse-ld=mold",
+    "-g",
+    "-g*",
+    "-l*",
+    "-m32",
+    "-m64",
+    "-mabi=*",
+    "-march=*",
+    "-mcmodel=*",
+    "-mcpu=*",
+    "-mfloat-abi=*",
+    "-mfpu=*",
+    "-mmacosx-version-min=*",
+    "-mtune=*",
+    "-mthreads",
+    "-mwindows",
+    "-no-pie",
+    "-nodefaultlibs",
+    "-nostdlib",
+    "-pie",
+    "-pthread",
+    "-rdynamic",
+    "-s",
+    "-shared-libgcc",
+    "-static",
+    "--static",
+    "-static-libasan",
+    "-static-libgcc",
+    "-static-libgfortran",
+    "-static-libstdc++",
+    "-static-libtsan",
+    "-static-libubsan",
+    "-static-pie",
+    "-stdlib=*",
+    "--stdlib=*",
+    "--sysroot=*",
+    "--target=*",
+    "-v",
+    "-w",
+];
+
+/// Words for a C linker that take the next word as their value.
+const C_LINKER_PAIRS: &[&str] =
+    &["-F", "-L", "-arch", "-framework", "-isysroot", "-l", "--sysroot", "-target", "-u"];
+
+/// What may stand between the commas of `-Wl,…`, or after `-Xlinker`.
+const LD: &[&str] = &[
+    "-(",
+    "-)",
+    "--allow-multiple-definition",
+    "--allow-shlib-undefined",
+    "--as-needed",
+    "--build-id",
+    "--build-id=*",
+    "--compress-debug-sections=*",
+    "--defsym=*",
+    "--disable-new-dtags",
+    "--discard-all",
+    "--dynamic-linker=*",
+    "--eh-frame-hdr",
+    "--enable-new-dtags",
+    "--end-group",
+    "--entry=*",
+    "--exclude-libs=*",
+    "--export-dynamic",
+    "--fatal-warnings",
+    "--gc-sections",
+    "--hash-style=*",
+    "--icf=*",
+    "--no-allow-shlib-undefined",
+    "--no-as-needed",
+    "--no-dynamic-linker",
+    "--no-eh-frame-hdr",
+    "--no-export-dynamic",
+    "--no-fatal-warnings",
+    "--no-gc-sections",
+    "--no-relax",
+    "--no-undefined",
+    "--no-warn-*",
+    "--no-whole-archive",
+    "--pop-state",
+    "--push-state",
+    "--relax",
+    "--rpath=*",
+    "--rpath-link=*",
+    "--sort-common",
+    "--sort-section=*",
+    "--start-group",
+    "--strip-all",
+    "--strip-debug",
+    "--threads",
+    "--threads=*",
+    "--undefined=*",
+    "--unresolved-symbols=*",
+    "--warn-*",
+    "--whole-archive",
+    "--wrap=*",
+    "-Bdynamic",
+    "-Bstatic",
+    "-Bsymbolic",
+    "-Bsymbolic-functions",
+    "-E",
+    "-L*",
+    "-O*",
+    "-S",
+    "-berok",
+    "-dead_strip",
+    "-dn",
+    "-dy",
+    "-headerpad_max_install_names",
+    "-l*",
+    "-pie",
+    "-s",
+    "-search_paths_first",
+    "-static",
+    "--static",
+    "-x",
+];
+
+/// The same, where the value follows after a comma.
+const LD_PAIRS: &[&str] = &[
+    "-R",
+    "-e",
+    "-framework",
+    "-m",
+    "-rpath",
+    "--rpath",
+    "-rpath-link",
+    "-syslibroot",
+    "-u",
+    "-undefined",
+    "-z",
+    "--defsym",
+    "--dynamic-linker",
+    "-dynamic-linker",
+    "--entry",
+    "--exclude-libs",
+    "--hash-style",
+    "--undefined",
+    "--wrap",
+    "-wrap",
+];
+
+/// Words for a C compiler.
+const C_COMPILER: &[&str] = &[
+    "-D*",
+    "-F*",
+    "-I*",
+    "-O",
+    "-O*",
+    "-U*",
+    "-W",
+    "-W*",
+    "-ansi",
+    "-fPIC",
+    "-fPIE",
+    "-fasynchronous-unwind-tables",
+    "-fblocks",
+    "-fcf-protection",
+    "-fcf-protection=*",
+    "-fcommon",
+    "-fdebug-prefix-map=*",
+    "-fexceptions",
+    "-ffast-math",
+    "-ffat-lto-objects",
+    "-ffile-prefix-map=*",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-finline-functions",
+    "-flto",
+    "-flto=*",
+    "-fmacro-prefix-map=*",
+    "-fmessage-length=*",
+    "-fno-PIC",
+    "-fno-PIE",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-builtin",
+    "-fno-builtin-*",
+    "-fno-common",
+    "-fno-exceptions",
+    "-fno-fast-math",
+    "-fno-lto",
+    "-fno-omit-frame-pointer",
+    "-fno-openmp",
+    "-fno-pic",
+    "-fno-pie",
+    "-fno-plt",
+    "-fno-rtti",
+    "-fno-semantic-interposition",
+    "-fno-stack-protector",
+    "-fno-strict-aliasing",
+    "-fno-strict-overflow",
+    "-fno-trapping-math",
+    "-fno-math-errno",
+    "-fno-unwind-tables",
+    "-fomit-frame-pointer",
+    "-fopenmp",
+    "-fpermissive",
+    "-fpic",
+    "-fpie",
+    "-frtti",
+    "-fsanitize=*",
+    "-fsigned-char",
+    "-fstack-clash-protection",
+    "-fstack-protector",
+    "-fstack-protector-all",
+    "-fstack-protector-strong",
+    "-fstrict-aliasing",
+    "-ftemplate-depth-*",
+    "-ftls-model=*",
+    "-ftrivial-auto-var-init=*",
+    "-funsigned-char",
+    "-fvisibility=*",
+    "-fvisibility-inlines-hidden",
+    "-fwrapv",
+    "-g",
+    "-g*",
+    "-m32",
+    "-m64",
+    "-maes",
+    "-mabi=*",
+    "-march=*",
+    "-marm",
+    "-mavx*",
+    "-mbmi",
+    "-mbmi2",
+    "-mcmodel=*",
+    "-mcpu=*",
+    "-mfloat-abi=*",
+    "-mfma",
+    "-mfpmath=*",
+    "-mfpu=*",
+    "-mlzcnt",
+    "-mmacosx-version-min=*",
+    "-mno-avx*",
+    "-mno-sse*",
+    "-mpclmul",
+    "-mpopcnt",
+    "-msse*",
+    "-mssse3",
+    "-mstackrealign",
+    "-mthreads",
+    "-mthumb",
+    "-mtune=*",
+    "-mwindows",
+    "-nostdinc",
+    "-nostdinc++",
+    "-pedantic",
+    "-pedantic-errors",
+    "-pipe",
+    "-pthread",
+    "-static",
+    "-std=*",
+    "--std=*",
+    "-stdlib=*",
+    "--sysroot=*",
+    "--target=*",
+    "-v",
+    "-w",
+    "-x*",
+];
+
+/// Words for a C compiler that take the next word as their value.
+const C_COMPILER_PAIRS: &[&str] = &[
+    "-D",
+    "-F",
+    "-I",
+    "-U",
+    "-arch",
+    "-framework",
+    "-idirafter",
+    "-include",
+    "-iquote",
+    "-isysroot",
+    "-isystem",
+    "--sysroot",
+    "-target",
+    "-x",
+];
+
+/// Checks the words that a field hands to a tool; `field` is what the words are called.
+#[must_use]
+pub fn check(tool: Tool, field: &str, words: &[Spanned<String>]) -> Vec<Problem> {
+    let mut check = Check { field, problems: Vec::new() };
+    let words: Vec<_> = words.iter().filter(|it| check.is_passable(it)).collect();
+    match tool {
+        Tool::GoLinker => check.go(&words, GO_LINKER),
+        Tool::GoCompiler => check.go(&words, GO_COMPILER),
+        Tool::CLinker => check.c(&words, C_LINKER, C_LINKER_PAIRS, true),
+        Tool::CCompiler => check.c(&words, C_COMPILER, C_COMPILER_PAIRS, false),
+    }
+    check.problems
+}
+
+struct Check<'a> {
+    field: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn refuse(&mut self, span: &Span, message: String, hint: &str) {
+        let problem = Problem::new(message).at(span.clone(), "").refused();
+        self.problems.push(problem.hint(hint));
+    }
+
+    /// What no word may be, whoever gets it.
+    fn is_passable(&mut self, word: &Spanned<String>) -> bool {
+        let (text, field) = (word.value.as_str(), self.field);
+        let why = if text.is_empty() {
+            "it is empty"
+        } else if text.contains(['\n', '\r', '\0']) {
+            "it holds a line break or a NUL"
+        } else if text.starts_with('@') {
+            "the tools read more words from the file that it names"
+        } else if text.contains('\'') && text.contains('"') {
+            "Go can hand on one kind of quotes in a word, not both"
+        } else {
+            return true;
+        };
+        let message = format!("`{text}` cannot stand in `{field}`: {why}");
+        self.refuse(&word.span, message, "write each word as one string of the list");
+        false
+    }
+
+    fn go(&mut self, words: &[&Spanned<String>], allowed: &[&str]) {
+        let mut words = words.iter().enumerate();
+        while let Some((index, word)) = words.next() {
+            let text = match word.value.split_once('=') {
+                // `all=-N`: the flags of this list are for the Go packages of a pattern.
+                Some((pattern, rest)) if index == 0 && self.is_pattern(pattern) => rest,
+                _ => word.value.as_str(),
+            };
+            let bare = text.strip_prefix("--").or_else(|| text.strip_prefix('-'));
+            let (name, value) = match bare.unwrap_or("").split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (bare.unwrap_or(""), None),
+            };
+            if allowed.contains(&name) {
+                continue;
+            }
+            if allowed.iter().any(|it| it.strip_suffix('=') == Some(name)) && !name.is_empty() {
+                let next = if value.is_none() { words.next().map(|it| it.1) } else { None };
+                let value = value.or(next.map(|it| it.value.as_str()));
+                self.go_value(word, name, value);
+                continue;
+            }
+            self.go_unknown(word, name, allowed);
+        }
+    }
+
+    fn is_pattern(&self, text: &str) -> bool {
+        self.field == "gcflags" && !text.starts_with('-')
+    }
+
+    fn go_value(&mut self, word: &Spanned<String>, name: &str, value: Option<&str>) {
+        match value {
+            None => {
+                let message = format!("`-{name}` in `{}` needs a value", self.field);
+                self.problems.push(Problem::new(message).at(word.span.clone(), ""));
+            }
+            Some(value) if name == "d" && value.contains("dump") => {
+                let message = format!("`{value}` is refused in `{}`: it writes files", self.field);
+                self.refuse(&word.span, message, "leave it out");
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn go_unknown(&mut self, word: &Spanned<String>, name: &str, allowed: &[&str]) {
+        let (text, field) = (&word.value, self.field);
+        if let Some((_, why)) = GO_REFUSED.iter().find(|(it, _)| *it == name) {
+            let message = format!("`{text}` is refused in `{field}`: {why}");
+            return self.refuse(
+                &word.span,
+                message,
+                "docs/rules.md lists the flags that are allowed",
+            );
+        }
+        let message = format!("`{text}` is no flag that `{field}` takes");
+        let problem = Problem::new(message).at(word.span.clone(), "");
+        let near = nearest(name, allowed.iter().map(|it| it.trim_end_matches('=')));
+        self.problems.push(match near {
+            _ if !text.starts_with('-') => problem.hint("a flag begins with `-`"),
+            Some(near) => problem.hint(format!("did you mean `-{near}`?")),
+            None => problem.hint("docs/rules.md lists the flags that are allowed"),
+        });
+    }
+
+    fn c(&mut self, words: &[&Spanned<String>], allowed: &[&str], pairs: &[&str], links: bool) {
+        let mut words = words.iter();
+        let mut linker_words: Vec<(&str, Span)> = Vec::new();
+        while let Some(word) = words.next() {
+            let text = word.value.as_str();
+            if let Some(list) = text.strip_prefix("-Wl,").filter(|_| links) {
+                linker_words.extend(list.split(',').map(|it| (it, word.span.clone())));
+            } else if text == "-Xlinker" && links {
+                linker_words.extend(words.next().map(|it| (it.value.as_str(), it.span.clone())));
+            } else if pairs.contains(&text) {
+                match words.next() {
+                    Some(next) if is_value(&next.value) => {}
+                    _ => self.unlisted(&format!("{text} …"), &word.span),
+                }
+            } else if !(is_listed(text, allowed) || (links && is_object(text))) {
+                self.unlisted(text, &word.span);
+            }
+        }
+        let mut linker_words = linker_words.into_iter();
+        while let Some((text, span)) = linker_words.next() {
+            if LD_PAIRS.contains(&text) {
+                match linker_words.next() {
+                    Some((value, _)) if is_value(value) => {}
+                    _ => self.unlisted(&format!("-Wl,{text}"), &span),
+                }
+            } else if !is_listed(text, LD) {
+                self.unlisted(&format!("-Wl,{text}"), &span);
+            }
+        }
+    }
+
+    fn unlisted(&mut self, text: &str, span: &Span) {
+        let message = format!("`{text}` is refused in `{}`: it is not on the list", self.field);
+        let hint = "only words that cannot run programs or write files are allowed; docs/rules.md lists them";
+        self.refuse(span, message, hint);
+    }
+}
+
+fn is_value(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with(['@', '-']) && !text.contains(',')
+}
+
+fn is_listed(text: &str, patterns: &[&str]) -> bool {
+    patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+        Some(prefix) => text.strip_prefix(prefix).is_some_and(is_value),
+        None => text == *pattern,
+    })
+}
+
+/// Tells whether it is a file for the linker, by its suffix; never an option.
+fn is_object(text: &str) -> bool {
+    let suffix = text.rsplit_once('.').map_or("", |it| it.1);
+    is_value(text) && matches!(suffix, "a" | "o" | "so" | "obj" | "lib" | "dylib" | "tbd")
+}
+
+/// Returns the words of a `CGO_*FLAGS` value as Go splits it: at white space, quotes around a whole
+/// word; `None` if a quote is not closed.
+#[must_use]
+pub fn split_quoted(text: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let (word, after) = if matches!(first, '\'' | '"') {
+            rest.get(1..)?.split_once(first)?
+        } else {
+            rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()))
+        };
+        words.push(word.to_owned());
+        rest = after.trim_start();
+    }
+    Some(words)
+}
+
+#[cfg(test)]
+#[path = "flags_tests.rs"]
+mod tests;

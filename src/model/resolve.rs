@@ -1,0 +1,392 @@
+//! From what all `BUILD.ron` say to targets: every label looked up, every name settled.
+//!
+//! | step | what can be wrong |
+//! |---|---|
+//! | collect | a name declared twice in a folder |
+//! | check each target | settings, Go packages, globs, arguments, outputs |
+//! | look up labels | a target that does not exist, is the target itself, or has no output to read |
+//! | files | two makers of one path; a reader that does not depend on the maker |
+//! | cycles | the shortest of each tangle |
+//!
+//! All problems of all targets are reported at once. Time and memory are near-linear in the number
+//! of targets and dependencies, and nothing recurses, so a chain of a million targets is fine.
+
+use crate::formats::build_file::{BuildSpec, RuleSpec, SettingsSpec, TargetSpec};
+use crate::model::command::{check as check_command, glob};
+use crate::model::cycle::{Cycle, find as find_cycles};
+use crate::model::outputs::{Made, Read, collisions, missing_dependencies};
+use crate::model::settings::Settler;
+use crate::model::strategy::RuleSet;
+use crate::model::target::{Files, GoBinary, GoPattern, GoSettings, GoTests, Rule, Target};
+use crate::model::targets::{Targets, unknown_label};
+use crate::words::label::{Label, PackagePath};
+use crate::words::path::RelPath;
+use crate::words::problem::{Problem, sort};
+use crate::words::span::{Span, Spanned};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// How many names of a cycle are shown.
+const SHOWN_NAMES: usize = 20;
+
+/// How many steps of a cycle are shown with their places.
+const SHOWN_PLACES: usize = 6;
+
+/// How many unknown labels get a near name; looking for one takes time that grows with the package.
+const NEAR_NAMES: usize = 100;
+
+/// Resolves all packages of a workspace.
+///
+/// # Errors
+///
+/// Returns everything that is wrong, in the order of the files.
+pub fn resolve(mut packages: Vec<BuildSpec>, rules: &RuleSet) -> Result<Targets, Vec<Problem>> {
+    packages.sort_by(|a, b| a.package.cmp(&b.package));
+    let mut resolver = Resolver::collect(&packages, rules);
+    let mut drafts = Vec::with_capacity(resolver.kinds.len());
+    let mut defaults = BTreeMap::new();
+    for BuildSpec { package, defaults: own, targets } in packages {
+        resolver.problems.extend(resolver.settler.check(&own));
+        let own = own.or(&inherited(&defaults, &package));
+        drafts.extend(targets.into_iter().map(|it| resolver.target(it, &own)));
+        defaults.insert(package, own);
+    }
+    let mut problems = resolver.problems;
+    problems.extend(check_files(&drafts));
+    problems.extend(check_cycles(&drafts, &resolver.indices));
+    if problems.is_empty() {
+        let target = |it: Draft| {
+            let Some(rule) = it.rule else {
+                unreachable!("invariant: a target without a rule has a problem")
+            };
+            Target { label: it.label, span: it.span, dependencies: it.dependencies, rule }
+        };
+        return Ok(Targets::from_resolved(drafts.into_iter().map(target).collect()));
+    }
+    sort(&mut problems);
+    Err(problems)
+}
+
+/// Returns the settled `defaults` of the nearest package above `package`.
+fn inherited(all: &BTreeMap<PackagePath, SettingsSpec>, package: &PackagePath) -> SettingsSpec {
+    let mut folder = package.as_str();
+    while !folder.is_empty() {
+        folder = folder.rsplit_once('/').map_or("", |it| it.0);
+        let above = PackagePath::parse(folder).ok().and_then(|it| all.get(&it));
+        if let Some(above) = above {
+            return above.clone();
+        }
+    }
+    SettingsSpec::default()
+}
+
+/// A target while it is being checked.
+struct Draft {
+    label: Label,
+    span: Span,
+    /// `None` if something is wrong with it, which has been reported.
+    rule: Option<Rule>,
+    /// Sorted, each once.
+    dependencies: Vec<Label>,
+    /// Where each dependency that exists is written, in no order.
+    edges: Vec<Spanned<Label>>,
+    /// Files read by name.
+    literals: Vec<Spanned<RelPath>>,
+    /// Files made in the workspace.
+    outputs: Vec<Spanned<RelPath>>,
+}
+
+/// What a label stands for, as far as those who refer to it care.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A program, or a command with one output.
+    OneOutput,
+    /// A command with several outputs, or a named glob.
+    ManyOutputs,
+    /// Tests or a suite: nothing that a command could read.
+    NoOutputs(&'static str),
+}
+
+struct Resolver<'r> {
+    settler: Settler<'r>,
+    problems: Vec<Problem>,
+    packages: BTreeSet<PackagePath>,
+    /// By position in the order of the files.
+    indices: HashMap<Label, usize>,
+    kinds: Vec<Kind>,
+    near_names: usize,
+}
+
+impl<'r> Resolver<'r> {
+    fn collect(packages: &[BuildSpec], rules: &'r RuleSet) -> Self {
+        let count = packages.iter().map(|it| it.targets.len()).sum();
+        let mut this = Self {
+            settler: Settler::new(rules),
+            problems: Vec::new(),
+            packages: packages.iter().map(|it| it.package.clone()).collect(),
+            indices: HashMap::with_capacity(count),
+            kinds: Vec::with_capacity(count),
+            near_names: NEAR_NAMES,
+        };
+        let mut spans: Vec<&Span> = Vec::with_capacity(count);
+        for target in packages.iter().flat_map(|it| &it.targets) {
+            if let Some(first) = this.indices.get(&target.label) {
+                let problem = Problem::new(format!("`{}` is declared twice", target.label))
+                    .at(target.span.clone(), "again here")
+                    .at(spans[*first].clone(), "first here");
+                this.problems.push(problem.hint("give one of them another name"));
+            } else {
+                this.indices.insert(target.label.clone(), this.kinds.len());
+            }
+            this.kinds.push(kind(&target.rule));
+            spans.push(&target.span);
+        }
+        this
+    }
+
+    fn target(&mut self, spec: TargetSpec, defaults: &SettingsSpec) -> Draft {
+        let TargetSpec { label, span, rule } = spec;
+        let mut draft = Draft {
+            label,
+            span,
+            rule: None,
+            dependencies: Vec::new(),
+            edges: Vec::new(),
+            literals: Vec::new(),
+            outputs: Vec::new(),
+        };
+        draft.rule = match rule {
+            RuleSpec::GoBinary(spec) => {
+                self.labels(&mut draft, &spec.deps);
+                let go_package = self.go_pattern(&spec.package, true);
+                let settings = self.settings(spec.settings, defaults);
+                go_package
+                    .zip(settings)
+                    .map(|(go_package, settings)| Rule::GoBinary(GoBinary { go_package, settings }))
+            }
+            RuleSpec::GoTests(spec) => {
+                self.labels(&mut draft, &spec.deps);
+                if spec.packages.is_empty() {
+                    let problem = Problem::new(format!("`{}` names no Go packages", draft.label));
+                    let problem = problem.at(draft.span.clone(), "");
+                    self.problems.push(problem.hint("write `packages: [\"./...\"]`"));
+                }
+                let go_packages = self.go_patterns(&spec.packages);
+                let exclude = self.go_patterns(&spec.exclude);
+                let vet = spec.settings.vet.or(defaults.vet).unwrap_or(true);
+                self.settings(spec.settings, defaults)
+                    .map(|settings| Rule::GoTests(GoTests { go_packages, exclude, vet, settings }))
+            }
+            RuleSpec::Command(spec) => {
+                self.labels(&mut draft, &spec.deps);
+                let checked = check_command(*spec, &draft.span, draft.label.package());
+                self.problems.extend(checked.problems);
+                for label in checked.in_arguments {
+                    self.look_up(&mut draft, label, |it| it == Kind::OneOutput);
+                }
+                for label in checked.in_inputs {
+                    self.look_up(&mut draft, label, |it| !matches!(it, Kind::NoOutputs(_)));
+                }
+                draft.literals = checked.literal_inputs;
+                draft.outputs = checked.outputs;
+                Some(Rule::Command(checked.command))
+            }
+            RuleSpec::Files(spec) => Some(self.files(&mut draft, &spec.globs, &spec.exclude)),
+            RuleSpec::Suite(members) => {
+                self.labels(&mut draft, &members);
+                Some(Rule::Suite)
+            }
+        };
+        draft.dependencies = draft.edges.iter().map(|it| it.value.clone()).collect();
+        draft.dependencies.sort();
+        draft.dependencies.dedup();
+        draft
+    }
+
+    fn settings(&mut self, own: SettingsSpec, defaults: &SettingsSpec) -> Option<GoSettings> {
+        self.problems.extend(self.settler.check(&own));
+        match self.settler.settle(own.or(defaults)) {
+            Ok(settings) => settings,
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    fn go_patterns(&mut self, texts: &[Spanned<String>]) -> Vec<GoPattern> {
+        texts.iter().filter_map(|it| self.go_pattern(it, false)).collect()
+    }
+
+    fn go_pattern(&mut self, text: &Spanned<String>, is_one: bool) -> Option<GoPattern> {
+        let (message, hint) = match GoPattern::parse(&text.value) {
+            Ok(_) if is_one && text.value.contains("...") => {
+                let message = format!("`{}` stands for several Go packages", text.value);
+                (message, "a `go_binary` is one program; declare one for each")
+            }
+            Ok(pattern) => return Some(pattern),
+            Err(error) => (error.to_string(), "folders begin with `./` and stay below this one"),
+        };
+        self.problems.push(Problem::new(message).at(text.span.clone(), "").hint(hint));
+        None
+    }
+
+    fn files(
+        &mut self,
+        draft: &mut Draft,
+        globs: &[Spanned<String>],
+        exclude: &[Spanned<String>],
+    ) -> Rule {
+        if globs.is_empty() {
+            let problem = Problem::new(format!("`{}` holds no globs", draft.label));
+            self.problems.push(problem.at(draft.span.clone(), ""));
+        }
+        let mut files = Files { globs: Vec::new(), globs_at: Vec::new(), exclude: Vec::new() };
+        for text in globs {
+            let Some(glob) = glob(text, &mut self.problems) else { continue };
+            if glob.is_literal()
+                && let Ok(path) = RelPath::parse(&draft.label.package().join(glob.as_str()))
+            {
+                draft.literals.push(Spanned { value: path, span: text.span.clone() });
+            }
+            files.globs.push(glob);
+            files.globs_at.push(text.span.clone());
+        }
+        files.exclude = exclude.iter().filter_map(|it| glob(it, &mut self.problems)).collect();
+        Rule::Files(files)
+    }
+
+    fn labels(&mut self, draft: &mut Draft, texts: &[Spanned<String>]) {
+        for text in texts {
+            match Label::parse(&text.value, draft.label.package()) {
+                Ok(value) => {
+                    let label = Spanned { value, span: text.span.clone() };
+                    self.look_up(draft, label, |_| true);
+                }
+                Err(error) => {
+                    let problem = Problem::new(error.to_string()).at(text.span.clone(), "");
+                    let near = Label::new(draft.label.package().clone(), &text.value).ok();
+                    let near = near.filter(|it| self.indices.contains_key(it));
+                    self.problems.push(match near {
+                        Some(it) => problem.hint(format!("did you mean `:{}`?", it.name())),
+                        None => problem,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Looks up a label that must be of a fitting kind, and makes it a dependency.
+    fn look_up(&mut self, draft: &mut Draft, label: Spanned<Label>, fits: fn(Kind) -> bool) {
+        let Some(index) = self.indices.get(&label.value) else {
+            let problem = self.unknown(&label.value).at(label.span, "");
+            self.problems.push(problem);
+            return;
+        };
+        if label.value == draft.label {
+            let problem = Problem::new(format!("`{}` depends on itself", draft.label));
+            self.problems.push(problem.at(label.span, "").hint("leave it out"));
+            return;
+        }
+        let kind = self.kinds[*index];
+        if !fits(kind) {
+            let (what, hint) = match kind {
+                Kind::NoOutputs(noun) => (noun, "name a `go_binary`, a `command` or `files`"),
+                _ => ("several files", "list it in `inputs`, and write the path as an argument"),
+            };
+            let message = format!("`{}` is {what}, not one file that can be named", label.value);
+            let message = match kind {
+                Kind::NoOutputs(_) => format!("`{}` is {what}, which makes no files", label.value),
+                _ => message,
+            };
+            self.problems.push(Problem::new(message).at(label.span.clone(), "").hint(hint));
+        }
+        draft.edges.push(label);
+    }
+
+    fn unknown(&mut self, label: &Label) -> Problem {
+        if self.near_names == 0 {
+            return Problem::new(format!("no target `{label}`"));
+        }
+        self.near_names -= 1;
+        let here = self.indices.keys().filter(|it| it.package() == label.package());
+        let mut names: Vec<_> = here.map(Label::name).collect();
+        names.sort_unstable();
+        let mut elsewhere: Vec<_> =
+            self.indices.keys().filter(|it| it.name() == label.name()).collect();
+        elsewhere.sort_unstable();
+        let packages = self.packages.iter().collect();
+        let is_package = self.packages.contains(label.package());
+        unknown_label(label, is_package, &names, &packages, &elsewhere)
+    }
+}
+
+fn kind(rule: &RuleSpec) -> Kind {
+    match rule {
+        RuleSpec::GoBinary(_) => Kind::OneOutput,
+        RuleSpec::Command(it) if it.outputs.len() == 1 => Kind::OneOutput,
+        RuleSpec::Command(_) | RuleSpec::Files(_) => Kind::ManyOutputs,
+        RuleSpec::GoTests(_) => Kind::NoOutputs("a group of tests"),
+        RuleSpec::Suite(_) => Kind::NoOutputs("a suite"),
+    }
+}
+
+fn check_files(drafts: &[Draft]) -> Vec<Problem> {
+    let is_go = |it: &&Draft| matches!(it.rule, Some(Rule::GoBinary(_) | Rule::GoTests(_)));
+    let binaries = drafts.iter().filter(is_go).filter_map(|it| {
+        let path = RelPath::parse(&it.label.output_path()).ok()?;
+        Some(Made { path, label: &it.label, span: &it.span })
+    });
+    // Of a label that is declared twice only the first counts, or each would collide with itself.
+    let mut seen = BTreeSet::new();
+    let binaries: Vec<_> = binaries.filter(|it| seen.insert(it.label)).collect();
+    let made: Vec<_> = drafts
+        .iter()
+        .flat_map(|draft| {
+            let label = &draft.label;
+            draft.outputs.iter().map(move |it| Made {
+                path: it.value.clone(),
+                label,
+                span: &it.span,
+            })
+        })
+        .collect();
+    let read = drafts.iter().flat_map(|draft| {
+        let (label, dependencies) = (&draft.label, draft.dependencies.as_slice());
+        draft.literals.iter().map(move |path| Read { path, label, dependencies })
+    });
+    let mut problems = collisions(&binaries);
+    problems.extend(collisions(&made));
+    problems.extend(missing_dependencies(&made, &read.collect::<Vec<_>>()));
+    problems
+}
+
+fn check_cycles(drafts: &[Draft], indices: &HashMap<Label, usize>) -> Vec<Problem> {
+    let graph: Vec<Vec<usize>> = drafts
+        .iter()
+        .map(|it| it.dependencies.iter().filter_map(|it| indices.get(it).copied()).collect())
+        .collect();
+    find_cycles(&graph).iter().map(|it| cycle_problem(drafts, it)).collect()
+}
+
+fn cycle_problem(drafts: &[Draft], cycle: &Cycle) -> Problem {
+    let mut names: Vec<String> =
+        cycle.iter().take(SHOWN_NAMES).map(|it| drafts[*it].label.to_string()).collect();
+    if cycle.len() > SHOWN_NAMES {
+        names.push(format!("... {} more", cycle.len() - SHOWN_NAMES));
+    }
+    names.extend(cycle.first().map(|it| drafts[*it].label.to_string()));
+    let mut problem = Problem::new(format!("targets need each other: {}", names.join(" -> ")));
+    let next = cycle.iter().cycle().skip(1);
+    for (from, to) in cycle.iter().zip(next).take(SHOWN_PLACES) {
+        let to = &drafts[*to].label;
+        let edge = drafts[*from].edges.iter().find(|it| it.value == *to);
+        if let Some(edge) = edge {
+            problem = problem.at(edge.span.clone(), format!("`{}` needs it", drafts[*from].label));
+        }
+    }
+    problem.hint("take one of these dependencies away")
+}
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;
