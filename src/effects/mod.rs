@@ -14,5 +14,3 @@ pub mod outputs;
 pub mod process;
 pub mod store;
 pub mod workspace;
-//! The only places that touch the machine: reading the workspace, running tools, writing the store.
-

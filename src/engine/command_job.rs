@@ -5,8 +5,8 @@
 //! again. Before a run the old outputs are moved aside, so that one that the program does not write
 //! cannot pass for new; if it fails they are put back.
 
+use crate::effects::globs::expand;
 use crate::effects::process::{Invocation, ProcessError, run};
-use crate::effects::workspace::expand;
 use crate::engine::event::{Finished, State};
 use crate::engine::go_unit::Unfit;
 use crate::engine::session::{Delivery, Session, finished};

@@ -13,7 +13,6 @@ pub mod ron_fields;
 pub mod ron_lexer;
 pub mod ron_syntax;
 pub mod rules_file;
-//! Bytes in, facts out: no meaning, no I/O.
 
 #[cfg(test)]
 pub(crate) mod testing;
