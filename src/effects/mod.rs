@@ -1,1 +1,4 @@
-//! Placeholder.
+//! The only rooms that touch the machine.
+
+pub mod file;
+pub mod out_folder;

@@ -39,6 +39,11 @@ pub enum Event {
         /// How many steps may run at a time.
         jobs: usize,
     },
+    /// It is known how many outputs are to come; sent again when more become known.
+    Planned {
+        /// Outputs of the whole run, those already finished included.
+        outputs: usize,
+    },
     /// A process starts (or, under `--dry-run`, would start).
     StepStarted {
         /// A number that `StepFinished` repeats.
@@ -78,8 +83,40 @@ pub enum Event {
         /// One sentence.
         message: String,
     },
+    /// The run cannot begin or go on; the command line, a rule file, the machine or we are at fault.
+    Error(ErrorEvent),
     /// The run is over; always the last event.
     Done(Counts),
+}
+
+/// Why a run cannot begin or go on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ErrorEvent {
+    /// One sentence.
+    pub message: String,
+    /// What caused it, from the outside in.
+    pub because: Vec<String>,
+    /// What to do.
+    pub hints: Vec<String>,
+    /// The errors in rule files, if it is about these.
+    pub problems: Vec<ProblemEvent>,
+    /// The exit code it gives.
+    pub exit_code: u8,
+}
+
+/// One error in a rule file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ProblemEvent {
+    /// One sentence.
+    pub message: String,
+    /// The file, relative to the workspace root.
+    pub file: Option<String>,
+    /// 1-based.
+    pub line: Option<usize>,
+    /// 1-based, in characters.
+    pub column: Option<usize>,
+    /// What to do.
+    pub hints: Vec<String>,
 }
 
 /// How one output ended.

@@ -1,0 +1,50 @@
+//! What a build is asked for: the command line and the environment, already read and resolved.
+//!
+//! The engine reads neither by itself; two equal requests on equal files do the same.
+
+use crate::words::pattern::PatternSet;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// One call of the engine.
+#[derive(Debug, Clone)]
+pub struct BuildRequest {
+    /// The folder of the root `BUILD.ron`, absolute.
+    pub root: PathBuf,
+    /// Which targets.
+    pub patterns: PatternSet,
+    /// How many steps may run at a time.
+    pub jobs: NonZeroUsize,
+    /// What a failure does to the targets that do not depend on it.
+    pub after_failure: AfterFailure,
+    /// Whether processes are started at all.
+    pub mode: Mode,
+    /// Where the artefact store is, absolute.
+    pub store: PathBuf,
+    /// Where Go's compile cache is, absolute, if the user says; else below the store.
+    pub go_cache: Option<PathBuf>,
+    /// The caller's variables. Nothing of it reaches a tool unless it is allow-listed or keyed.
+    pub variables: BTreeMap<OsString, OsString>,
+}
+
+/// What a failure does to the targets that do not depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AfterFailure {
+    /// What runs is finished, nothing more is started.
+    #[default]
+    Stop,
+    /// They are built all the same (`--keep-going`).
+    KeepGoing,
+}
+
+/// Whether processes are started at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// They are.
+    #[default]
+    Build,
+    /// The commands are told as events and not run (`--dry-run`); nothing is written.
+    DryRun,
+}
