@@ -32,6 +32,7 @@ use std::path::PathBuf;
 #[command(
     name = "linkwright",
     version,
+    verbatim_doc_comment,
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Patterns: //... everything, //dir/... below a folder, //dir:all in one, \
@@ -61,17 +62,17 @@ pub struct GlobalArgs {
 
     /// Colour what is printed
     ///
-    /// `auto` colours on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE colours elsewhere too.
+    /// `auto` colours on a terminal, unless `NO_COLOR` is set; `CLICOLOR_FORCE` colours elsewhere too.
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub color: ColorWhen,
 
-    /// Keep artefacts in DIR [env: LINKWRIGHT_STORE]
+    /// Keep artefacts in DIR [env: `LINKWRIGHT_STORE`]
     ///
-    /// Without it they are kept in $XDG_CACHE_HOME/linkwright or ~/.cache/linkwright.
+    /// Without it they are kept in $`XDG_CACHE_HOME/linkwright` or ~/.cache/linkwright.
     #[arg(long, value_name = "DIR", global = true)]
     pub store: Option<PathBuf>,
 
-    /// Let Go keep its compile cache in DIR [env: LINKWRIGHT_GO_CACHE]
+    /// Let Go keep its compile cache in DIR [env: `LINKWRIGHT_GO_CACHE`]
     ///
     /// Without it linkwright gives Go a cache of its own beside the store.
     #[arg(long, value_name = "DIR", global = true)]
@@ -172,7 +173,7 @@ pub fn mask(arguments: Vec<OsString>) -> Vec<OsString> {
 /// # Errors
 ///
 /// Never; clap asks for a `Result`.
-#[expect(clippy::unnecessary_wraps, reason = "clap's value parsers return a Result")]
+#[must_use]
 pub fn unmask(text: &str) -> Result<String, Infallible> {
     Ok(text.strip_prefix('\0').unwrap_or(text).to_owned())
 }

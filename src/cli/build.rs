@@ -16,6 +16,7 @@ use crate::words::pattern::PatternSet;
 /// depend on. Outputs go to linkwright-out/bin/<package>/<name>, the proof to
 /// linkwright-out/ledger.json. What was built before is taken from the store.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct BuildArgs {
     /// Which targets: //..., //dir/..., //dir:name, :name; -//dir:name leaves one out
     #[arg(value_name = "PATTERN", value_parser = unmask)]
@@ -90,9 +91,10 @@ pub fn prepare(
         root,
         patterns: parse_patterns(patterns, &here)?,
         jobs: session.settings.jobs,
-        after_failure: match options.keep_going {
-            true => AfterFailure::KeepGoing,
-            false => AfterFailure::Stop,
+        after_failure: if options.keep_going {
+            AfterFailure::KeepGoing
+        } else {
+            AfterFailure::Stop
         },
         mode: if options.dry_run { Mode::DryRun } else { Mode::Build },
         store,

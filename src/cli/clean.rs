@@ -13,6 +13,7 @@ use crate::words::exit_code::ExitCode;
 /// Never needed for a right result. Only a folder that linkwright made (it holds a file .linkwright)
 /// is removed, and links in it are not followed. The store stays: the next build restores from it.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct CleanArgs {}
 
 /// Runs `clean`.

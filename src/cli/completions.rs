@@ -10,6 +10,7 @@ use clap_complete::Shell;
 ///
 /// For bash: linkwright completions bash > ~/.local/share/bash-completion/completions/linkwright
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct CompletionsArgs {
     /// The shell
     #[arg(value_name = "SHELL")]

@@ -14,6 +14,7 @@ use std::sync::Arc;
 /// Looks for the tools, and links a small program by each strategy. Exits with 36 if none works, or,
 /// where strategies are named, if one of these does not.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct DoctorArgs {
     /// Strategies or ladders to try (without any: every strategy)
     #[arg(value_name = "STRATEGY")]
@@ -35,9 +36,10 @@ pub fn run(args: DoctorArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
     let facts = rooms::machine_facts(session);
     let strategies = try_each(&strategies, |it| rooms::probe(it, session));
     let diagnosis = Diagnosis { facts, strategies };
-    match args.json {
-        true => write_json_line(&diagnosis, session.out)?,
-        false => write_text(&diagnosis, session.settings.out_paint, session.out)?,
+    if args.json {
+        write_json_line(&diagnosis, session.out)?;
+    } else {
+        write_text(&diagnosis, session.settings.out_paint, session.out)?;
     }
     Ok(verdict(&diagnosis, args.strategies.is_empty()).number())
 }

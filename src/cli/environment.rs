@@ -60,7 +60,7 @@ impl Environment {
     #[must_use]
     pub fn is_ci(&self) -> bool {
         let says_yes = |it: &&str| self.get(it).is_some_and(|it| it != "false" && it != "0");
-        CI_VARIABLES.iter().any(|it| says_yes(&it))
+        CI_VARIABLES.iter().any(says_yes)
     }
 
     /// Tells whether the terminal, if there is one, can only print.

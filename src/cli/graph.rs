@@ -13,6 +13,7 @@ use crate::words::exit_code::ExitCode;
 /// The targets that the patterns match, and everything they need: as a tree, as JSON with nodes and
 /// edges, or as DOT for Graphviz (`linkwright graph --output dot | dot -Tsvg > graph.svg`).
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct GraphArgs {
     /// Which targets: //..., //dir/..., //dir:name, :name; -//dir:name leaves one out
     #[arg(value_name = "PATTERN", value_parser = unmask)]

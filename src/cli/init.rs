@@ -11,9 +11,10 @@ use std::io;
 
 /// Write a BUILD.ron for the Go module in this folder
 ///
-/// Declares a go_binary for each program and one go_tests for the tests; `linkwright build` works
+/// Declares a `go_binary` for each program and one `go_tests` for the tests; `linkwright build` works
 /// right after it. Go modules in folders below get files of their own. Nothing is overwritten.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct InitArgs {
     /// The strategy or ladder that links the targets
     #[arg(long, value_name = "NAME", default_value = "static")]

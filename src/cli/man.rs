@@ -15,6 +15,7 @@ use std::path::PathBuf;
 /// Without --dir the page of linkwright itself is printed; read it with
 /// `linkwright man | man -l -`.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct ManArgs {
     /// Write linkwright.1 and a page for each command into DIR, which is made if need be
     #[arg(long, value_name = "DIR")]

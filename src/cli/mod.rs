@@ -126,9 +126,10 @@ fn show_clap_error(
     out: &mut (dyn Write + Send),
     err: &mut (dyn Write + Send),
 ) -> u8 {
-    let (stream, is_terminal): (&mut dyn Write, bool) = match error.use_stderr() {
-        true => (err, environment.stderr_is_terminal),
-        false => (out, environment.stdout_is_terminal),
+    let (stream, is_terminal): (&mut dyn Write, bool) = if error.use_stderr() {
+        (err, environment.stderr_is_terminal)
+    } else {
+        (out, environment.stdout_is_terminal)
     };
     let styled = error.render();
     let text = match paint(color_asked_for(arguments), environment, is_terminal) {

@@ -15,6 +15,7 @@ use std::io::{self, Write};
 ///
 /// Prints the labels of the targets that the patterns match, sorted, one a line. Builds nothing.
 #[derive(Debug, Default, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct QueryArgs {
     /// Which targets: //..., //dir/..., //dir:name, :name; -//dir:name leaves one out
     #[arg(value_name = "PATTERN", value_parser = unmask)]
@@ -203,7 +204,20 @@ mod tests {
 
     #[test]
     fn what_matches_nothing_is_refused_with_hints() {
-        check(query(&["//lib:aa", "//web/..."]), expect![[r""]]);
-        check(query(&["lib"]), expect![[r""]]);
+        check(
+            query(&["//lib:aa", "//web/..."]),
+            expect![[r"
+            error: no target is called `//lib:aa`; `//web/...` matches no target
+            hint: did you mean `//lib:a`?
+            hint: `linkwright query //...` lists the targets
+        "]],
+        );
+        check(
+            query(&["lib"]),
+            expect![[r"
+            error: `lib` is not a label; write `//folder:name`, or `:name` for a target of this folder
+            hint: patterns are `//...`, `//dir/...`, `//dir:name`, `:name` and `./...`
+        "]],
+        );
     }
 }

@@ -17,6 +17,7 @@ use std::ffi::OsString;
 /// The program gets the caller's environment, streams and folder, and its exit code is passed
 /// through. Nothing is printed on stdout before it.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct RunArgs {
     /// The target: //dir:name or :name
     #[arg(value_name = "LABEL")]
@@ -56,9 +57,9 @@ pub fn run(args: RunArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
     if options.dry_run {
         let output = finished.iter().find_map(|it| it.output.as_ref());
         if let Some(output) = output {
-            let mut argv = vec![format!("{}/{output}", out_folder::NAME)];
-            argv.extend(arguments.iter().map(|it| it.to_string_lossy().into_owned()));
-            let line = CommandLine { argv: &argv, env: &[], folder: "." };
+            let mut words = vec![format!("{}/{output}", out_folder::NAME)];
+            words.extend(arguments.iter().map(|it| it.to_string_lossy().into_owned()));
+            let line = CommandLine { argv: &words, env: &[], folder: "." };
             writeln!(session.out, "{}", line.render())?;
         }
         return Ok(code.number());

@@ -62,9 +62,10 @@ impl Settings {
                 (false, true) => Verbosity::Verbose,
                 (false, false) => Verbosity::Normal,
             },
-            progress: match animated && !environment.is_dumb() {
-                true => ProgressKind::Bars,
-                false => ProgressKind::Lines,
+            progress: if animated && !environment.is_dumb() {
+                ProgressKind::Bars
+            } else {
+                ProgressKind::Lines
             },
             store: place(global.store.as_ref(), "LINKWRIGHT_STORE")
                 .or_else(|| default_store(environment)),
@@ -75,7 +76,7 @@ impl Settings {
 }
 
 /// Returns `linkwright` in the user's cache folder, as the XDG Base Directory Specification says: a
-/// relative XDG_CACHE_HOME is as good as none.
+/// relative `XDG_CACHE_HOME` is as good as none.
 fn default_store(environment: &Environment) -> Option<PathBuf> {
     let absolute = |name: &str| environment.get(name).map(Path::new).filter(|it| it.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").map(Path::to_path_buf);
@@ -100,13 +101,13 @@ pub fn paint(when: ColorWhen, environment: &Environment, is_terminal: bool) -> P
 mod tests {
     use super::*;
     use crate::cli::environment::sample;
+    use ColorWhen::{Always, Auto, Never};
 
     #[test]
     fn a_flag_outweighs_the_environment_and_that_the_terminal() {
         let painted = |when, variables: &[(&str, &str)], terminal| {
             paint(when, &sample(variables), terminal) == Paint::Ansi
         };
-        use ColorWhen::{Always, Auto, Never};
         assert!(painted(Auto, &[], true) && !painted(Auto, &[], false));
         assert!(!painted(Auto, &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], true));
         assert!(painted(Auto, &[("NO_COLOR", ""), ("CLICOLOR_FORCE", "1")], false));

@@ -14,9 +14,10 @@ use std::sync::Arc;
 /// Say how any binary is linked, from its bytes
 ///
 /// Needs no workspace and never runs the file. The class is read from program headers and the
-/// dynamic section: static, static_pie, needs_loader, dynamic, shared; beside it the libraries and
+/// dynamic section: static, `static_pie`, `needs_loader`, dynamic, shared; beside it the libraries and
 /// versions asked for, hardening, what may fail at run time, and what Go wrote into the file.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct VerifyArgs {
     /// The files
     #[arg(value_name = "FILE", required = true)]
@@ -50,11 +51,10 @@ pub fn run(args: VerifyArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
             Err(message) => Finding::Unreadable { error: InspectError { message } },
         };
         let inspection = Inspection { file: file.to_string_lossy().into_owned(), finding };
-        match json {
-            true => write_json_line(&inspection, session.out)?,
-            false => {
-                write_block(&inspection, session.settings.out_paint, session.out, session.err)?
-            }
+        if json {
+            write_json_line(&inspection, session.out)?;
+        } else {
+            write_block(&inspection, session.settings.out_paint, session.out, session.err)?;
         }
         inspections.push(inspection);
     }

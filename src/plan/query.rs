@@ -138,9 +138,12 @@ impl<'a> TargetGraph<'a> {
     /// another folder, or a few letters off.
     fn nearest(&self, wanted: &Label) -> Option<Label> {
         let text = wanted.to_string();
-        let distance = |label: &Label| match label.name() == wanted.name() {
-            true => 1,
-            false => strsim::damerau_levenshtein(&text, &label.to_string()) * 2,
+        let distance = |label: &Label| {
+            if label.name() == wanted.name() {
+                1
+            } else {
+                strsim::damerau_levenshtein(&text, &label.to_string()) * 2
+            }
         };
         let labels = self.targets.iter().map(|it| &it.label);
         let (distance, label) = labels.map(|it| (distance(it), it)).min()?;

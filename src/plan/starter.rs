@@ -56,8 +56,8 @@ pub struct StarterFile {
 /// `modules` is not empty, and `link` is the name of a strategy or a ladder.
 #[must_use]
 pub fn starter_files(modules: &[GoModule], link: &str) -> Vec<StarterFile> {
-    let by_folder: BTreeMap<&str, &GoModule> =
-        modules.iter().map(|it| (it.folder.as_str(), it)).collect();
+    let shipped = modules.iter().filter(|it| can_be_a_package(&it.folder));
+    let by_folder: BTreeMap<&str, &GoModule> = shipped.map(|it| (it.folder.as_str(), it)).collect();
     let mut files = Vec::new();
     if !by_folder.contains_key("") {
         files.push(StarterFile {
@@ -81,6 +81,13 @@ build(
     targets: [],
 )
 ";
+
+/// Tells whether a module in `folder` is meant to be built (the `go` command passes over the same
+/// folders), and whether a label can name it.
+fn can_be_a_package(folder: &str) -> bool {
+    let passed_over = |it: &str| it.starts_with(['.', '_']) || matches!(it, "testdata" | "vendor");
+    !folder.split('/').any(passed_over) && PackagePath::parse(folder).is_ok()
+}
 
 /// Returns the first segment of `inner` below `outer`, if it lies below.
 fn first_folder_below<'a>(outer: &str, inner: &'a str) -> Option<&'a str> {
@@ -250,12 +257,42 @@ mod tests {
             has_tests: true,
             ..package("example.com/shop/internal/store", "internal/store", "store")
         });
-        check(&[shop], expect![[r""]]);
+        check(
+            &[shop],
+            expect![[r#"
+            == BUILD.ron
+            // The targets of the Go module example.com/shop.
+            // `linkwright build` makes and verifies all of them.
+            build(
+                defaults: (link: "static"),
+                targets: [
+                    go_binary(name: "client", package: "./cmd/client"), // uses cgo
+                    go_binary(name: "server", package: "./cmd/server"),
+                    // left out: ./cmd/gui: build constraints exclude all Go files
+                    // One test binary for each Go package that has tests.
+                    go_tests(name: "tests", packages: ["./..."]),
+                ],
+            )
+        "#]],
+        );
     }
 
     #[test]
     fn a_program_at_the_module_root_is_named_after_the_module() {
-        check(&[module("", "example.com/tool/v2", &[""])], expect![[r""]]);
+        check(
+            &[module("", "example.com/tool/v2", &[""])],
+            expect![[r#"
+            == BUILD.ron
+            // The targets of the Go module example.com/tool/v2.
+            // `linkwright build` makes and verifies all of them.
+            build(
+                defaults: (link: "static"),
+                targets: [
+                    go_binary(name: "tool", package: "."),
+                ],
+            )
+        "#]],
+        );
     }
 
     #[test]
@@ -263,7 +300,28 @@ mod tests {
         let folders = ["a/server", "b/server", "all", "tests", "größe", "x/y/tool", "z/y/tool"];
         let mut many = module("", "m", &folders);
         many.packages[0].has_tests = true;
-        check(&[many], expect![[r""]]);
+        check(
+            &[many],
+            expect![[r#"
+            == BUILD.ron
+            // The targets of the Go module m.
+            // `linkwright build` makes and verifies all of them.
+            build(
+                defaults: (link: "static"),
+                targets: [
+                    go_binary(name: "a-server", package: "./a/server"),
+                    go_binary(name: "m-all", package: "./all"),
+                    go_binary(name: "b-server", package: "./b/server"),
+                    go_binary(name: "gr__e", package: "./größe"),
+                    go_binary(name: "m-tests", package: "./tests"),
+                    go_binary(name: "x-y-tool", package: "./x/y/tool"),
+                    go_binary(name: "z-y-tool", package: "./z/y/tool"),
+                    // One test binary for each Go package that has tests.
+                    go_tests(name: "tests", packages: ["./..."]),
+                ],
+            )
+        "#]],
+        );
     }
 
     #[test]
@@ -271,18 +329,91 @@ mod tests {
         let root = module("", "m", &["cmd/tools", "x/tests"]);
         let mut tests = module("tests", "m/tests", &["run"]);
         tests.packages[0].has_tests = true;
-        check(&[module("tools/gen", "m/tools/gen", &[""]), root, tests], expect![[r""]]);
+        check(
+            &[module("tools/gen", "m/tools/gen", &[""]), root, tests],
+            expect![[r#"
+            == BUILD.ron
+            // The targets of the Go module m.
+            // `linkwright build` makes and verifies all of them.
+            build(
+                defaults: (link: "static"),
+                targets: [
+                    go_binary(name: "cmd-tools", package: "./cmd/tools"),
+                    go_binary(name: "x-tests", package: "./x/tests"),
+                ],
+            )
+            == tests/BUILD.ron
+            // The targets of the Go module m/tests.
+            // `linkwright build` makes and verifies all of them.
+            build(
+                defaults: (link: "static"),
+                targets: [
+                    go_binary(name: "run", package: "./run"),
+                    // One test binary for each Go package that has tests.
+                    go_tests(name: "tests", packages: ["./..."]),
+                ],
+            )
+            == tools/gen/BUILD.ron
+            // The targets of the Go module m/tools/gen.
+            // `linkwright build` makes and verifies all of them.
+            build(
+                defaults: (link: "static"),
+                targets: [
+                    go_binary(name: "gen", package: "."),
+                ],
+            )
+        "#]],
+        );
     }
 
     #[test]
     fn a_root_without_a_module_is_still_the_root() {
-        check(&[module("go/app", "example.com/app", &[""])], expect![[r""]]);
+        check(
+            &[module("go/app", "example.com/app", &[""])],
+            expect![[r#"
+            == BUILD.ron
+            // The root of the workspace. The Go modules in the folders below declare their own targets.
+            build(
+                targets: [],
+            )
+            == go/app/BUILD.ron
+            // The targets of the Go module example.com/app.
+            // `linkwright build` makes and verifies all of them.
+            build(
+                defaults: (link: "static"),
+                targets: [
+                    go_binary(name: "app", package: "."),
+                ],
+            )
+        "#]],
+        );
+    }
+
+    #[test]
+    fn modules_that_go_itself_passes_over_are_not_declared() {
+        let modules = ["", "a/testdata/m", "vendor/x", "_old", ".cache/m", "-odd"];
+        let files = starter_files(&modules.map(|it| module(it, "m", &[])), "static");
+        assert_eq!(files.len(), 1);
     }
 
     #[test]
     fn nothing_that_go_list_says_ends_a_comment_or_a_string() {
         let mut odd = module("", "m", &["a b", "quote\"d"]);
         odd.packages[0].excluded = Some("x\u{1b}[2J\ntargets: []".to_owned());
-        check(&[odd], expect![[r""]]);
+        check(
+            &[odd],
+            expect![[r#"
+            == BUILD.ron
+            // The targets of the Go module m.
+            // `linkwright build` makes and verifies all of them.
+            build(
+                defaults: (link: "static"),
+                targets: [
+                    // left out: ./a b: x\u{1b}[2J
+                    // left out: ./quote"d: its folder's name cannot be written here
+                ],
+            )
+        "#]],
+        );
     }
 }

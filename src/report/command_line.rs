@@ -2,7 +2,9 @@
 //!
 //! linkwright itself never uses a shell; the line is for people.
 
+use crate::report::escape;
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// One process as the engine tells it.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +42,7 @@ fn quote(word: &str) -> Cow<'_, str> {
     if !word.is_empty() && word.chars().all(plain) {
         return Cow::Borrowed(word);
     }
-    let shown = crate::report::escape::line(word);
+    let shown = escape::line(word);
     if shown == word {
         return Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")));
     }
@@ -49,7 +51,7 @@ fn quote(word: &str) -> Cow<'_, str> {
         match byte {
             b'\\' | b'\'' => quoted.extend(['\\', char::from(byte)]),
             0x20..=0x7e => quoted.push(char::from(byte)),
-            _ => quoted.push_str(&format!("\\x{byte:02x}")),
+            _ => _ = write!(quoted, "\\x{byte:02x}"),
         }
     }
     quoted.push('\'');

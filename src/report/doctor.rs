@@ -177,13 +177,29 @@ mod tests {
     fn a_diagnosis_tells_what_to_install() {
         let mut out = Vec::new();
         write_text(&sample(), Paint::Plain, &mut out).unwrap();
-        expect![[r""]].assert_eq(&String::from_utf8(out).unwrap());
+        expect![[r"
+            this machine
+              go        go1.26.8 at /usr/local/go/bin/go
+              musl-gcc  not found
+
+            strategies, each tried by linking a probe
+              netgo          works    static, 1.4 MiB
+              static_musl    missing  there is no `musl-gcc` (in musl-tools)
+              partly_static  missing  a probe does not link (in libstdc++-12-dev)
+
+            partly_static:
+              ld: cannot find -lstdc++
+
+            3 strategies: 1 can work here, 2 cannot
+            hint: apt-get install libstdc++-12-dev musl-tools
+        "]]
+        .assert_eq(&String::from_utf8(out).unwrap());
         assert!(sample().any_works() && !sample().all_work());
     }
 
     #[test]
     fn the_json_names_the_outcome() {
         let json = serde_json::to_string(&sample().strategies[1]).unwrap();
-        expect![[r""]].assert_eq(&json);
+        expect![[r#"{"strategy":"static_musl","outcome":"missing","what":"there is no `musl-gcc`","packages":["musl-tools"],"detail":null}"#]].assert_eq(&json);
     }
 }

@@ -16,11 +16,10 @@ pub fn line(text: &str) -> Cow<'_, str> {
 /// break.
 #[must_use]
 pub fn block(text: &str) -> Cow<'_, str> {
-    match text.contains("\r\n") {
-        true => Cow::Owned(
-            escape(&text.replace("\r\n", "\n"), |it| matches!(it, '\n' | '\t')).into_owned(),
-        ),
-        false => escape(text, |it| matches!(it, '\n' | '\t')),
+    if text.contains("\r\n") {
+        Cow::Owned(escape(&text.replace("\r\n", "\n"), |it| matches!(it, '\n' | '\t')).into_owned())
+    } else {
+        escape(text, |it| matches!(it, '\n' | '\t'))
     }
 }
 

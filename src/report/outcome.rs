@@ -64,15 +64,12 @@ impl Outcome {
     /// Tells how far the build is.
     #[must_use]
     pub fn position(&self) -> Position {
-        match self.planned {
-            Some(total) => {
-                let done = self.finished.values().filter(|it| has_output(it)).count();
-                Position { done, total: total.max(done), unit: "outputs" }
-            }
-            None => {
-                let done = self.targets_finished.len();
-                Position { done, total: self.targets.max(done), unit: "targets" }
-            }
+        if let Some(total) = self.planned {
+            let done = self.finished.values().filter(|it| has_output(it)).count();
+            Position { done, total: total.max(done), unit: "outputs" }
+        } else {
+            let done = self.targets_finished.len();
+            Position { done, total: self.targets.max(done), unit: "targets" }
         }
     }
 

@@ -215,7 +215,9 @@ mod tests {
             err_paint: Paint::Plain,
         };
         let reporter = Reporter::new(look, &mut out, &mut err);
-        events.into_iter().for_each(|it| reporter.event(it));
+        for event in events {
+            reporter.event(event);
+        }
         reporter.finish(failure).unwrap();
         let text = |it| String::from_utf8(it).unwrap();
         expect.assert_eq(&format!("{}--- stderr\n{}", text(out), text(err)));
@@ -223,23 +225,66 @@ mod tests {
 
     #[test]
     fn a_table_is_data_and_progress_is_not() {
-        check(Stream::Table, events(), None, expect![[r""]]);
+        check(
+            Stream::Table,
+            events(),
+            None,
+            expect![[r"
+            TARGET     CLASS   STRATEGY     SIZE  STATE
+            //:server  static  netgo     5.1 MiB  built
+            1 output: 1 built; 2 go processes
+            --- stderr
+            link 1 program by netgo
+            [1/1] built //:server (m/server)
+        "]],
+        );
     }
 
     #[test]
     fn a_dry_run_prints_commands_that_can_be_pasted() {
-        check(Stream::Commands, events().drain(..3).collect(), None, expect![[r""]]);
+        check(
+            Stream::Commands,
+            events().drain(..3).collect(),
+            None,
+            expect![[r"
+            # link 1 program by netgo
+            CGO_ENABLED=1 go build -o 'a b'
+            --- stderr
+            1 command; nothing was run
+        "]],
+        );
     }
 
     #[test]
     fn a_json_stream_is_every_event() {
-        check(Stream::JsonLines, events(), None, expect![[r""]]);
+        check(
+            Stream::JsonLines,
+            events(),
+            None,
+            expect![[r#"
+            {"event":"started","targets":1,"jobs":2}
+            {"event":"step_started","step":0,"what":"link 1 program by netgo","argv":["go","build","-o","a b"],"env":["CGO_ENABLED=1"],"folder":"."}
+            {"event":"step_finished","step":0,"ok":true}
+            {"event":"finished","label":"//:server","rule":"go_binary","go_package":"m/server","output":"bin/server","state":"built","class":"static","strategy":"netgo","size":5367336,"warnings":[],"error":null,"hints":[],"exit_code":0}
+            {"event":"done","built":1,"restored":0,"up_to_date":0,"failed":0,"skipped":0,"go_processes":2,"exit_code":0}
+            --- stderr
+        "#]],
+        );
     }
 
     #[test]
     fn a_json_stream_ends_with_done_whatever_happened() {
         let failure = Failure::new(ExitCode::MachineLacks, "there is no `go`").hint("install it");
-        check(Stream::JsonLines, vec![], Some(&failure), expect![[r""]]);
+        check(
+            Stream::JsonLines,
+            vec![],
+            Some(&failure),
+            expect![[r#"
+            {"event":"error","message":"there is no `go`","because":[],"hints":["install it"],"problems":[],"exit_code":36}
+            {"event":"done","built":0,"restored":0,"up_to_date":0,"failed":0,"skipped":0,"go_processes":0,"exit_code":36}
+            --- stderr
+        "#]],
+        );
     }
 
     #[test]
@@ -262,7 +307,9 @@ mod tests {
         };
         let (mut out, mut err) = (Closed, Vec::new());
         let reporter = Reporter::new(look, &mut out, &mut err);
-        events().into_iter().for_each(|it| reporter.event(it));
+        for event in events() {
+            reporter.event(event);
+        }
         let server = PatternSet::parse(&["//:server"], &PackagePath::root()).unwrap();
         assert_eq!(reporter.finished(&server).len(), 1);
         assert_eq!(reporter.finish(None).unwrap_err().kind(), io::ErrorKind::BrokenPipe);

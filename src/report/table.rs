@@ -292,7 +292,9 @@ mod tests {
                 (strategy, how, why),
             ));
         }
-        all.into_iter().for_each(|it| outcome.record(&Event::Finished(Box::new(it))));
+        for it in all {
+            outcome.record(&Event::Finished(Box::new(it)));
+        }
         outcome
     }
 
@@ -307,12 +309,38 @@ mod tests {
 
     #[test]
     fn the_table_is_aligned_and_groups_tests_by_target() {
-        check(write_outputs, expect![[r""]]);
+        check(
+            write_outputs,
+            expect![[r"
+            TARGET               CLASS   STRATEGY         SIZE  STATE       WARNINGS
+            //:after             -       -                   -  skipped
+            //:protos            -       -             5.1 MiB  restored
+            //:tests
+              example.com/m/a    static  netgo         5.1 MiB  up to date
+              example.com/m/b    static  netgo         5.1 MiB  built
+            //cmd/bad:bad        -       -                   -  failed
+            //cmd/server:server  static  static_glibc  5.1 MiB  built              2
+        "]],
+        );
     }
 
     #[test]
     fn failures_tell_every_attempt_and_what_to_do() {
-        check(write_failures, expect![[r""]]);
+        check(
+            write_failures,
+            expect![[r#"
+            failed: //cmd/bad:bad (example.com/m/cmd/bad)
+              netgo         not as promised  it needs `libc.so.6`
+              static_glibc  failed           ld: cannot find -lz
+                                             collect2: error
+              pure          impossible       its `main` uses cgo
+              cmd/bad/main.go:3:2: undefined: \u{1b}[31mx
+
+                and more
+              hint: give the target `link: "default"`
+            skipped: //:after: `//cmd/bad:bad` failed
+        "#]],
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::report::paint::{Paint, Tone};
 use crate::report::table::shown_name;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -86,7 +87,7 @@ impl Progress {
         for line in self.lines(event, position) {
             match &self.bars {
                 Some(bars) => {
-                    bars.all.suspend(|| writeln!(err, "{line}").and_then(|()| err.flush()))?
+                    bars.all.suspend(|| writeln!(err, "{line}").and_then(|()| err.flush()))?;
                 }
                 None => writeln!(err, "{line}").and_then(|()| err.flush())?,
             }
@@ -201,7 +202,7 @@ fn head_line(position: Position, running: usize, failed: usize) -> String {
     let mut line = format!("{done}/{total} {unit}");
     for (count, word) in [(running, "running"), (failed, "failed")] {
         if count > 0 {
-            line.push_str(&format!(", {count} {word}"));
+            let _ = write!(line, ", {count} {word}");
         }
     }
     line
@@ -248,13 +249,37 @@ mod tests {
 
     #[test]
     fn a_log_tells_what_is_done_and_a_verbose_one_how() {
-        check(Verbosity::Normal, expect![[r""]]);
-        check(Verbosity::Verbose, expect![[r""]]);
+        check(
+            Verbosity::Normal,
+            expect![[r"
+            link 1 program by netgo\u{7}
+            warning: //:x: odd
+            [1/3] built //:server (m)
+            [3/3] failed //:bad (m/b)
+        "]],
+        );
+        check(
+            Verbosity::Verbose,
+            expect![[r"
+            link 1 program by netgo\u{7}
+              $ GOFLAGS='' go build
+            warning: //:x: odd
+            [1/3] built //:server (m)
+            warning: //:server (m): Using 'dlopen'
+                in x
+            [3/3] failed //:bad (m/b)
+        "]],
+        );
     }
 
     #[test]
     fn a_quiet_log_tells_only_what_a_person_should_know() {
-        check(Verbosity::Quiet, expect![[r""]]);
+        check(
+            Verbosity::Quiet,
+            expect![[r"
+            warning: //:x: odd
+        "]],
+        );
     }
 
     #[test]

@@ -258,7 +258,30 @@ mod tests {
             write_block(&it, Paint::Plain, &mut out, &mut err).unwrap();
         }
         let text = |it| String::from_utf8(it).unwrap();
-        expect![[r""]].assert_eq(&format!("{}--- stderr\n{}", text(out), text(err)));
+        expect![[r"
+            bin/server: static: starts without a loader or libraries
+              format        elf64, amd64
+              hardening     fixed address, stack not executable, no relro
+              Go            go1.26.8, example.com/m/cmd/server
+              policy        release: kept
+            bin/dynamic: dynamic: needs a loader and libraries
+              format        elf64, amd64
+              interpreter   /lib64/ld-linux-x86-64.so.2
+              needs         libc.so.6
+                            lib\u{1b}[2J.so
+              asks for      GLIBC 2.34
+              C library     glibc
+              hardening     fixed address, stack not executable, no relro
+              hazards       `getaddrinfo` loads name-service libraries at run time (the linker said so)
+              Go            go1.26.8, example.com/m/cmd/server
+              policy        release: broken
+                its class is `dynamic`; `static` or `static_pie` is demanded
+            Makefile: not_elf: not an ELF file
+              format        script
+              policy        release: kept
+            --- stderr
+            error: cannot read `cut\n.elf`: the program header table ends behind the file, at offset 64
+        "]].assert_eq(&format!("{}--- stderr\n{}", text(out), text(err)));
     }
 
     #[test]
@@ -267,7 +290,11 @@ mod tests {
         for it in &samples()[1..] {
             write_json_line(it, &mut out).unwrap();
         }
-        expect![[r""]].assert_eq(&String::from_utf8(out).unwrap());
+        expect![[r#"
+            {"file":"bin/dynamic","linkage":{"class":"dynamic","format":"elf64","machine":"amd64","interpreter":"/lib64/ld-linux-x86-64.so.2","needed":["libc.so.6","lib\u001b[2J.so"],"glibc_max":"2.34","glibcxx_max":null,"rpath":[],"audit":[],"soname":null,"libc":"glibc","hazards":[{"kind":"nss","symbol":"getaddrinfo","basis":"linker_warning"}],"pie":false,"nx":true,"relro":"none","textrel":false},"build_info":{"go_version":"go1.26.8","path":"example.com/m/cmd/server","main_module":null,"settings":[],"modules":[]},"policy":"release","violations":["its class is `dynamic`; `static` or `static_pie` is demanded"]}
+            {"file":"Makefile","linkage":{"class":"not_elf","format":"script","machine":null,"interpreter":null,"needed":[],"glibc_max":null,"glibcxx_max":null,"rpath":[],"audit":[],"soname":null,"libc":null,"hazards":[],"pie":false,"nx":true,"relro":"none","textrel":false},"build_info":{"go_version":"go1.26.8","path":"example.com/m/cmd/server","main_module":null,"settings":[],"modules":[]},"policy":"release","violations":[]}
+            {"file":"cut\n.elf","error":{"message":"the program header table ends behind the file, at offset 64"}}
+        "#]].assert_eq(&String::from_utf8(out).unwrap());
     }
 
     #[test]
