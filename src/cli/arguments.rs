@@ -51,6 +51,7 @@ pub struct Arguments {
 /// Flags that every command takes.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
+#[expect(clippy::doc_markdown, reason = "the doc comments are help texts")]
 pub struct GlobalArgs {
     /// Run as if started in DIR
     #[arg(short = 'C', long, value_name = "DIR", global = true)]
@@ -62,17 +63,17 @@ pub struct GlobalArgs {
 
     /// Colour what is printed
     ///
-    /// `auto` colours on a terminal, unless `NO_COLOR` is set; `CLICOLOR_FORCE` colours elsewhere too.
+    /// `auto` colours on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE colours elsewhere too.
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub color: ColorWhen,
 
-    /// Keep artefacts in DIR [env: `LINKWRIGHT_STORE`]
+    /// Keep artefacts in DIR [env: LINKWRIGHT_STORE]
     ///
-    /// Without it they are kept in $`XDG_CACHE_HOME/linkwright` or ~/.cache/linkwright.
+    /// Without it they are kept in $XDG_CACHE_HOME/linkwright or ~/.cache/linkwright.
     #[arg(long, value_name = "DIR", global = true)]
     pub store: Option<PathBuf>,
 
-    /// Let Go keep its compile cache in DIR [env: `LINKWRIGHT_GO_CACHE`]
+    /// Let Go keep its compile cache in DIR [env: LINKWRIGHT_GO_CACHE]
     ///
     /// Without it linkwright gives Go a cache of its own beside the store.
     #[arg(long, value_name = "DIR", global = true)]

@@ -2,7 +2,7 @@
 
 use crate::cli::arguments::Arguments;
 use crate::cli::{Session, Stopped};
-use crate::effects::file::write_over;
+use crate::effects::file::{make_folder, write_over};
 use crate::report::failure::Failure;
 use crate::words::exit_code::ExitCode;
 use clap::CommandFactory as _;
@@ -37,7 +37,7 @@ pub fn run(args: ManArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
     };
     let dir = session.settings.folder.join(dir);
     let write_all = || -> io::Result<()> {
-        std::fs::create_dir_all(&dir)?;
+        make_folder(&dir)?;
         pages.iter().try_for_each(|(name, page)| write_over(&dir.join(name), page))
     };
     write_all().map_err(|error| {

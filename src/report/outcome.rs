@@ -25,6 +25,7 @@ pub struct Outcome {
     /// How many targets were started with.
     targets: usize,
     targets_finished: BTreeSet<Label>,
+    outputs_finished: usize,
 }
 
 /// How far a build is.
@@ -51,6 +52,7 @@ impl Outcome {
             Event::Finished(it) => {
                 self.targets_finished.insert(it.label.clone());
                 let name = (it.label.clone(), it.go_package.clone().unwrap_or_default());
+                self.outputs_finished += usize::from(has_output(it));
                 self.finished.insert(name, it.as_ref().clone());
             }
             Event::Done(counts) => self.counts = Some(*counts),
@@ -65,12 +67,18 @@ impl Outcome {
     #[must_use]
     pub fn position(&self) -> Position {
         if let Some(total) = self.planned {
-            let done = self.finished.values().filter(|it| has_output(it)).count();
+            let done = self.outputs_finished;
             Position { done, total: total.max(done), unit: "outputs" }
         } else {
             let done = self.targets_finished.len();
             Position { done, total: self.targets.max(done), unit: "targets" }
         }
+    }
+
+    /// Tells whether an output has failed.
+    #[must_use]
+    pub fn any_failed(&self) -> bool {
+        self.finished.values().any(|it| it.state == State::Failed)
     }
 
     /// Returns the engine's counts, or, where it ended without any, what was seen.

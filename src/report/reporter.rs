@@ -140,7 +140,10 @@ impl Telling<'_> {
             write_outputs(&self.outcome, out_paint, self.out)?;
             self.out.flush()?;
         }
-        write_failures(&self.outcome, err_paint, self.err)?;
+        // A dry run tries nothing; that its targets are skipped is no news.
+        if stream != Stream::Commands || self.outcome.any_failed() {
+            write_failures(&self.outcome, err_paint, self.err)?;
+        }
         self.err.flush()?;
         if failure.is_some() || verbosity == Verbosity::Quiet {
             return Ok(());

@@ -166,7 +166,8 @@ impl Progress {
 impl Bars {
     fn new(target: ProgressDrawTarget) -> Self {
         let all = MultiProgress::with_draw_target(target);
-        let head = all.add(ProgressBar::new_spinner().with_style(style("{spinner} {wide_msg}")));
+        let head =
+            all.add(ProgressBar::new_spinner().with_style(style("{spinner} {wide_msg} {elapsed}")));
         head.enable_steady_tick(TICK);
         Self { all, head, steps: BTreeMap::new() }
     }

@@ -11,3 +11,7 @@
 )]
 
 mod tidy;
+
+mod command_line;
+
+mod documents;
