@@ -4,11 +4,15 @@
 //! and so who has to act.
 
 use crate::cli::Session;
+use crate::effects::inspect::{InspectError, inspect_file};
 use crate::engine::event::Sink;
 use crate::engine::request::BuildRequest;
-use crate::model::strategy::RuleSet;
+use crate::formats::inspection::Inspection;
+use crate::model::policy::Policy;
+use crate::model::strategy::{Promise, RuleSet};
 use crate::model::target::Target;
 use crate::plan::starter::GoModule;
+use crate::plan::verify::verify;
 use crate::report::doctor::{CheckOutcome, Fact};
 use crate::report::failure::Failure;
 use crate::report::verify::FileFacts;
@@ -102,11 +106,13 @@ pub fn start(_program: &Program, _session: &Session<'_>) -> Result<u8, Failure> 
 /// # Errors
 ///
 /// Says why the file cannot be read, with an offset where its bytes are at fault.
-pub fn inspect(
-    _file: &Path,
-    _policy: Option<&crate::model::policy::Policy>,
-) -> Result<FileFacts, String> {
-    Err("the inspection is not joined to the command line".to_owned())
+pub fn inspect(file: &Path, policy: Option<&Policy>) -> Result<FileFacts, InspectError> {
+    let inspection = inspect_file(file)?;
+    let held = verify(inspection.clone().into(), Promise::Any, policy);
+    let breaches = held.err().map(|it| it.breaches).unwrap_or_default();
+    let violations = breaches.iter().map(|it| format!("{} ({})", it.clause, it.rule)).collect();
+    let Inspection { linkage, build_info } = inspection;
+    Ok(FileFacts { linkage, build_info, policy: policy.map(|it| it.name.clone()), violations })
 }
 
 /// Lists the Go modules at and below `folder` and their Go packages, as `go list` sees them.

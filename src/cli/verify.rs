@@ -6,7 +6,7 @@ use crate::model::policy::Policy;
 use crate::model::strategy::RuleSet;
 use crate::report::failure::Failure;
 use crate::report::reporter::write_json_line;
-use crate::report::verify::{Finding, InspectError, Inspection, exit_code, write_block};
+use crate::report::verify::{FileError, Finding, Inspection, exit_code, write_block};
 use crate::words::exit_code::ExitCode;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub fn run(args: VerifyArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
         let read = rooms::inspect(&session.settings.folder.join(&file), policy.as_deref());
         let finding = match read {
             Ok(facts) => Finding::Read(Box::new(facts)),
-            Err(message) => Finding::Unreadable { error: InspectError { message } },
+            Err(error) => Finding::Unreadable { error: FileError { message: error.to_string() } },
         };
         let inspection = Inspection { file: file.to_string_lossy().into_owned(), finding };
         if json {

@@ -1,4 +1,12 @@
 //! The pipeline: `build`, the scheduler under it, and the events that tell what happens.
 
+pub mod build;
+pub mod command_job;
 pub mod event;
+pub mod go_batch;
+pub mod go_inputs;
+pub mod go_job;
+pub mod go_unit;
 pub mod request;
+pub mod scheduler;
+pub mod session;

@@ -18,7 +18,7 @@ pub enum Class {
     StaticPie,
     /// `PT_INTERP` and no `DT_NEEDED`: `CGO_ENABLED=0 -buildmode=pie`.
     NeedsLoader,
-    /// `PT_INTERP` and `DT_NEEDED`.
+    /// `PT_INTERP` and `DT_NEEDED`; also a program with `DT_NEEDED` that names no loader.
     Dynamic,
     /// A library: `ET_DYN` without `PT_INTERP` and without `DF_1_PIE`.
     Shared,
@@ -38,7 +38,8 @@ pub enum Relro {
     None,
     /// `PT_GNU_RELRO`, lazy binding.
     Partial,
-    /// `PT_GNU_RELRO` with `DF_BIND_NOW`, `DF_1_NOW` or no lazy binding at all.
+    /// `PT_GNU_RELRO` with `DF_BIND_NOW`, `DF_1_NOW`, or a dynamic segment that binds nothing
+    /// lazily. A static file without a dynamic segment does not show it and is `partial`.
     Full,
 }
 
@@ -64,6 +65,8 @@ pub enum HazardBasis {
     LinkerWarning,
     /// The symbol table holds the function; an inference.
     Symbol,
+    /// The symbols are stripped, but a text is there that only such code holds; an inference.
+    Text,
 }
 
 /// One hazard.
@@ -73,7 +76,7 @@ pub enum HazardBasis {
 pub struct Hazard {
     /// What kind.
     pub kind: HazardKind,
-    /// The C function.
+    /// The C function; for basis `text` the file that the code reads, `nsswitch.conf`.
     pub symbol: String,
     /// How it is known.
     pub basis: HazardBasis,
@@ -97,7 +100,8 @@ pub enum Libc {
 pub struct Linkage {
     /// The verdict.
     pub class: Class,
-    /// What the file is: `elf64`, `elf32`, `pe`, `mach_o`, `wasm`, `script`, `archive`, `unknown`.
+    /// What the file is: `elf64`, `elf32`, `pe`, `mach_o`, `wasm`, `script`, `archive`, `gzip`,
+    /// `zip`, `empty`, `unknown`.
     pub format: String,
     /// The machine it is for, in Go's words where Go has one (`amd64`, `arm64`), else `null`.
     pub machine: Option<String>,
@@ -113,19 +117,25 @@ pub struct Linkage {
     pub rpath: Vec<String>,
     /// `DT_AUDIT` and `DT_DEPAUDIT` entries: libraries that the loader runs first.
     pub audit: Vec<String>,
+    /// `DT_FILTER` and `DT_AUXILIARY` entries: libraries whose symbols take the place of this one's.
+    #[serde(default)]
+    pub filters: Vec<String>,
     /// `DT_SONAME`.
     pub soname: Option<String>,
+    /// The program that packed the file, `upx`; everything else here then tells of its stub only.
+    #[serde(default)]
+    pub packer: Option<String>,
     /// The C library inside or asked for; `null` where there is none.
     pub libc: Option<Libc>,
     /// What may fail at run time, sorted.
     pub hazards: Vec<Hazard>,
     /// Position-independent program.
     pub pie: bool,
-    /// The stack is not executable.
+    /// The stack is not executable: `PT_GNU_STACK` is there and says so.
     pub nx: bool,
     /// Read-only relocations.
     pub relro: Relro,
-    /// `DT_TEXTREL`: relocations in code.
+    /// `DT_TEXTREL` or `DF_TEXTREL`: relocations in code.
     pub textrel: bool,
 }
 
@@ -144,7 +154,45 @@ pub struct BuildInfo {
     pub modules: Vec<String>,
 }
 
+impl Linkage {
+    /// Makes the linkage of a file of which nothing but class and format is known.
+    #[must_use]
+    pub fn of_class(class: Class, format: &str) -> Self {
+        Self {
+            class,
+            format: format.to_owned(),
+            machine: None,
+            interpreter: None,
+            needed: Vec::new(),
+            glibc_max: None,
+            glibcxx_max: None,
+            rpath: Vec::new(),
+            audit: Vec::new(),
+            filters: Vec::new(),
+            soname: None,
+            packer: None,
+            libc: None,
+            hazards: Vec::new(),
+            pie: false,
+            nx: false,
+            relro: Relro::None,
+            textrel: false,
+        }
+    }
+}
+
 impl Class {
+    /// Every class, in order, for documentation and its test.
+    pub const ALL: [Self; 7] = [
+        Self::Static,
+        Self::StaticPie,
+        Self::NeedsLoader,
+        Self::Dynamic,
+        Self::Shared,
+        Self::NotExecutable,
+        Self::NotElf,
+    ];
+
     /// Returns the word that reports print, the same as in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,6 +1,11 @@
 //! Pure functions between what was declared and what is done: what to do, what it is keyed by,
 //! what was proved.
 
+pub mod configuration;
+pub mod fingerprint;
+pub mod go_graph;
+pub mod ladder;
+pub mod predict;
 pub mod query;
 pub mod record;
 pub mod starter;

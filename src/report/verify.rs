@@ -29,7 +29,7 @@ pub enum Finding {
     /// It was not.
     Unreadable {
         /// Why not.
-        error: InspectError,
+        error: FileError,
     },
 }
 
@@ -48,7 +48,7 @@ pub struct FileFacts {
 
 /// Why a file could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct InspectError {
+pub struct FileError {
     /// One sentence, with the offset where bytes are at fault.
     pub message: String,
 }
@@ -95,13 +95,19 @@ pub fn write_block(
             writeln!(out, "  {word:<12}  {}", escape::line(value))?;
         }
     }
-    let Some(policy) = &facts.policy else { return Ok(()) };
+    if facts.policy.is_none() && facts.violations.is_empty() {
+        return Ok(());
+    }
     let (tone, verdict) = match facts.violations.len() {
         0 => (Tone::Good, "kept"),
         _ => (Tone::Bad, "broken"),
     };
     let verdict = paint.say(tone, verdict);
-    writeln!(out, "  {:<12}  {}: {verdict}", "policy", escape::line(policy))?;
+    match &facts.policy {
+        Some(policy) => writeln!(out, "  {:<12}  {}: {verdict}", "policy", escape::line(policy))?,
+        // What no policy needs to forbid: an interpreter under /tmp, an audit library.
+        None => writeln!(out, "  {:<12}  {verdict}", "safety")?,
+    }
     facts.violations.iter().try_for_each(|it| writeln!(out, "    {}", escape::line(it)))
 }
 
@@ -141,6 +147,8 @@ fn fact_lines(facts: &FileFacts) -> Vec<(&'static str, Vec<String>)> {
         ("C library", libc.into_iter().collect()),
         ("search path", linkage.rpath.clone()),
         ("audit", linkage.audit.clone()),
+        ("filters", linkage.filters.clone()),
+        ("packed by", linkage.packer.iter().cloned().collect()),
         ("soname", linkage.soname.iter().cloned().collect()),
         ("hardening", vec![hardening(linkage)]),
         ("hazards", linkage.hazards.iter().map(hazard_in_words).collect()),
@@ -175,11 +183,11 @@ fn hazard_in_words(hazard: &Hazard) -> String {
         HazardKind::Nss => "loads name-service libraries at run time",
         HazardKind::Dlopen => "loads libraries at run time",
     };
-    let basis = match basis {
-        HazardBasis::LinkerWarning => "the linker said so",
-        HazardBasis::Symbol => "inferred: it holds the function",
-    };
-    format!("`{symbol}` {what} ({basis})")
+    match basis {
+        HazardBasis::LinkerWarning => format!("`{symbol}` {what} (the linker said so)"),
+        HazardBasis::Symbol => format!("`{symbol}` {what} (inferred: the function is inside)"),
+        HazardBasis::Text => format!("{what} (inferred: `{symbol}` is named inside)"),
+    }
 }
 
 /// Makes linkages for tests.
@@ -195,6 +203,8 @@ pub(crate) fn sample_linkage(class: Class) -> Linkage {
         glibcxx_max: None,
         rpath: Vec::new(),
         audit: Vec::new(),
+        filters: Vec::new(),
+        packer: None,
         soname: None,
         libc: None,
         hazards: Vec::new(),
@@ -240,7 +250,7 @@ mod tests {
             Linkage { format: "script".to_owned(), machine: None, ..sample_linkage(Class::NotElf) };
         let broken = ["its class is `dynamic`; `static` or `static_pie` is demanded"];
         let message = "the program header table ends behind the file, at offset 64".to_owned();
-        let unreadable = Finding::Unreadable { error: InspectError { message } };
+        let unreadable = Finding::Unreadable { error: FileError { message } };
         [
             ("bin/server", facts(sample_linkage(Class::Static), &[])),
             ("bin/dynamic", facts(dynamic, &broken)),
@@ -291,8 +301,8 @@ mod tests {
             write_json_line(it, &mut out).unwrap();
         }
         expect![[r#"
-            {"file":"bin/dynamic","linkage":{"class":"dynamic","format":"elf64","machine":"amd64","interpreter":"/lib64/ld-linux-x86-64.so.2","needed":["libc.so.6","lib\u001b[2J.so"],"glibc_max":"2.34","glibcxx_max":null,"rpath":[],"audit":[],"soname":null,"libc":"glibc","hazards":[{"kind":"nss","symbol":"getaddrinfo","basis":"linker_warning"}],"pie":false,"nx":true,"relro":"none","textrel":false},"build_info":{"go_version":"go1.26.8","path":"example.com/m/cmd/server","main_module":null,"settings":[],"modules":[]},"policy":"release","violations":["its class is `dynamic`; `static` or `static_pie` is demanded"]}
-            {"file":"Makefile","linkage":{"class":"not_elf","format":"script","machine":null,"interpreter":null,"needed":[],"glibc_max":null,"glibcxx_max":null,"rpath":[],"audit":[],"soname":null,"libc":null,"hazards":[],"pie":false,"nx":true,"relro":"none","textrel":false},"build_info":{"go_version":"go1.26.8","path":"example.com/m/cmd/server","main_module":null,"settings":[],"modules":[]},"policy":"release","violations":[]}
+            {"file":"bin/dynamic","linkage":{"class":"dynamic","format":"elf64","machine":"amd64","interpreter":"/lib64/ld-linux-x86-64.so.2","needed":["libc.so.6","lib\u001b[2J.so"],"glibc_max":"2.34","glibcxx_max":null,"rpath":[],"audit":[],"filters":[],"soname":null,"packer":null,"libc":"glibc","hazards":[{"kind":"nss","symbol":"getaddrinfo","basis":"linker_warning"}],"pie":false,"nx":true,"relro":"none","textrel":false},"build_info":{"go_version":"go1.26.8","path":"example.com/m/cmd/server","main_module":null,"settings":[],"modules":[]},"policy":"release","violations":["its class is `dynamic`; `static` or `static_pie` is demanded"]}
+            {"file":"Makefile","linkage":{"class":"not_elf","format":"script","machine":null,"interpreter":null,"needed":[],"glibc_max":null,"glibcxx_max":null,"rpath":[],"audit":[],"filters":[],"soname":null,"packer":null,"libc":null,"hazards":[],"pie":false,"nx":true,"relro":"none","textrel":false},"build_info":{"go_version":"go1.26.8","path":"example.com/m/cmd/server","main_module":null,"settings":[],"modules":[]},"policy":"release","violations":[]}
             {"file":"cut\n.elf","error":{"message":"the program header table ends behind the file, at offset 64"}}
         "#]].assert_eq(&String::from_utf8(out).unwrap());
     }

@@ -266,6 +266,25 @@ fn a_full_disk_is_told() {
 }
 
 #[test]
+fn verify_reads_any_file_and_goes_on_after_one_that_it_cannot_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("run.sh"), "#!/bin/sh\n").unwrap();
+    let output = linkwright(folder.path(), &["verify", "gone", "run.sh"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = |it: Vec<u8>| String::from_utf8(it).unwrap();
+    expect![[r"
+        run.sh: not_elf: not an ELF file
+          format        script
+        error: cannot read `gone`: No such file or directory (os error 2)
+    "]]
+    .assert_eq(&(text(output.stdout) + &text(output.stderr)));
+    let output = linkwright(folder.path(), &["verify", "--json", "run.sh"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&line["file"], &line["linkage"]["class"]), (&"run.sh".into(), &"not_elf".into()));
+}
+
+#[test]
 fn a_json_stream_ends_with_done_even_where_there_is_nothing_to_build() {
     let output = run(&["--store", "store", "build", "--json", "//...", "-//a:b"]);
     let text = String::from_utf8(output.stdout).unwrap();

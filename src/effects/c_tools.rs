@@ -1,0 +1,278 @@
+//! The C compiler and what it links with: found, asked, tried, and identified by content.
+//!
+//! Whether `-static` works is not guessed from paths: a program of one line is linked, with the
+//! linker's `--trace`, and what the linker then read (start files, `libc.a`, `libgcc.a`, …) belongs
+//! to the identity. A probe that worked is remembered and holds as long as every file of its trace
+//! is unchanged; one that failed is tried again each time, since the cure is to install something.
+
+use crate::effects::machine::Machine;
+use crate::model::strategy::Need;
+use crate::words::digest::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A C compiler with its linker and libraries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CTools {
+    /// What `CC` is set to: the program's absolute path.
+    pub cc: PathBuf,
+    /// What `CXX` is set to; the C compiler itself where there is no C++ one.
+    pub cxx: PathBuf,
+    /// For people: `gcc 12.2.0`.
+    pub name: String,
+    /// What `-dumpmachine` says: `x86_64-linux-gnu`.
+    pub machine: String,
+    /// Digest of the programs, and of every file that the probes' links read.
+    pub identity: Digest,
+    /// What a probe has shown to link.
+    pub meets: BTreeSet<Need>,
+}
+
+/// What the linker says when a probe does not link; the last line of its words.
+type ProbeFailure = String;
+
+/// A link to try.
+struct Probe {
+    shows: Need,
+    cxx: bool,
+    flags: &'static [&'static str],
+}
+
+const PROBES: [Probe; 3] = [
+    Probe { shows: Need::StaticLibc, cxx: false, flags: &["-static"] },
+    Probe { shows: Need::StaticPieStart, cxx: false, flags: &["-static-pie", "-fPIE"] },
+    Probe {
+        shows: Need::StaticLibstdcxx,
+        cxx: true,
+        flags: &["-static-libstdc++", "-static-libgcc"],
+    },
+];
+
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    files: Vec<(PathBuf, Digest)>,
+}
+
+impl CTools {
+    /// Finds the compiler `cc` (`gcc`, else `clang`, else `cc` where none is named) on PATH.
+    ///
+    /// Returns `None` if there is none, or if it does not answer `-dumpmachine`.
+    #[must_use]
+    pub fn find(machine: &Machine, cc: Option<&str>, cxx: Option<&str>) -> Option<Self> {
+        let candidates: &[&str] = if cc.is_some() { &[] } else { &["gcc", "clang", "cc"] };
+        let mut names = cc.into_iter().chain(candidates.iter().copied());
+        let (name, cc) = names.find_map(|it| Some((it, machine.program(it)?)))?;
+        let default_cxx: &[&str] =
+            if name == "clang" { &["clang++", "g++", "c++"] } else { &["g++", "clang++", "c++"] };
+        let cxx = match cxx {
+            Some(cxx) => machine.program(cxx),
+            None => default_cxx.iter().find_map(|it| machine.program(it)),
+        };
+        let cxx = cxx.unwrap_or_else(|| cc.clone());
+        let target = ask(machine, &cc, "-dumpmachine")?;
+        let version = ask(machine, &cc, "-dumpfullversion")
+            .or_else(|| ask(machine, &cc, "-dumpversion"))
+            .unwrap_or_default();
+        let mut files = programs(machine, &cc, &cxx);
+        let mut meets = BTreeSet::from([Need::CCompiler]);
+        for it in &PROBES {
+            if let Ok(read) = probe(machine, &cc, &cxx, it) {
+                meets.insert(it.shows);
+                files.extend(read);
+            }
+        }
+        Some(Self {
+            identity: identity_of(&files),
+            name: format!("{name} {version}").trim_end().to_owned(),
+            machine: target,
+            meets,
+            cc,
+            cxx,
+        })
+    }
+
+    /// Tells whether it makes code for a platform, from its own word for its target.
+    #[must_use]
+    pub fn serves(&self, goos: &str, goarch: &str) -> bool {
+        let arch = self.machine.split('-').next().unwrap_or_default();
+        let goarch_of = match arch {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            "i386" | "i486" | "i586" | "i686" => "386",
+            "armv7l" | "arm" => "arm",
+            "powerpc64le" => "ppc64le",
+            "mipsel" => "mipsle",
+            "mips64el" => "mips64le",
+            other => other,
+        };
+        let os = if self.machine.contains("mingw") {
+            "windows"
+        } else if self.machine.contains("darwin") || self.machine.contains("apple") {
+            "darwin"
+        } else if self.machine.contains("freebsd") {
+            "freebsd"
+        } else {
+            "linux"
+        };
+        goarch_of == goarch && os == goos
+    }
+
+    /// Finds the file that `-lNAME` means to the compiler: `(static, shared)`.
+    #[must_use]
+    pub fn library(&self, machine: &Machine, name: &str) -> (Option<PathBuf>, Option<PathBuf>) {
+        let find = |suffix: &str| {
+            let text = ask(machine, &self.cc, &format!("-print-file-name=lib{name}.{suffix}"))?;
+            Some(PathBuf::from(text)).filter(|it| it.is_absolute())
+        };
+        (find("a"), find("so"))
+    }
+}
+
+fn ask(machine: &Machine, program: &Path, arg: &str) -> Option<String> {
+    let ended = machine.ask(program, &[OsStr::new(arg)], Path::new("/")).ok()?;
+    let text = ended.stdout_text().trim().to_owned();
+    (ended.status.success() && !text.is_empty()).then_some(text)
+}
+
+/// The programs that compile and link, by content.
+fn programs(machine: &Machine, cc: &Path, cxx: &Path) -> BTreeSet<(PathBuf, Digest)> {
+    let mut paths = BTreeSet::from([cc.to_owned(), cxx.to_owned()]);
+    for name in ["cc1", "cc1plus", "as", "ld", "collect2"] {
+        let Some(text) = ask(machine, cc, &format!("-print-prog-name={name}")) else { continue };
+        let path = PathBuf::from(&text);
+        paths.extend(if path.is_absolute() { Some(path) } else { machine.program(&text) });
+    }
+    let digest = |it: PathBuf| machine.digests.digest(&it).ok().map(|digest| (it, digest));
+    paths.into_iter().filter_map(digest).collect()
+}
+
+/// Links a program of one line and returns what the linker read, by content.
+fn probe(
+    machine: &Machine,
+    cc: &Path,
+    cxx: &Path,
+    probe: &Probe,
+) -> Result<Vec<(PathBuf, Digest)>, ProbeFailure> {
+    let compiler = if probe.cxx { cxx } else { cc };
+    let key = probe_key(machine, compiler, probe).map_err(|it| it.to_string())?;
+    if let Some(Remembered { files }) = machine.store.action(&key)
+        && files.iter().all(|(path, digest)| machine.digests.digest(path).ok() == Some(*digest))
+    {
+        return Ok(files);
+    }
+    let files = link(machine, compiler, probe).map_err(|it| it.to_string())??;
+    machine.store.put_action(&key, &Remembered { files: files.clone() });
+    Ok(files)
+}
+
+fn probe_key(machine: &Machine, compiler: &Path, probe: &Probe) -> std::io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright c probe 1");
+    hasher.update(machine.digests.digest(compiler)?.as_bytes());
+    hasher.update(compiler.as_os_str().as_encoded_bytes());
+    for flag in probe.flags {
+        hasher.update(&(flag.len() as u64).to_le_bytes());
+        hasher.update(flag.as_bytes());
+    }
+    Ok(Digest::from_hasher(&hasher))
+}
+
+fn link(
+    machine: &Machine,
+    compiler: &Path,
+    probe: &Probe,
+) -> std::io::Result<Result<Vec<(PathBuf, Digest)>, ProbeFailure>> {
+    let folder = tempfile::Builder::new().prefix("linkwright-probe-").tempdir()?;
+    let source = folder.path().join(if probe.cxx { "p.cc" } else { "p.c" });
+    let text = if probe.cxx {
+        "int main() { int *p = new int(0); int r = *p; delete p; return r; }\n"
+    } else {
+        "#include <stdio.h>\nint main(void) { return puts(\"x\") < 0; }\n"
+    };
+    std::fs::File::create(&source)?.write_all(text.as_bytes())?;
+    let output = folder.path().join("p");
+    let mut args: Vec<&OsStr> = probe.flags.iter().map(OsStr::new).collect();
+    args.extend([OsStr::new("-Wl,--trace"), OsStr::new("-o"), output.as_os_str()]);
+    args.push(source.as_os_str());
+    let Ok(ended) = machine.ask(compiler, &args, folder.path()) else {
+        return Ok(Err("the compiler did not end".to_owned()));
+    };
+    if !ended.status.success() {
+        let text = ended.stderr_text();
+        return Ok(Err(text.lines().last().unwrap_or_default().to_owned()));
+    }
+    let text = ended.stdout_text();
+    let paths: BTreeSet<_> = text.lines().filter_map(|it| traced(it, folder.path())).collect();
+    let digest = |it: PathBuf| machine.digests.digest(&it).ok().map(|digest| (it, digest));
+    Ok(Ok(paths.into_iter().filter_map(digest).collect()))
+}
+
+/// Reads one line of `--trace`: `path`, `path(member)` or `(path)member`.
+fn traced(line: &str, own: &Path) -> Option<PathBuf> {
+    let line = line.trim();
+    let path = match line.strip_prefix('(') {
+        Some(rest) => rest.split(')').next()?,
+        None => line.split('(').next()?,
+    };
+    let path = std::fs::canonicalize(path).ok()?;
+    (path.is_absolute() && !path.starts_with(own) && !path.starts_with(std::env::temp_dir()))
+        .then_some(path)
+}
+
+/// The identity is content alone: a compiler that was moved is the same compiler.
+fn identity_of(files: &BTreeSet<(PathBuf, Digest)>) -> Digest {
+    let named: BTreeSet<_> = files
+        .iter()
+        .map(|(path, digest)| (path.file_name().unwrap_or_default().as_encoded_bytes(), digest))
+        .collect();
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright c tools 1");
+    for (name, digest) in named {
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name);
+        hasher.update(digest.as_bytes());
+    }
+    Digest::from_hasher(&hasher)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tools(machine: &str) -> CTools {
+        CTools {
+            cc: PathBuf::new(),
+            cxx: PathBuf::new(),
+            name: String::new(),
+            machine: machine.to_owned(),
+            identity: Digest::of(b""),
+            meets: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn a_compiler_serves_the_platform_of_its_target() {
+        for (machine, goos, goarch) in [
+            ("x86_64-linux-gnu", "linux", "amd64"),
+            ("x86_64-linux-musl", "linux", "amd64"),
+            ("aarch64-linux-gnu", "linux", "arm64"),
+            ("x86_64-w64-mingw32", "windows", "amd64"),
+            ("riscv64-linux-gnu", "linux", "riscv64"),
+        ] {
+            assert!(tools(machine).serves(goos, goarch), "{machine}");
+            assert!(!tools(machine).serves("darwin", goarch), "{machine}");
+            assert!(!tools(machine).serves(goos, "s390x"), "{machine}");
+        }
+    }
+
+    #[test]
+    fn a_trace_line_names_a_file_with_or_without_a_member() {
+        let own = Path::new("/nowhere");
+        let expected = std::fs::canonicalize("/bin/sh").ok();
+        assert_eq!(traced("/bin/sh", own), expected);
+        assert_eq!(traced("(/bin/sh)printf.o", own), expected);
+        assert_eq!(traced("/bin/sh(printf.o)", own), expected);
+        assert_eq!(traced("/no/such/file.o", own), None);
+    }
+}

@@ -1,0 +1,267 @@
+//! Content digests of files, with a memory of what was hashed before.
+//!
+//! A file whose device, inode, size, modification and change time are as remembered is not read
+//! again. **Racy stamps**: a file that was written less than [`RACY`] before it was hashed is never
+//! remembered, since a second write in the same clock tick would leave the same stamp (git's "racy
+//! index" rule). The change time cannot be set by a program, so restoring a modification time does
+//! not fool it.
+//!
+//! The memory is one file, written by rename: magic, version, entries, BLAKE3 of all before. One
+//! that is damaged, older or newer is as good as none.
+
+use crate::effects::store::digest_of;
+use crate::words::digest::Digest;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+const MAGIC: &[u8; 12] = b"LWSTAMPS\x01\0\0\0";
+
+/// How old a stamp must be to be trusted: more than the coarsest clock tick of a file system.
+const RACY: Duration = Duration::from_secs(2);
+
+/// Above this many files the memory is begun anew, so that it cannot grow for ever.
+const ENTRY_LIMIT: usize = 2_000_000;
+
+/// What a file's inode says; equal stamps mean unchanged content, racy ones apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    stamp: Stamp,
+    digest: Digest,
+    /// Asked for in this run, so kept when the memory is cut.
+    used: bool,
+}
+
+/// Digests of files, shared by threads.
+#[derive(Debug)]
+pub struct Digests {
+    file: PathBuf,
+    paranoid: bool,
+    entries: Mutex<HashMap<PathBuf, Entry>>,
+}
+
+impl Digests {
+    /// Opens the memory at `file`, which need not exist. With `paranoid`, nothing is remembered
+    /// and every file is read.
+    #[must_use]
+    pub fn open(file: &Path, paranoid: bool) -> Self {
+        let entries = if paranoid { None } else { fs::read(file).ok().and_then(|it| decode(&it)) };
+        Self { file: file.to_owned(), paranoid, entries: Mutex::new(entries.unwrap_or_default()) }
+    }
+
+    /// Returns the digest of the regular file at `path`, links followed.
+    ///
+    /// # Errors
+    ///
+    /// Returns the system's error, or one that says that it is no regular file.
+    pub fn digest(&self, path: &Path) -> io::Result<Digest> {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let stamp = Stamp::of(&metadata);
+        if let Some(digest) = self.remembered(path, stamp) {
+            return Ok(digest);
+        }
+        let copied = digest_of(&mut File::open(path)?, &mut io::sink())?;
+        let after = Stamp::of(&fs::metadata(path)?);
+        if after == stamp && !self.paranoid && !stamp.is_racy() {
+            let entry = Entry { stamp, digest: copied.digest, used: true };
+            if let Ok(mut entries) = self.entries.lock() {
+                entries.insert(path.to_owned(), entry);
+            }
+        }
+        Ok(copied.digest)
+    }
+
+    /// Returns the digests of `paths`, in their order, read in parallel.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first path (in order) that cannot be read, with the system's error.
+    pub fn digest_all(&self, paths: &[PathBuf]) -> Result<Vec<Digest>, (PathBuf, io::Error)> {
+        let digests: Vec<_> = paths.par_iter().map(|it| self.digest(it)).collect();
+        let named = paths.iter().zip(digests);
+        named.map(|(path, it)| it.map_err(|error| (path.clone(), error))).collect()
+    }
+
+    /// Remembers that the file at `path`, just made by us, holds `digest`.
+    ///
+    /// Only for a file that nobody else writes: the racy rule is passed over, since the bytes were
+    /// hashed as they were written under a private name.
+    pub fn learn(&self, path: &Path, digest: Digest) {
+        if let (Ok(metadata), Ok(mut entries)) = (fs::metadata(path), self.entries.lock()) {
+            let entry = Entry { stamp: Stamp::of(&metadata), digest, used: true };
+            entries.insert(path.to_owned(), entry);
+        }
+    }
+
+    /// Writes the memory down.
+    ///
+    /// # Errors
+    ///
+    /// Returns the system's error; without the memory everything is only slower.
+    pub fn save(&self) -> io::Result<()> {
+        let Ok(entries) = self.entries.lock() else { return Ok(()) };
+        if self.paranoid {
+            return Ok(());
+        }
+        let folder = self.file.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        let mut file = tempfile::Builder::new().prefix(".stamps-").tempfile_in(folder)?;
+        file.write_all(&encode(&entries))?;
+        file.persist(&self.file).map_err(|it| it.error)?;
+        Ok(())
+    }
+
+    fn remembered(&self, path: &Path, stamp: Stamp) -> Option<Digest> {
+        let mut entries = self.entries.lock().ok()?;
+        let entry = entries.get_mut(path).filter(|it| it.stamp == stamp)?;
+        entry.used = true;
+        Some(entry.digest)
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "only decides whether to hash again")]
+    fn is_racy(self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let newest = self.modified.max(self.changed).0;
+        u64::try_from(newest).is_ok_and(|it| it + RACY.as_secs() >= now.as_secs())
+    }
+}
+
+fn encode(entries: &HashMap<PathBuf, Entry>) -> Vec<u8> {
+    let cut = entries.len() > ENTRY_LIMIT;
+    let mut sorted: Vec<_> = entries.iter().filter(|(_, it)| it.used || !cut).collect();
+    sorted.sort_by_key(|(path, _)| *path);
+    let mut bytes = MAGIC.to_vec();
+    for (path, Entry { stamp, digest, used: _ }) in sorted {
+        let Stamp { device, inode, size, modified, changed } = stamp;
+        let path = path.as_os_str().as_bytes();
+        bytes.extend_from_slice(&(path.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(path);
+        for number in [device, inode, size] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        for number in [modified.0, modified.1, changed.0, changed.1] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(digest.as_bytes());
+    }
+    let seal = Digest::of(&bytes);
+    bytes.extend_from_slice(seal.as_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<HashMap<PathBuf, Entry>> {
+    let (body, seal) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
+    let mut rest = body.strip_prefix(MAGIC)?;
+    if Digest::of(body).as_bytes() != seal {
+        return None;
+    }
+    let mut entries = HashMap::new();
+    while !rest.is_empty() {
+        let length = usize::try_from(number(&mut rest)?).ok()?;
+        let path = std::ffi::OsString::from_vec(take(&mut rest, length)?.to_vec());
+        let [device, inode, size] = [number(&mut rest)?, number(&mut rest)?, number(&mut rest)?];
+        let mut signed = || number(&mut rest).map(u64::cast_signed);
+        let (modified, changed) = ((signed()?, signed()?), (signed()?, signed()?));
+        let digest = Digest::from_bytes(take(&mut rest, 32)?.try_into().ok()?);
+        let stamp = Stamp { device, inode, size, modified, changed };
+        entries.insert(PathBuf::from(path), Entry { stamp, digest, used: false });
+    }
+    Some(entries)
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(length)?;
+    *rest = left;
+    Some(taken)
+}
+
+fn number(rest: &mut &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(take(rest, 8)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files")]
+mod tests {
+    use super::*;
+
+    /// Makes the file look older than the racy window, in its modification time; its change time
+    /// stays now, so it is still racy.
+    fn age(path: &Path) {
+        let old = SystemTime::now() - Duration::from_hours(1);
+        File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
+    }
+
+    #[test]
+    fn a_fresh_file_is_never_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        fs::write(&file, "one").unwrap();
+        age(&file);
+        let digests = Digests::open(&dir.path().join("stamps"), false);
+        digests.digest(&file).unwrap();
+        assert!(digests.entries.lock().unwrap().is_empty(), "its change time is now");
+    }
+
+    #[test]
+    fn the_memory_survives_and_a_changed_file_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, memory) = (dir.path().join("a"), dir.path().join("stamps"));
+        fs::write(&file, "one").unwrap();
+        let digests = Digests::open(&memory, false);
+        digests.learn(&file, Digest::of(b"one"));
+        digests.save().unwrap();
+        let again = Digests::open(&memory, false);
+        assert_eq!(again.entries.lock().unwrap().len(), 1);
+        assert_eq!(again.digest(&file).unwrap(), Digest::of(b"one"));
+        fs::write(&file, "two").unwrap();
+        age(&file);
+        assert_eq!(again.digest(&file).unwrap(), Digest::of(b"two"));
+    }
+
+    #[test]
+    fn a_damaged_memory_is_as_good_as_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, memory) = (dir.path().join("a"), dir.path().join("stamps"));
+        fs::write(&file, "one").unwrap();
+        let digests = Digests::open(&memory, false);
+        digests.learn(&file, Digest::of(b"a lie that the damage must not keep"));
+        digests.save().unwrap();
+        let whole = fs::read(&memory).unwrap();
+        for byte in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[byte] ^= 0x10;
+            assert!(decode(&bytes).is_none(), "byte {byte}");
+            assert!(decode(&whole[..byte]).is_none(), "length {byte}");
+        }
+    }
+}

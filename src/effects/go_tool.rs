@@ -1,0 +1,297 @@
+//! The `go` command: found, identified by content, and run with an environment that says outright
+//! what it would otherwise read from elsewhere.
+
+use crate::effects::machine::Machine;
+use crate::effects::process::{Ended, Invocation, ProcessError, run};
+use crate::formats::go_list::{self, GoPackage};
+use crate::plan::configuration::Selection;
+use crate::words::digest::Digest;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// The oldest Go that linkwright drives: the first whose `go build -json` names the package of
+/// each message.
+pub const OLDEST: (u32, u32) = (1, 24);
+
+/// A Go toolchain.
+#[derive(Debug, Clone)]
+pub struct GoTool {
+    /// The `go` program.
+    pub program: PathBuf,
+    /// `GOROOT`.
+    pub root: PathBuf,
+    /// `go1.26.8`.
+    pub version: String,
+    /// This machine's `GOOS` and `GOARCH`.
+    pub host: (String, String),
+    /// Digest of the whole toolchain: programs, tools, and the standard library's sources.
+    pub identity: Digest,
+    /// How modules are fetched and checked, from the user's own Go settings.
+    network: BTreeMap<String, String>,
+}
+
+/// Where a Go package is looked up from: a module, or a set of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GoModuleFolder {
+    /// The folder of `go.mod`, absolute.
+    pub folder: PathBuf,
+    /// The `go.work` that holds it, absolute.
+    pub work: Option<PathBuf>,
+}
+
+/// Why there is no toolchain to work with, or it gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum GoToolError {
+    /// No `go` on PATH.
+    #[error("no `go` on PATH")]
+    Missing,
+    /// Too old to drive.
+    #[error("`{0}` is {1}; linkwright drives Go {major}.{minor} and later", major = OLDEST.0, minor = OLDEST.1)]
+    TooOld(PathBuf, String),
+    /// It did not end by itself.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// It failed, or what it printed was not understood.
+    #[error("`{command}` failed: {words}")]
+    Failed {
+        /// The command, as typed.
+        command: String,
+        /// What it printed, or what was not understood of it.
+        words: String,
+    },
+    /// A part of the toolchain cannot be read.
+    #[error("cannot read `{0}`")]
+    Unreadable(PathBuf, #[source] std::io::Error),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct GoEnv {
+    goroot: PathBuf,
+    goversion: String,
+    gohostos: String,
+    gohostarch: String,
+}
+
+/// The user's settings that say where modules come from; `go.sum` says what they must be.
+const NETWORK: [&str; 11] = [
+    "GOPROXY",
+    "GOSUMDB",
+    "GONOSUMDB",
+    "GONOPROXY",
+    "GOPRIVATE",
+    "GOINSECURE",
+    "GOVCS",
+    "GOAUTH",
+    "GOMODCACHE",
+    "GOPATH",
+    "GOTMPDIR",
+];
+
+impl GoTool {
+    /// Finds `go` on PATH and reads what it is.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`GoToolError`] if there is none, it is too old, or it cannot be read.
+    pub fn find(machine: &Machine) -> Result<Self, GoToolError> {
+        let program = machine.program("go").ok_or(GoToolError::Missing)?;
+        let mut env = machine.base_environment();
+        for name in NETWORK.iter().chain(&["GOENV", "XDG_CONFIG_HOME"]) {
+            if let Some((name, value)) = machine.caller.get_key_value(OsStr::new(name)) {
+                env.insert(name.clone(), value.clone());
+            }
+        }
+        env.insert("GOTOOLCHAIN".into(), "local".into());
+        env.insert("GOWORK".into(), "off".into());
+        let args = vec!["env".into(), "-json".into()];
+        let folder = PathBuf::from("/");
+        let limit = std::time::Duration::from_mins(1);
+        let invocation = Invocation { program: program.clone(), args, env, folder, limit };
+        machine.count_go();
+        let ended = run(&invocation, &machine.interrupt)?;
+        let failed = |words: String| GoToolError::Failed { command: "go env -json".into(), words };
+        if !ended.status.success() {
+            return Err(failed(ended.stderr_text()));
+        }
+        let known: GoEnv =
+            serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
+        let all: BTreeMap<String, String> =
+            serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
+        if version_of(&known.goversion).is_none_or(|it| it < OLDEST) {
+            return Err(GoToolError::TooOld(program, known.goversion));
+        }
+        let network =
+            NETWORK.iter().filter_map(|it| Some(((*it).to_owned(), all.get(*it)?.clone())));
+        Ok(Self {
+            program,
+            identity: identity_of(machine, &known.goroot)?,
+            root: known.goroot,
+            version: known.goversion,
+            host: (known.gohostos, known.gohostarch),
+            network: network.collect(),
+        })
+    }
+
+    /// Returns the host platform as two words.
+    #[must_use]
+    pub fn host(&self) -> (&str, &str) {
+        (&self.host.0, &self.host.1)
+    }
+
+    /// Returns the whole environment of a `go` process.
+    #[must_use]
+    pub fn environment(
+        &self,
+        machine: &Machine,
+        module: &GoModuleFolder,
+        own: &BTreeMap<String, String>,
+    ) -> BTreeMap<OsString, OsString> {
+        let mut env = machine.base_environment();
+        env.extend(self.network.iter().map(|(name, value)| (name.into(), value.into())));
+        let work = module.work.as_ref().map_or(OsString::from("off"), OsString::from);
+        let fixed: [(&str, OsString); 9] = [
+            ("GOROOT", self.root.clone().into()),
+            ("GOENV", "off".into()),
+            ("GOFLAGS", "".into()),
+            ("GOTOOLCHAIN", "local".into()),
+            ("GOCACHE", machine.go_cache.clone().into()),
+            ("GOTELEMETRY", "off".into()),
+            ("GO111MODULE", "on".into()),
+            ("GOWORK", work),
+            ("PWD", module.folder.clone().into()),
+        ];
+        env.extend(fixed.map(|(name, value)| (name.into(), value)));
+        env.extend(own.iter().map(|(name, value)| (name.into(), value.into())));
+        env
+    }
+
+    /// Reads the Go packages that `patterns` name, and all that they import.
+    ///
+    /// Packages that cannot be loaded are in the answer, with their errors.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`GoToolError`] if `go list` itself fails.
+    pub fn list(
+        &self,
+        machine: &Machine,
+        module: &GoModuleFolder,
+        selection: &Selection,
+        patterns: &[String],
+        tests: bool,
+    ) -> Result<BTreeMap<String, GoPackage>, GoToolError> {
+        let args = list_arguments(selection, patterns, tests);
+        let ended = self.run(machine, module, &selection.environment(), &args)?;
+        let failed =
+            |words| GoToolError::Failed { command: format!("go {}", args.join(" ")), words };
+        if !ended.status.success() {
+            return Err(failed(ended.stderr_text().trim().to_owned()));
+        }
+        go_list::parse(&ended.stdout).map_err(|it| failed(it.to_string()))
+    }
+
+    /// Runs a `go` command that builds, with `env` besides what is fixed.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ProcessError`] if it did not end by itself; a failed build is no error here.
+    pub fn build(
+        &self,
+        machine: &Machine,
+        module: &GoModuleFolder,
+        env: &BTreeMap<String, String>,
+        args: &[String],
+    ) -> Result<Ended, ProcessError> {
+        self.run(machine, module, env, args)
+    }
+
+    fn run(
+        &self,
+        machine: &Machine,
+        module: &GoModuleFolder,
+        own: &BTreeMap<String, String>,
+        args: &[String],
+    ) -> Result<Ended, ProcessError> {
+        let invocation = Invocation {
+            program: self.program.clone(),
+            args: args.iter().map(OsString::from).collect(),
+            env: self.environment(machine, module, own),
+            folder: module.folder.clone(),
+            limit: machine.step_limit,
+        };
+        machine.count_go();
+        run(&invocation, &machine.interrupt)
+    }
+}
+
+impl GoModuleFolder {
+    /// Finds the module that the folder `from` lies in, as the `go` command does: the nearest
+    /// `go.mod` at or above it, and the nearest `go.work` at or above that.
+    #[must_use]
+    pub fn of(from: &Path) -> Option<Self> {
+        let holds = |name: &'static str| move |it: &&Path| it.join(name).is_file();
+        let folder = from.ancestors().find(holds("go.mod"))?;
+        let work = from.ancestors().find(holds("go.work")).map(|it| it.join("go.work"));
+        Some(Self { folder: folder.to_owned(), work })
+    }
+}
+
+/// Returns the arguments of the `go list` that reads `patterns`.
+#[must_use]
+pub fn list_arguments(selection: &Selection, patterns: &[String], tests: bool) -> Vec<String> {
+    let mut args: Vec<String> = ["list", "-e", "-deps"].map(String::from).to_vec();
+    args.extend(tests.then(|| "-test".to_owned()));
+    args.push(format!("-json={}", go_list::FIELDS));
+    args.extend(selection.flags());
+    args.push("--".to_owned());
+    args.extend(patterns.iter().cloned());
+    args
+}
+
+/// Reads `go1.26.8`, `go1.27rc1` or `devel go1.28-…` as `(1, 26)`.
+fn version_of(text: &str) -> Option<(u32, u32)> {
+    let start = text.find("go1.")?;
+    let mut numbers = text.get(start + 2..)?.split(|it: char| !it.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Hashes the toolchain's programs, tools, headers and sources: all that a build can read.
+fn identity_of(machine: &Machine, root: &Path) -> Result<Digest, GoToolError> {
+    let mut paths = Vec::new();
+    for part in ["VERSION", "go.env", "bin", "lib", "pkg", "src"] {
+        let walk =
+            walkdir::WalkDir::new(root.join(part)).follow_root_links(true).sort_by_file_name();
+        // Tests of the standard library read `testdata`; what one embeds is an input of its own.
+        let inputs = walk.into_iter().filter_entry(|it| it.file_name() != "testdata");
+        let files = inputs.filter_map(Result::ok).filter(|it| !it.file_type().is_dir());
+        paths.extend(files.map(walkdir::DirEntry::into_path));
+    }
+    let digests = machine
+        .digests
+        .digest_all(&paths)
+        .map_err(|(path, source)| GoToolError::Unreadable(path, source))?;
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright go toolchain 1");
+    for (path, digest) in paths.iter().zip(digests) {
+        let name = path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes();
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name);
+        hasher.update(digest.as_bytes());
+    }
+    Ok(Digest::from_hasher(&hasher))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_every_spelling() {
+        assert_eq!(version_of("go1.26.8"), Some((1, 26)));
+        assert_eq!(version_of("go1.27rc1"), Some((1, 27)));
+        assert_eq!(version_of("devel go1.28-abc123 Mon"), Some((1, 28)));
+        assert_eq!(version_of("gccgo 12"), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! The machine as one run sees it: which variables are let through, where the store is, and the
+//! memory of what was hashed.
+//!
+//! The environment is read once, at the edge; here it is cut to what a child may see. Variables that
+//! can change what is built (`GOFLAGS`, `CC`, `CGO_*`, `LD_*`, …) are never among them.
+
+use crate::effects::digests::Digests;
+use crate::effects::process::{Ended, Interrupt, Invocation, ProcessError, run};
+use crate::effects::store::Store;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Variables that every child sees as they are: where tools and temporary files are, and how the
+/// network is reached. None of them changes the bytes of a build whose inputs have digests.
+pub const PASSED: [&str; 16] = [
+    "HOME",
+    "PATH",
+    "TMPDIR",
+    "USER",
+    "LOGNAME",
+    "NETRC",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "GIT_SSH_COMMAND",
+];
+
+/// The longest that one step may take, unless the command line says otherwise.
+pub const STEP_LIMIT: Duration = Duration::from_hours(2);
+
+/// What a run has at hand.
+#[derive(Debug)]
+pub struct Machine {
+    /// Every variable of the caller, for `pass_env` of commands.
+    pub caller: BTreeMap<OsString, OsString>,
+    /// Go's compile cache for our builds; never the user's own, which we did not verify.
+    pub go_cache: PathBuf,
+    /// The store.
+    pub store: Store,
+    /// Digests of files.
+    pub digests: Digests,
+    /// Set when the run must end.
+    pub interrupt: Interrupt,
+    /// How many `go` processes were started.
+    pub go_processes: AtomicUsize,
+    /// The longest that one step may take.
+    pub step_limit: Duration,
+}
+
+impl Machine {
+    /// Returns the environment that every child gets at the least.
+    #[must_use]
+    pub fn base_environment(&self) -> BTreeMap<OsString, OsString> {
+        let passed = PASSED.iter().filter_map(|it| self.caller.get_key_value(OsStr::new(it)));
+        let mut env: BTreeMap<_, _> =
+            passed.map(|(name, value)| (name.clone(), value.clone())).collect();
+        // Messages that we read must not be translated.
+        env.insert("LC_ALL".into(), "C".into());
+        env
+    }
+
+    /// Finds `name` on the caller's PATH: the first regular file that somebody may execute.
+    ///
+    /// Relative and empty entries of PATH are passed over: a program is never taken from the
+    /// folder that happens to be current (CVE-2021-3115).
+    #[must_use]
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.caller.get(OsStr::new("PATH"))?;
+        let executable = |it: &PathBuf| {
+            std::fs::metadata(it)
+                .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+        };
+        let folders = std::env::split_paths(path).filter(|it| it.is_absolute());
+        folders.map(|it| it.join(name)).find(executable)
+    }
+
+    /// Runs a small tool to its end, with the base environment.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ProcessError`] if it did not end by itself.
+    pub fn ask(
+        &self,
+        program: &Path,
+        args: &[&OsStr],
+        folder: &Path,
+    ) -> Result<Ended, ProcessError> {
+        let invocation = Invocation {
+            program: program.to_owned(),
+            args: args.iter().map(|it| (*it).to_owned()).collect(),
+            env: self.base_environment(),
+            folder: folder.to_owned(),
+            limit: Duration::from_mins(2),
+        };
+        run(&invocation, &self.interrupt)
+    }
+
+    /// Counts one more `go` process.
+    pub fn count_go(&self) {
+        self.go_processes.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,286 @@
+//! Writing into `linkwright-out/`: programs, the ledger, and scratch folders beside them.
+//!
+//! ```text
+//! linkwright-out/.linkwright     the marker: we made this folder
+//! linkwright-out/.gitignore      `*`: never committed
+//! linkwright-out/.lock           held while a build writes; dies with its holder
+//! linkwright-out/bin/…           outputs, mode 0555
+//! linkwright-out/tmp/…           scratch of the running build
+//! linkwright-out/ledger.json
+//! ```
+//!
+//! An output appears by rename, whole or not at all; what a failed build does not replace stays.
+
+use crate::effects::digests::Digests;
+use crate::effects::file;
+use crate::effects::out_folder::{MARKER, NAME};
+use crate::effects::store::{RestoreError, Store};
+use crate::words::digest::Digest;
+use crate::words::path::RelPath;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The permission bits of an output: everybody may start it, nobody edits it in place.
+const MODE: u32 = 0o555;
+
+/// The output folder of a workspace, locked for this process.
+#[derive(Debug)]
+pub struct Outputs {
+    folder: PathBuf,
+    _lock: File,
+}
+
+/// Why the output folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// It leads elsewhere.
+    #[error("`{0}` is a link or a file; outputs are only written into a folder of their own")]
+    NotAFolder(PathBuf),
+    /// Another build writes there, and did not end in time.
+    #[error("another linkwright still works on `{0}`")]
+    Locked(PathBuf),
+    /// The system refuses.
+    #[error("cannot write `{0}`")]
+    Write(PathBuf, #[source] io::Error),
+}
+
+/// How an output came to be in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// It was there already, with these bytes.
+    UpToDate,
+    /// It was copied from the store.
+    Restored,
+}
+
+impl Outputs {
+    /// Makes the folder of the workspace `root` ready and takes its lock, waiting at most `wait`
+    /// for another build; `waiting` is called once if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OutputError`] if the folder is not ours to write, or the wait was in vain.
+    pub fn open(root: &Path, wait: Duration, waiting: &dyn Fn()) -> Result<Self, OutputError> {
+        let folder = root.join(NAME);
+        let write = |path: &Path| {
+            let path = path.to_owned();
+            move |error| OutputError::Write(path, error)
+        };
+        match fs::symlink_metadata(&folder) {
+            Ok(it) if !it.is_dir() => return Err(OutputError::NotAFolder(folder)),
+            _ => fs::create_dir_all(&folder).map_err(write(&folder))?,
+        }
+        for (name, text) in
+            [(MARKER, "outputs of linkwright; safe to delete\n"), (".gitignore", "*\n")]
+        {
+            let path = folder.join(name);
+            if !path.exists() {
+                file::write_over(&path, text.as_bytes()).map_err(write(&path))?;
+            }
+        }
+        let path = folder.join(".lock");
+        let lock = File::options().create(true).append(true).open(&path).map_err(write(&path))?;
+        take(&lock, wait, waiting).map_err(|it| match it {
+            Some(error) => OutputError::Write(path.clone(), error),
+            None => OutputError::Locked(folder.clone()),
+        })?;
+        // Whatever a killed build left here is nobody's.
+        let _ = fs::remove_dir_all(folder.join("tmp"));
+        Ok(Self { folder, _lock: lock })
+    }
+
+    /// Returns the folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes an empty folder on the same file system as the outputs; it goes with the value.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OutputError::Write`] if the system refuses.
+    pub fn scratch(&self) -> Result<tempfile::TempDir, OutputError> {
+        let parent = self.folder.join("tmp");
+        let scratch = fs::create_dir_all(&parent).and_then(|()| tempfile::tempdir_in(&parent));
+        scratch.map_err(|error| OutputError::Write(parent, error))
+    }
+
+    /// Moves the finished file `made` to the output `path`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OutputError::Write`] if the system refuses; the old output is then as it was.
+    #[expect(clippy::disallowed_methods, reason = "outputs are placed by rename, here alone")]
+    pub fn place(&self, made: &Path, path: &RelPath) -> Result<PathBuf, OutputError> {
+        let to = path.below(&self.folder);
+        let placed = fs::set_permissions(made, fs::Permissions::from_mode(MODE))
+            .and_then(|()| make_folder_of(&to))
+            .and_then(|()| fs::rename(made, &to));
+        match placed {
+            Ok(()) => Ok(to),
+            Err(error) => Err(OutputError::Write(to, error)),
+        }
+    }
+
+    /// Sees to it that the output `path` holds the bytes `digest`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`RestoreError`] if it does not, and the store has not got them.
+    pub fn restore(
+        &self,
+        store: &Store,
+        digests: &Digests,
+        digest: &Digest,
+        path: &RelPath,
+    ) -> Result<Placed, RestoreError> {
+        let to = path.below(&self.folder);
+        let metadata = fs::symlink_metadata(&to);
+        let startable =
+            metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0);
+        if startable && digests.digest(&to).is_ok_and(|it| it == *digest) {
+            return Ok(Placed::UpToDate);
+        }
+        let _ = make_folder_of(&to);
+        store.restore(digest, &to, MODE)?;
+        digests.learn(&to, *digest);
+        Ok(Placed::Restored)
+    }
+
+    /// Writes the ledger, if its bytes are other than those on disk.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OutputError::Write`] if the system refuses.
+    pub fn write_ledger(&self, text: &str) -> Result<(), OutputError> {
+        let path = self.folder.join("ledger.json");
+        if fs::read(&path).is_ok_and(|it| it == text.as_bytes()) {
+            return Ok(());
+        }
+        file::write_over(&path, text.as_bytes()).map_err(|error| OutputError::Write(path, error))
+    }
+
+    /// Reads the ledger of the last build, if there is one.
+    #[must_use]
+    pub fn read_ledger(&self) -> Option<Vec<u8>> {
+        fs::read(self.folder.join("ledger.json")).ok()
+    }
+
+    /// Removes an output that no target makes any more.
+    pub fn remove(&self, path: &RelPath) {
+        let _ = fs::remove_file(path.below(&self.folder));
+        let mut parent = path.as_str();
+        while let Some((folder, _)) = parent.rsplit_once('/') {
+            // Fails, and so ends, at the first folder that still holds something.
+            if fs::remove_dir(self.folder.join(folder)).is_err() {
+                break;
+            }
+            parent = folder;
+        }
+    }
+}
+
+/// Makes the folders above `to`. Where a file stands in the way that was once an output (a target
+/// `a` gave way to a package `a`), it goes.
+fn make_folder_of(to: &Path) -> io::Result<()> {
+    let Some(folder) = to.parent() else { return Ok(()) };
+    if to.is_dir() {
+        fs::remove_dir(to)?;
+    }
+    match fs::create_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            if let Some(file) = folder.ancestors().find(|it| it.is_file()) {
+                fs::remove_file(file)?;
+            }
+            fs::create_dir_all(folder)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_file() => {
+            fs::remove_file(folder)?;
+            fs::create_dir_all(folder)
+        }
+        other => other,
+    }
+}
+
+fn take(lock: &File, wait: Duration, waiting: &dyn Fn()) -> Result<(), Option<io::Error>> {
+    let deadline = Instant::now() + wait;
+    let mut told = false;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(Some(error)),
+            Err(TryLockError::WouldBlock) if Instant::now() > deadline => return Err(None),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !std::mem::replace(&mut told, true) {
+            waiting();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files")]
+mod tests {
+    use super::*;
+
+    fn open(root: &Path) -> Result<Outputs, OutputError> {
+        Outputs::open(root, Duration::ZERO, &|| {})
+    }
+
+    #[test]
+    fn two_builds_do_not_write_at_the_same_time() {
+        let root = tempfile::tempdir().unwrap();
+        let first = open(root.path()).unwrap();
+        assert!(matches!(open(root.path()), Err(OutputError::Locked(_))));
+        drop(first);
+        open(root.path()).unwrap();
+    }
+
+    #[test]
+    fn an_output_folder_that_is_a_link_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), root.path().join(NAME)).unwrap();
+        assert!(matches!(open(root.path()), Err(OutputError::NotAFolder(_))));
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_output_that_was_edited_is_restored() {
+        let root = tempfile::tempdir().unwrap();
+        let outputs = open(root.path()).unwrap();
+        let store = Store::new(&root.path().join("store"));
+        let digests = Digests::open(&root.path().join("stamps"), false);
+        let made = root.path().join("made");
+        fs::write(&made, "program").unwrap();
+        let digest = store.put_file(&made).unwrap().digest;
+        let path = RelPath::parse("bin/a/b").unwrap();
+        let restore = || outputs.restore(&store, &digests, &digest, &path).unwrap();
+        assert_eq!(restore(), Placed::Restored);
+        assert_eq!(restore(), Placed::UpToDate);
+        let to = path.below(outputs.folder());
+        fs::remove_file(&to).unwrap();
+        fs::write(&to, "progrum").unwrap();
+        assert_eq!(restore(), Placed::Restored);
+        assert_eq!(fs::read(&to).unwrap(), b"program");
+        outputs.remove(&path);
+        assert!(!outputs.folder().join("bin").exists());
+    }
+
+    #[test]
+    fn a_file_gives_way_to_a_folder_of_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let outputs = open(root.path()).unwrap();
+        for name in ["bin/a", "bin/a/b", "bin/a/b/c"] {
+            let made = root.path().join("made");
+            fs::write(&made, name).unwrap();
+            let to = outputs.place(&made, &RelPath::parse(name).unwrap()).unwrap();
+            assert_eq!(fs::read(to).unwrap(), name.as_bytes());
+        }
+    }
+}

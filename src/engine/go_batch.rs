@@ -1,0 +1,270 @@
+//! Few processes: links that share a configuration go into one `go build` or one `go test -c`.
+//!
+//! A batch holds links of one module, one configuration and one kind, whose outputs have different
+//! base names. What fails in it is attributed to its packages (`-json`), the others still come out.
+//! If the tool refuses the whole batch without naming a package, each link is run alone.
+
+use crate::effects::go_tool::{GoModuleFolder, GoTool};
+use crate::effects::outputs::OutputError;
+use crate::effects::process::ProcessError;
+use crate::engine::go_inputs::Planned;
+use crate::engine::go_unit::{Kind, Unit};
+use crate::engine::session::Session;
+use crate::formats::go_events::{BuildOutput, plain};
+use crate::plan::configuration::Configuration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What must be equal for two links to share a process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Shared {
+    module: GoModuleFolder,
+    configuration: Configuration,
+    salt: Option<String>,
+    kind: Kind,
+}
+
+/// Links for one process: units by number, with their plans.
+#[derive(Debug)]
+pub struct Batch {
+    shared: Shared,
+    /// Numbers into the list of units, and their plans.
+    pub links: Vec<(usize, Planned)>,
+}
+
+/// What came of one link of a batch.
+#[derive(Debug)]
+pub enum Linked {
+    /// A file came out.
+    File {
+        /// Where it is; below the scratch folder that the caller holds.
+        path: PathBuf,
+        /// What the tools printed about it.
+        text: String,
+    },
+    /// The tools could not build it.
+    Failed(String),
+    /// It did not end by itself.
+    Stopped(Arc<ProcessError>),
+    /// There is no room to build in.
+    NoRoom(Arc<OutputError>),
+}
+
+/// A finished batch; the files lie in `scratch`, which goes with it.
+#[derive(Debug)]
+pub struct Finished {
+    /// By number of the unit.
+    pub links: Vec<(usize, Planned, Linked)>,
+    /// Where the files are.
+    pub scratch: Option<tempfile::TempDir>,
+}
+
+/// Sorts links into as few batches as can be.
+#[must_use]
+pub fn sort(units: &[Unit<'_>], links: Vec<(usize, Planned)>) -> Vec<Batch> {
+    let mut sorted: BTreeMap<Shared, Vec<(usize, Planned)>> = BTreeMap::new();
+    for (index, planned) in links {
+        let shared = Shared {
+            module: units[index].of.module.clone(),
+            configuration: planned.configuration.clone(),
+            salt: planned.salt.clone(),
+            kind: units[index].kind,
+        };
+        sorted.entry(shared).or_default().push((index, planned));
+    }
+    let mut batches = Vec::new();
+    for (shared, links) in sorted {
+        // A base name may stand in a batch once, unless it is the same package's.
+        let mut rounds: Vec<(BTreeMap<String, String>, Vec<_>)> = Vec::new();
+        for (index, planned) in links {
+            let (name, package) = (units[index].tool_name(), &units[index].go_package);
+            let fits =
+                |taken: &BTreeMap<String, String>| taken.get(&name).is_none_or(|it| it == package);
+            match rounds.iter_mut().find(|(taken, _)| fits(taken)) {
+                Some((taken, round)) => {
+                    taken.insert(name, package.clone());
+                    round.push((index, planned));
+                }
+                None => {
+                    rounds
+                        .push((BTreeMap::from([(name, package.clone())]), vec![(index, planned)]));
+                }
+            }
+        }
+        let shared = |links| Batch { shared: shared.clone(), links };
+        batches.extend(rounds.into_iter().map(|(_, links)| shared(links)));
+    }
+    batches
+}
+
+/// Returns the arguments of the `go` process that makes `packages` into `output`.
+#[must_use]
+pub fn arguments(
+    kind: Kind,
+    configuration: &Configuration,
+    output: &str,
+    packages: &[&str],
+) -> Vec<String> {
+    let mut args: Vec<String> = match kind {
+        Kind::Program => vec!["build".into()],
+        Kind::Test { vet: true } => vec!["test".into(), "-c".into()],
+        Kind::Test { vet: false } => vec!["test".into(), "-c".into(), "-vet=off".into()],
+    };
+    args.extend(["-o".to_owned(), output.to_owned()]);
+    args.extend(configuration.flags.iter().cloned());
+    args.extend(packages.iter().map(|it| (*it).to_owned()));
+    args
+}
+
+impl Batch {
+    /// Tells what would be run, without running it.
+    pub fn tell(&self, session: &Session<'_>, units: &[Unit<'_>]) {
+        let (args, env) = self.command(units, "linkwright-out/tmp/");
+        let step = session.step(self.what(units), "go", &args, &env, &self.shared.module.folder);
+        session.step_ended(step, true);
+    }
+
+    /// Runs the batch.
+    #[must_use]
+    pub fn run(self, session: &Session<'_>, go: &GoTool, units: &[Unit<'_>]) -> Vec<Finished> {
+        let (links, output) = match self.attempt(session, go, units) {
+            Ok(done) => done,
+            Err(whole) => return vec![whole],
+        };
+        let nothing = links.links.iter().all(|(_, _, it)| matches!(it, Linked::Failed(_)));
+        if links.links.len() > 1 && nothing && output.failed.is_empty() {
+            // The tool refused the batch as a whole. Alone, each link gets its own reason.
+            let alone = links.links.into_iter().map(|(index, planned, _)| Self {
+                shared: self.shared.clone(),
+                links: vec![(index, planned)],
+            });
+            return alone.flat_map(|it| it.run(session, go, units)).collect();
+        }
+        vec![links]
+    }
+
+    fn attempt(
+        &self,
+        session: &Session<'_>,
+        go: &GoTool,
+        units: &[Unit<'_>],
+    ) -> Result<(Finished, BuildOutput), Finished> {
+        let Some(outputs) = session.outputs else {
+            unreachable!("invariant: a dry run starts no batch")
+        };
+        let scratch = match outputs.scratch() {
+            Ok(scratch) => scratch,
+            Err(error) => {
+                let error = Arc::new(error);
+                return Err(self.all(|| Linked::NoRoom(Arc::clone(&error))));
+            }
+        };
+        let folder = format!("{}/", scratch.path().display());
+        let (args, env) = self.command(units, &folder);
+        let module = &self.shared.module;
+        let step = session.step(self.what(units), "go", &args, &env, &module.folder);
+        let ended = go.build(session.machine, module, &env, &args);
+        session.step_ended(step, ended.as_ref().is_ok_and(|it| it.status.success()));
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                let error = Arc::new(error);
+                return Err(self.all(|| Linked::Stopped(Arc::clone(&error))));
+            }
+        };
+        let output = BuildOutput::parse(&ended.stdout_text(), &ended.stderr_text());
+        let links = self.links.iter().map(|(index, planned)| {
+            let unit = &units[*index];
+            let path = scratch.path().join(unit.tool_name());
+            let linked = if path.is_file() && !failed(&output, unit) {
+                Linked::File { path, text: output.text_of(&unit.go_package) }
+            } else {
+                Linked::Failed(reason(&output, unit, planned, &ended.how()))
+            };
+            (*index, planned.clone(), linked)
+        });
+        Ok((Finished { links: links.collect(), scratch: Some(scratch) }, output))
+    }
+
+    /// The same for each link: the process as a whole did not come to an end.
+    fn all(&self, linked: impl Fn() -> Linked) -> Finished {
+        let links = self.links.iter().map(|(index, planned)| (*index, planned.clone(), linked()));
+        Finished { links: links.collect(), scratch: None }
+    }
+
+    fn command(&self, units: &[Unit<'_>], output: &str) -> (Vec<String>, BTreeMap<String, String>) {
+        let packages: BTreeSet<_> =
+            self.links.iter().map(|(index, _)| units[*index].go_package.as_str()).collect();
+        let packages: Vec<_> = packages.into_iter().collect();
+        let Shared { module: _, configuration, salt, kind } = &self.shared;
+        let mut args = arguments(*kind, configuration, output, &packages);
+        let flags = args.iter().position(|it| it == "-o").unwrap_or(1);
+        args.insert(flags, "-json".to_owned());
+        let mut env = configuration.environment();
+        if let Some(salt) = salt {
+            let flags = env.entry("CGO_CPPFLAGS".to_owned()).or_default();
+            let space = if flags.is_empty() { "" } else { " " };
+            flags.push_str(&format!("{space}-DLINKWRIGHT_C_INPUTS=0x{salt}"));
+        }
+        (args, env)
+    }
+
+    fn what(&self, units: &[Unit<'_>]) -> String {
+        let strategies: BTreeSet<_> = self
+            .links
+            .iter()
+            .map(|(index, planned)| units[*index].of.rungs[planned.rung].strategy.name.as_str())
+            .collect();
+        let strategies = strategies.into_iter().collect::<Vec<_>>().join(", ");
+        let things = match self.shared.kind {
+            Kind::Program => "program",
+            Kind::Test { .. } => "test binary",
+        };
+        match self.links.as_slice() {
+            [(index, _)] => format!("link {things} {} by {strategies}", units[*index].go_package),
+            many => {
+                let things = things.replace("binary", "binarie");
+                format!("link {} {things}s by {strategies}", many.len())
+            }
+        }
+    }
+}
+
+/// Tells whether the tool said that the output itself, or a package in it, failed.
+fn failed(output: &BuildOutput, unit: &Unit<'_>) -> bool {
+    let own = |it: &&String| plain(it) == unit.go_package || plain(it) == unit.root;
+    output.failed.iter().any(|it| own(&it))
+}
+
+/// Returns why a link failed: the words of its own packages, else those of nobody's.
+fn reason(output: &BuildOutput, unit: &Unit<'_>, planned: &Planned, how: &str) -> String {
+    let mut texts = Vec::new();
+    for package in output.failed.iter().map(|it| plain(it)).collect::<BTreeSet<_>>() {
+        let prefix = format!("{package}: ");
+        let is_own = package == unit.go_package || package == unit.root;
+        let is_inside = planned.inputs.files.keys().any(|it| plain_key(it).starts_with(&prefix));
+        let is_module = planned.inputs.modules.keys().any(|it| package.starts_with(it.as_str()));
+        if is_own || is_inside || is_module {
+            texts.push(output.text_of(package));
+        }
+    }
+    texts.retain(|it| !it.is_empty());
+    if texts.is_empty() {
+        texts.extend(output.loose.iter().cloned());
+    }
+    if texts.is_empty() {
+        texts.push(format!("the `go` command gave no reason; {how}"));
+    }
+    texts.join("\n")
+}
+
+/// Returns a name of an input file without the test variant of its package.
+fn plain_key(name: &str) -> String {
+    match (name.find(" ["), name.find("]: ")) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}{}", &name[..start], &name[end + 1..])
+        }
+        _ => name.to_owned(),
+    }
+}

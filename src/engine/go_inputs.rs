@@ -1,0 +1,275 @@
+//! Gathers the inputs of one link: the facts that `plan::fingerprint` makes the key of.
+
+use crate::effects::c_files::{self, CFilesError};
+use crate::effects::go_tool::{GoModuleFolder, GoTool};
+use crate::engine::go_unit::{Kind, Rung, Unit};
+use crate::engine::session::{Listing, Session};
+use crate::formats::go_list::GoPackage;
+use crate::plan::configuration::Configuration;
+use crate::plan::fingerprint::{Framed, LinkInputs};
+use crate::words::digest::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// One link, ready to be looked up or run.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The rung of the unit's ladder.
+    pub rung: usize,
+    /// What the `go` command is told.
+    pub configuration: Configuration,
+    /// Makes Go forget objects compiled from other C files: a macro that no code reads.
+    pub salt: Option<String>,
+    /// Every input.
+    pub inputs: LinkInputs,
+    /// Their digest.
+    pub key: Digest,
+}
+
+/// Why the inputs could not be gathered.
+#[derive(Debug, thiserror::Error)]
+pub enum InputsError {
+    /// A file that Go named is not to be read.
+    #[error("cannot read `{0}`")]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// The C side.
+    #[error(transparent)]
+    C(#[from] CFilesError),
+    /// `buildvcs` is on, and git does not answer.
+    #[error("`buildvcs: true` needs a git repository: {0}")]
+    Vcs(String),
+}
+
+/// Where a package's bytes come from.
+enum Origin {
+    /// The toolchain, which has a digest of its own.
+    Toolchain,
+    /// Files that people edit.
+    Local,
+    /// A module that `go.sum` pins.
+    Module(String, String),
+}
+
+/// Gathers what the rung `rung` of `unit` would read.
+///
+/// # Errors
+///
+/// Returns [`InputsError`] if a file is not to be read, or a tool does not answer.
+pub fn gather(
+    session: &Session<'_>,
+    go: &GoTool,
+    unit: &Unit<'_>,
+    rung: usize,
+    listing: &Listing,
+) -> Result<Planned, InputsError> {
+    let at = &unit.of.rungs[rung];
+    let compilers = at
+        .c_tools
+        .as_ref()
+        .map(|it| (it.cc.to_string_lossy().into_owned(), it.cxx.to_string_lossy().into_owned()));
+    let settings = unit.of.settings;
+    let configuration = Configuration::new(&at.strategy, settings, at.selection.clone(), compilers);
+    let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
+    let c_side = CSide::gather(session, at, &closure)?;
+    let salt = c_side.salt();
+    let (files, modules) = sources(session, unit, &closure)?;
+    let module = &unit.of.module;
+    let sees_folder = !settings.trimpath || closure.iter().any(|it| names_its_folder(it));
+    let mut environment = configuration.environment();
+    // The compilers are known by content, not by path.
+    environment.retain(|name, _| name != "CC" && name != "CXX");
+    let inputs = LinkInputs {
+        go_package: unit.go_package.clone(),
+        kind: match unit.kind {
+            Kind::Program => "program".to_owned(),
+            Kind::Test { vet } => format!("test, vet {vet}"),
+        },
+        environment,
+        flags: configuration.flags.clone(),
+        go: go.identity,
+        c_tools: at.c_tools.as_ref().filter(|_| at.selection.cgo).map(|it| it.identity),
+        c_libraries: c_side.libraries,
+        pkg_config: c_side.pkg_config,
+        modules,
+        module_files: module_files(session, module, &closure)?,
+        files,
+        c_files: c_side.files,
+        folder: sees_folder.then(|| module.folder.to_string_lossy().into_owned()),
+        vcs: if settings.buildvcs { Some(vcs(session, &module.folder)?) } else { None },
+    };
+    let key = inputs.key();
+    Ok(Planned { rung, configuration, salt, inputs, key })
+}
+
+/// What C brings in beyond Go's own files.
+#[derive(Default)]
+struct CSide {
+    libraries: BTreeMap<String, Digest>,
+    pkg_config: BTreeMap<String, String>,
+    files: BTreeMap<String, Digest>,
+}
+
+impl CSide {
+    fn gather(
+        session: &Session<'_>,
+        rung: &Rung,
+        closure: &[&GoPackage],
+    ) -> Result<Self, InputsError> {
+        let Some(tools) = rung.c_tools.as_ref().filter(|_| rung.selection.cgo) else {
+            return Ok(Self::default());
+        };
+        let mut this = Self::default();
+        let cgo: Vec<_> =
+            closure.iter().filter(|it| it.files.use_cgo() && !it.standard).copied().collect();
+        let mut words: Vec<String> = rung.strategy.extldflags.clone();
+        words.extend(cgo.iter().flat_map(|it| it.cgo_ldflags.iter().cloned()));
+        for package in cgo.iter().flat_map(|it| &it.cgo_pkg_config) {
+            if package.starts_with('-') {
+                continue;
+            }
+            let answer = c_files::pkg_config(session.machine, package)?;
+            words.extend(answer.split_whitespace().map(str::to_owned));
+            this.pkg_config.insert(package.clone(), answer);
+        }
+        this.libraries = c_files::libraries(session.machine, tools, &words);
+        let local = cgo.iter().filter(|it| matches!(origin(it), Origin::Local));
+        let modules = local.filter_map(|it| Some((it.module.as_ref()?, module_folder(it)?)));
+        for (module, folder) in &modules.collect::<BTreeMap<_, _>>() {
+            for (name, digest) in session.c_files(folder)?.iter() {
+                this.files.insert(format!("{}: {name}", module.path), *digest);
+            }
+        }
+        Ok(this)
+    }
+
+    fn salt(&self) -> Option<String> {
+        if self.files.is_empty() && self.libraries.is_empty() {
+            return None;
+        }
+        let mut framed = Framed::new("linkwright c salt 1");
+        framed.digests(&self.files);
+        framed.digests(&self.libraries);
+        Some(framed.finish().to_string().chars().take(16).collect())
+    }
+}
+
+type Sources = (BTreeMap<String, Digest>, BTreeMap<String, String>);
+
+/// Digests the files of local packages, and names the modules of the others.
+fn sources(
+    session: &Session<'_>,
+    unit: &Unit<'_>,
+    closure: &[&GoPackage],
+) -> Result<Sources, InputsError> {
+    let (mut names, mut paths, mut modules) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for package in closure {
+        // The main package of a test binary is generated from the others.
+        let generated = matches!(unit.kind, Kind::Test { .. }) && package.import_path == unit.root;
+        if generated {
+            continue;
+        }
+        match origin(package) {
+            Origin::Toolchain => continue,
+            Origin::Module(path, version) => {
+                modules.insert(path, version);
+                continue;
+            }
+            Origin::Local => {}
+        }
+        let folder = Path::new(&package.dir);
+        // Go reads the profile beside a main package without being told (since Go 1.21).
+        let profile = (package.name == "main").then(|| "default.pgo".to_owned());
+        let profile = profile.filter(|it| folder.join(it).is_file());
+        for file in package.files.compiled().chain(&profile) {
+            names.push(format!("{}: {file}", package.import_path));
+            paths.push(folder.join(file));
+        }
+    }
+    let digests = session.machine.digests.digest_all(&paths);
+    let digests = digests.map_err(|(path, error)| InputsError::Unreadable(path, error))?;
+    Ok((names.into_iter().zip(digests).collect(), modules))
+}
+
+fn origin(package: &GoPackage) -> Origin {
+    let Some(module) = &package.module else {
+        // Tests of the standard library are built from files that the toolchain's digest holds,
+        // but for what they embed from `testdata`.
+        return if package.for_test.is_empty() { Origin::Toolchain } else { Origin::Local };
+    };
+    let replace = module.replace.as_deref();
+    let replaced_by_folder = replace.is_some_and(|it| it.version.is_empty());
+    let vendored = Path::new(&package.dir).components().any(|it| it.as_os_str() == "vendor");
+    if module.main || replaced_by_folder || vendored {
+        return Origin::Local;
+    }
+    let version = match replace {
+        Some(it) => format!("{} => {} {}", module.version, it.path, it.version),
+        None => module.version.clone(),
+    };
+    Origin::Module(module.path.clone(), version)
+}
+
+fn module_folder(package: &GoPackage) -> Option<PathBuf> {
+    let module = package.module.as_ref()?;
+    let folder = module.replace.as_ref().map_or(&module.dir, |it| &it.dir);
+    (!folder.is_empty()).then(|| PathBuf::from(folder))
+}
+
+/// Tells whether cgo puts the package's folder into flags, and so perhaps into the output.
+fn names_its_folder(package: &GoPackage) -> bool {
+    let mut words = package.cgo_ldflags.iter().chain(&package.cgo_cflags);
+    package.files.use_cgo() && !package.standard && words.any(|it| it.contains(&package.dir))
+}
+
+fn module_files(
+    session: &Session<'_>,
+    module: &GoModuleFolder,
+    closure: &[&GoPackage],
+) -> Result<BTreeMap<String, Digest>, InputsError> {
+    let mut files = BTreeMap::new();
+    for name in ["go.mod", "go.sum", "vendor/modules.txt"] {
+        files.insert(name.to_owned(), module.folder.join(name));
+    }
+    if let Some(work) = &module.work {
+        files.insert("go.work".to_owned(), work.clone());
+        files.insert("go.work.sum".to_owned(), work.with_extension("work.sum"));
+    }
+    // The language version of a local module is in its own file.
+    let local = closure.iter().filter(|it| matches!(origin(it), Origin::Local));
+    let folders: BTreeSet<_> = local
+        .filter_map(|it| Some((it.module.as_ref()?.path.clone(), module_folder(it)?)))
+        .collect();
+    for (path, folder) in folders {
+        files.insert(format!("{path}: go.mod"), folder.join("go.mod"));
+    }
+    let there = files.into_iter().filter(|(_, path)| path.is_file());
+    let digest = |(name, path): (String, PathBuf)| {
+        let digest = session.machine.digests.digest(&path);
+        digest.map(|it| (name, it)).map_err(|error| InputsError::Unreadable(path, error))
+    };
+    there.map(digest).collect()
+}
+
+/// Returns what `-buildvcs` would stamp: the revision, and whether files differ from it.
+fn vcs(session: &Session<'_>, folder: &Path) -> Result<String, InputsError> {
+    let git = session.machine.program("git");
+    let git = git.ok_or_else(|| InputsError::Vcs("there is no `git` on PATH".to_owned()))?;
+    let ask = |args: &[&str]| {
+        let args: Vec<_> = args.iter().map(OsStr::new).collect();
+        match session.machine.ask(&git, &args, folder) {
+            Ok(ended) if ended.status.success() => Ok(ended.stdout_text()),
+            Ok(ended) => Err(InputsError::Vcs(ended.stderr_text().trim().to_owned())),
+            Err(error) => Err(InputsError::Vcs(error.to_string())),
+        }
+    };
+    let state = ask(&["status", "--porcelain"])?;
+    let state = if state.is_empty() { "clean" } else { "dirty" };
+    let tags = ask(&["tag", "--points-at", "HEAD"])?;
+    Ok(format!(
+        "{} {state} {}",
+        ask(&["log", "-1", "--format=%H %ct"])?.trim(),
+        tags.replace('\n', " ")
+    ))
+}

@@ -1,0 +1,315 @@
+//! One Go output on its way: a program, or the test binary of one Go package.
+
+use crate::effects::c_tools::CTools;
+use crate::effects::go_tool::{GoModuleFolder, GoTool};
+use crate::engine::session::{ListingKey, Session};
+use crate::formats::go_list::GoPackage;
+use crate::model::strategy::Strategy;
+use crate::model::target::{GoPattern, GoSettings, GoTests, Rule, Target};
+use crate::plan::configuration::{CgoFacts, GoPlatform, Selection};
+use crate::plan::go_graph::GoGraph;
+use crate::plan::ladder::Climb;
+use crate::plan::predict::{CFacts, Forecast, needs};
+use crate::words::exit_code::ExitCode;
+use crate::words::path::RelPath;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is built of a Go package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `go build`.
+    Program,
+    /// `go test -c`, with or without its part of `go vet`.
+    Test {
+        /// Whether findings of vet fail the build.
+        vet: bool,
+    },
+}
+
+/// A rung of a target's ladder on this machine.
+#[derive(Debug, Clone)]
+pub struct Rung {
+    /// The strategy.
+    pub strategy: Arc<Strategy>,
+    /// How it chooses packages.
+    pub selection: Selection,
+    /// The C tools that it would use, where they are here.
+    pub c_tools: Option<Arc<CTools>>,
+    /// Whether it can be tried at all.
+    pub needs: Forecast,
+}
+
+/// A Go target with what is known of it before any package is read.
+#[derive(Debug, Clone)]
+pub struct Prepared<'a> {
+    /// The target.
+    pub target: &'a Target,
+    /// Its settings.
+    pub settings: &'a GoSettings,
+    /// Where its packages are looked up from.
+    pub module: GoModuleFolder,
+    /// Its ladder.
+    pub rungs: Arc<Vec<Rung>>,
+}
+
+/// One Go output.
+#[derive(Debug, Clone)]
+pub struct Unit<'a> {
+    /// The target, its settings and its ladder.
+    pub of: Prepared<'a>,
+    /// What is built.
+    pub kind: Kind,
+    /// The Go package.
+    pub go_package: String,
+    /// Its node in the package graph: the package itself, or `p.test`.
+    pub root: String,
+    /// Where it goes, below `linkwright-out/`.
+    pub output: RelPath,
+    /// How far it has come.
+    pub climb: Climb,
+    /// How often its inputs changed while it was built.
+    pub restarts: usize,
+}
+
+/// A target, or one package of it, that cannot be expanded.
+#[derive(Debug)]
+pub struct Unfit {
+    /// What is wrong.
+    pub error: String,
+    /// What to do.
+    pub hints: Vec<String>,
+    /// The exit code.
+    pub code: ExitCode,
+}
+
+impl<'a> Prepared<'a> {
+    /// Finds the module of `target` and what each rung of its ladder would use here.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unfit`] if it lies in no Go module.
+    pub fn new(
+        session: &Session<'_>,
+        go: &GoTool,
+        target: &'a Target,
+        settings: &'a GoSettings,
+    ) -> Result<Self, Unfit> {
+        let folder = session.request.root.join(target.label.package().as_str());
+        let Some(module) = GoModuleFolder::of(&folder) else {
+            let error = format!("no `go.mod` in `{}` or above it", session.relative(&folder));
+            let hints = vec!["make one there: `go mod init example.com/name`".to_owned()];
+            return Err(Unfit { error, hints, code: ExitCode::BadInput });
+        };
+        let rung = |strategy: &Arc<Strategy>| {
+            let c_tools = match strategy.cgo {
+                crate::model::strategy::Cgo::Off => None,
+                _ => session.c_tools(strategy.cc.as_deref(), strategy.cxx.as_deref()),
+            };
+            let platform = GoPlatform::of(&settings.platform, go.host());
+            let serves = |it: &Arc<CTools>| it.serves(&platform.goos, &platform.goarch);
+            let serves = c_tools.as_ref().is_some_and(serves);
+            let facts = CgoFacts { compiler: serves };
+            let selection = Selection::new(strategy, settings, go.host(), facts);
+            let nothing = BTreeSet::new();
+            let c = CFacts {
+                machine: c_tools.as_ref().map(|it| it.machine.as_str()),
+                serves,
+                meets: c_tools.as_ref().map_or(&nothing, |it| &it.meets),
+            };
+            let needs = needs(strategy, &selection, c);
+            Rung { strategy: Arc::clone(strategy), selection, c_tools, needs }
+        };
+        let rungs = Arc::new(settings.ladder.tries.iter().map(rung).collect());
+        Ok(Self { target, settings, module, rungs })
+    }
+
+    /// Returns the question to `go list` that finds the target's packages: with the settings of
+    /// the first rung that can be tried.
+    #[must_use]
+    pub fn listing(&self, session: &Session<'_>) -> ListingKey {
+        let possible = |it: &&Rung| !matches!(it.needs, Forecast::Impossible { .. });
+        let rung = self.rungs.iter().find(possible).or_else(|| self.rungs.first());
+        let Some(rung) = rung else { unreachable!("invariant: a ladder has a rung") };
+        let patterns = self.patterns().map(|it| self.pattern(session, it)).collect();
+        let tests = matches!(self.target.rule, Rule::GoTests(_));
+        ListingKey {
+            module: self.module.clone(),
+            selection: rung.selection.clone(),
+            patterns,
+            tests,
+        }
+    }
+
+    fn patterns(&self) -> impl Iterator<Item = &GoPattern> {
+        let (one, many): (_, &[&Vec<GoPattern>]) = match &self.target.rule {
+            Rule::GoBinary(it) => (Some(&it.go_package), &[]),
+            Rule::GoTests(it) => (None, &[&it.go_packages, &it.exclude]),
+            Rule::Command(_) | Rule::Files(_) | Rule::Suite => (None, &[]),
+        };
+        one.into_iter().chain(many.iter().copied().flatten().collect::<Vec<_>>())
+    }
+
+    /// Returns a pattern as `go list` is given it, in the module's folder.
+    fn pattern(&self, session: &Session<'_>, pattern: &GoPattern) -> String {
+        if !pattern.is_relative() {
+            return pattern.as_str().to_owned();
+        }
+        let folder = session.request.root.join(self.target.label.package().as_str());
+        let below = folder.strip_prefix(&self.module.folder).map(PathBuf::from).unwrap_or_default();
+        let rest = pattern.as_str().trim_start_matches('.').trim_start_matches('/');
+        let path = below.join(rest).to_string_lossy().trim_end_matches('/').to_owned();
+        if path.is_empty() { ".".to_owned() } else { format!("./{path}") }
+    }
+
+    /// Finds the Go packages that the target names, as units.
+    #[must_use]
+    pub fn expand(&self, session: &Session<'_>, graph: &GoGraph) -> Vec<Result<Unit<'a>, Unfit>> {
+        match &self.target.rule {
+            Rule::GoBinary(it) => vec![self.program(&self.pattern(session, &it.go_package), graph)],
+            Rule::GoTests(it) => self.tests(session, it, graph),
+            Rule::Command(_) | Rule::Files(_) | Rule::Suite => Vec::new(),
+        }
+    }
+
+    fn program(&self, pattern: &str, graph: &GoGraph) -> Result<Unit<'a>, Unfit> {
+        let matched: Vec<_> =
+            graph.matched_by(pattern).filter(|it| it.for_test.is_empty()).collect();
+        let wrong = |error: String, hint: &str| {
+            let hints = vec![hint.to_owned()];
+            Err(Unfit { error, hints, code: ExitCode::BadInput })
+        };
+        match matched.as_slice() {
+            [package] => {
+                loadable(package)?;
+                if package.name != "main" && package.error.is_none() {
+                    let (path, name) = (&package.import_path, &package.name);
+                    let error = format!("`{path}` is no program: its files say `package {name}`");
+                    return wrong(error, "name a Go package that says `package main`");
+                }
+                Ok(self.unit(Kind::Program, package))
+            }
+            [] => wrong(
+                format!("`{pattern}` matches no Go package"),
+                "`go list ./...` lists the Go packages of the module",
+            ),
+            many => {
+                let names: Vec<_> = many.iter().map(|it| format!("`{}`", it.import_path)).collect();
+                let error =
+                    format!("`{pattern}` matches several Go packages: {}", names.join(", "));
+                wrong(error, "a `go_binary` is one program; name one package")
+            }
+        }
+    }
+
+    fn tests(
+        &self,
+        session: &Session<'_>,
+        rule: &GoTests,
+        graph: &GoGraph,
+    ) -> Vec<Result<Unit<'a>, Unfit>> {
+        let left_out: BTreeSet<_> = rule
+            .exclude
+            .iter()
+            .flat_map(|it| named(graph, &self.pattern(session, it)))
+            .map(|it| it.import_path.as_str())
+            .collect();
+        let mut packages = BTreeMap::new();
+        for pattern in &rule.go_packages {
+            for package in named(graph, &self.pattern(session, pattern)) {
+                packages.insert(package.import_path.as_str(), package);
+            }
+        }
+        packages.retain(|path, _| !left_out.contains(path));
+        let mut units = Vec::new();
+        for package in packages.into_values() {
+            match loadable(package) {
+                Err(unfit) => units.push(Err(unfit)),
+                Ok(()) if package.files.have_tests() => {
+                    units.push(Ok(self.unit(Kind::Test { vet: rule.vet }, package)));
+                }
+                Ok(()) => {}
+            }
+        }
+        if units.is_empty() {
+            let patterns: Vec<_> =
+                rule.go_packages.iter().map(|it| format!("`{}`", it.as_str())).collect();
+            let error = format!("no Go package of {} has tests", patterns.join(", "));
+            let hints = vec!["`packages` takes patterns such as `./...`".to_owned()];
+            units.push(Err(Unfit { error, hints, code: ExitCode::NoTests }));
+        }
+        units
+    }
+
+    fn unit(&self, kind: Kind, package: &GoPackage) -> Unit<'a> {
+        let path = package.import_path.as_str();
+        let below = format!("bin/{}", self.target.label.output_path());
+        let (root, output) = match kind {
+            Kind::Program => {
+                let windows = self.rungs.iter().any(|it| it.selection.platform.goos == "windows");
+                (path.to_owned(), if windows { format!("{below}.exe") } else { below })
+            }
+            Kind::Test { .. } => (format!("{path}.test"), format!("{below}/{path}.test")),
+        };
+        let Ok(output) = RelPath::parse(&output) else {
+            unreachable!("invariant: labels and import paths make relative paths")
+        };
+        Unit {
+            of: self.clone(),
+            kind,
+            go_package: path.to_owned(),
+            root,
+            output,
+            climb: Climb::new(Arc::clone(&self.settings.ladder)),
+            restarts: 0,
+        }
+    }
+}
+
+impl Unit<'_> {
+    /// Returns the base name that the `go` command gives the output in a folder.
+    ///
+    /// # Source
+    ///
+    /// `DefaultExecName` in `cmd/go/internal/load/pkg.go`: the last element of the import path, or
+    /// the one before a major version.
+    #[must_use]
+    pub fn tool_name(&self) -> String {
+        let mut elements = self.go_package.rsplit('/');
+        let last = elements.next().unwrap_or(&self.go_package);
+        let is_version = |it: &str| {
+            let digits = it.strip_prefix('v').unwrap_or_default();
+            !digits.is_empty()
+                && digits.bytes().all(|it| it.is_ascii_digit())
+                && digits != "1"
+                && !digits.starts_with('0')
+        };
+        let name = if is_version(last) { elements.next().unwrap_or(last) } else { last };
+        let windows = self.of.rungs.iter().any(|it| it.selection.platform.goos == "windows");
+        let exe = if windows { ".exe" } else { "" };
+        match self.kind {
+            Kind::Program => format!("{name}{exe}"),
+            Kind::Test { .. } => format!("{name}.test{exe}"),
+        }
+    }
+}
+
+/// Returns the packages that a pattern matched, test variants left out.
+fn named<'g>(graph: &'g GoGraph, pattern: &str) -> Vec<&'g GoPackage> {
+    let is_plain = |it: &&GoPackage| it.for_test.is_empty() && !it.import_path.ends_with(".test");
+    graph.matched_by(pattern).filter(is_plain).collect()
+}
+
+/// Refuses a package that does not exist. One that exists and does not load goes on: another
+/// selection may load it, and if none does the climb tells Go's own words.
+fn loadable(package: &GoPackage) -> Result<(), Unfit> {
+    match &package.error {
+        Some(error) if package.dir.is_empty() => Err(Unfit {
+            error: error.text().trim().to_owned(),
+            hints: vec!["`go list ./...` lists the Go packages of the module".to_owned()],
+            code: ExitCode::BadInput,
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,272 @@
+//! What every job of one run shares: the workspace, the machine, the tools found so far, and the
+//! channel on which finished outputs go to the coordinator.
+//!
+//! Nothing here is changed by a job except memories of what was read (tools, package graphs),
+//! which are the same whoever reads them first.
+
+use crate::effects::c_files::{self, CFilesError};
+use crate::effects::c_tools::CTools;
+use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError, list_arguments};
+use crate::effects::machine::Machine;
+use crate::effects::outputs::Outputs;
+use crate::engine::event::{Event, Finished, Sink, State};
+use crate::engine::request::BuildRequest;
+use crate::model::strategy::RuleSet;
+use crate::model::target::Target;
+use crate::plan::configuration::Selection;
+use crate::plan::go_graph::GoGraph;
+use crate::plan::record::Record;
+use crate::words::digest::Digest;
+use crate::words::exit_code::ExitCode;
+use crate::words::label::Label;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+/// One finished output, on its way to the coordinator.
+#[derive(Debug)]
+pub struct Delivery {
+    /// What is told of it.
+    pub finished: Finished,
+    /// What is recorded of it, if it verified.
+    pub record: Option<Record>,
+}
+
+/// C files of a module, by path relative to it.
+pub type CFiles = Arc<BTreeMap<String, Digest>>;
+
+/// What the jobs of one run share.
+pub struct Session<'a> {
+    /// What was asked for.
+    pub request: &'a BuildRequest,
+    /// Every target of the workspace.
+    pub targets: &'a BTreeMap<Label, Target>,
+    /// Every strategy, ladder and policy.
+    pub rules: &'a RuleSet,
+    /// The machine.
+    pub machine: &'a Machine,
+    /// Where outputs go; `None` on a dry run, which writes nothing.
+    pub outputs: Option<&'a Outputs>,
+    /// Where events go.
+    pub sink: Sink<'a>,
+    deliveries: mpsc::Sender<Delivery>,
+    steps: AtomicUsize,
+    go: Mutex<Option<Arc<Result<GoTool, GoToolError>>>>,
+    c_tools: Memory<(Option<String>, Option<String>), Option<Arc<CTools>>>,
+    c_files: Memory<PathBuf, CFiles>,
+    listings: Memory<ListingKey, Arc<Listing>>,
+}
+
+/// What one `go list` read.
+#[derive(Debug)]
+pub struct Listing {
+    /// The packages.
+    pub graph: GoGraph,
+}
+
+/// A question to `go list`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListingKey {
+    /// Where from.
+    pub module: GoModuleFolder,
+    /// With what settings.
+    pub selection: Selection,
+    /// Package patterns.
+    pub patterns: BTreeSet<String>,
+    /// With the packages' tests.
+    pub tests: bool,
+}
+
+/// Answers by question.
+struct Memory<K, V>(Mutex<HashMap<K, V>>);
+
+impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
+    fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    /// Returns the remembered answer, or asks; two threads may ask the same, and get the same.
+    fn get_or<E>(&self, key: &K, ask: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
+        if let Some(known) = self.0.lock().ok().and_then(|it| it.get(key).cloned()) {
+            return Ok(known);
+        }
+        let answer = ask()?;
+        if let Ok(mut known) = self.0.lock() {
+            known.insert(key.clone(), answer.clone());
+        }
+        Ok(answer)
+    }
+
+    fn forget(&self, which: impl Fn(&K) -> bool) {
+        if let Ok(mut known) = self.0.lock() {
+            known.retain(|key, _| !which(key));
+        }
+    }
+}
+
+impl<'a> Session<'a> {
+    /// Begins a run.
+    #[must_use]
+    pub fn new(
+        request: &'a BuildRequest,
+        (targets, rules): (&'a BTreeMap<Label, Target>, &'a RuleSet),
+        (machine, outputs): (&'a Machine, Option<&'a Outputs>),
+        sink: Sink<'a>,
+        deliveries: mpsc::Sender<Delivery>,
+    ) -> Self {
+        Self {
+            request,
+            targets,
+            rules,
+            machine,
+            outputs,
+            sink,
+            deliveries,
+            steps: AtomicUsize::new(0),
+            go: Mutex::new(None),
+            c_tools: Memory::new(),
+            c_files: Memory::new(),
+            listings: Memory::new(),
+        }
+    }
+
+    /// Returns the Go toolchain, found once in a run.
+    #[must_use]
+    pub fn go(&self) -> Arc<Result<GoTool, GoToolError>> {
+        let find = || Arc::new(GoTool::find(self.machine));
+        // Held while finding: other jobs would only find the same.
+        match self.go.lock() {
+            Ok(mut known) => Arc::clone(known.get_or_insert_with(find)),
+            Err(_) => find(),
+        }
+    }
+
+    /// Returns the C tools behind a compiler's name, if they are on this machine.
+    #[must_use]
+    pub fn c_tools(&self, cc: Option<&str>, cxx: Option<&str>) -> Option<Arc<CTools>> {
+        let key = (cc.map(str::to_owned), cxx.map(str::to_owned));
+        let find = || Ok::<_, ()>(CTools::find(self.machine, cc, cxx).map(Arc::new));
+        self.c_tools.get_or(&key, find).ok().flatten()
+    }
+
+    /// Returns the C files below the module `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`CFilesError`] if one cannot be read.
+    pub fn c_files(&self, folder: &Path) -> Result<CFiles, CFilesError> {
+        let read = || c_files::of_module(self.machine, folder).map(Arc::new);
+        self.c_files.get_or(&folder.to_owned(), read)
+    }
+
+    /// Asks `go list`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`GoToolError`] if it fails as a whole.
+    pub fn list(&self, go: &GoTool, key: &ListingKey) -> Result<Arc<Listing>, GoToolError> {
+        self.listings.get_or(key, || {
+            let patterns: Vec<_> = key.patterns.iter().cloned().collect();
+            let args = list_arguments(&key.selection, &patterns, key.tests);
+            let what = format!("list {} Go package pattern(s)", patterns.len());
+            let env = key.selection.environment();
+            let step = self.step(what, "go", &args, &env, &key.module.folder);
+            let packages = go.list(self.machine, &key.module, &key.selection, &patterns, key.tests);
+            self.step_ended(step, packages.is_ok());
+            Ok(Arc::new(Listing { graph: GoGraph::new(packages?) }))
+        })
+    }
+
+    /// Returns a listing that holds the package `root`, if one was made.
+    #[must_use]
+    pub fn listing_of(
+        &self,
+        module: &GoModuleFolder,
+        selection: &Selection,
+        root: &str,
+    ) -> Option<Arc<Listing>> {
+        let known = self.listings.0.lock().ok()?;
+        let fits = |key: &&ListingKey| key.module == *module && key.selection == *selection;
+        let mut keys: Vec<_> = known.keys().filter(fits).collect();
+        keys.sort();
+        let holds = |it: &Arc<Listing>| it.graph.package(root).is_some();
+        keys.into_iter().filter_map(|it| known.get(it)).find(|it| holds(it)).cloned()
+    }
+
+    /// Forgets what was read of a module, because its files changed meanwhile.
+    pub fn forget(&self, module: &GoModuleFolder) {
+        self.listings.forget(|it| it.module == *module);
+        self.c_files.forget(|_| true);
+    }
+
+    /// Tells that a process starts, and returns its number.
+    pub fn step(
+        &self,
+        what: String,
+        program: &str,
+        args: &[String],
+        env: &BTreeMap<String, String>,
+        folder: &Path,
+    ) -> usize {
+        let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        let words = std::iter::once(program.to_owned()).chain(args.iter().cloned());
+        let env = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let folder = self.relative(folder);
+        (self.sink)(Event::StepStarted { step, what, argv: words.collect(), env, folder });
+        step
+    }
+
+    /// Tells that a process has ended.
+    pub fn step_ended(&self, step: usize, ok: bool) {
+        (self.sink)(Event::StepFinished { step, ok });
+    }
+
+    /// Returns `path` relative to the workspace root, `.` for the root itself; a path outside as
+    /// it is.
+    #[must_use]
+    pub fn relative(&self, path: &Path) -> String {
+        match path.strip_prefix(&self.request.root) {
+            Ok(rest) if rest.as_os_str().is_empty() => ".".to_owned(),
+            Ok(rest) => rest.to_string_lossy().into_owned(),
+            Err(_) => path.to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Hands over a finished output.
+    pub fn deliver(&self, delivery: Delivery) {
+        (self.sink)(Event::Finished(Box::new(delivery.finished.clone())));
+        let _ = self.deliveries.send(delivery);
+    }
+
+    /// Hands over a target that failed as a whole.
+    pub fn fail(&self, target: &Target, error: String, hints: Vec<String>, code: ExitCode) {
+        let finished = Finished {
+            error: Some(error),
+            hints,
+            exit_code: code.number(),
+            ..finished(target, State::Failed)
+        };
+        self.deliver(Delivery { finished, record: None });
+    }
+}
+
+/// Returns what is told of a target of which nothing more is known than its state.
+#[must_use]
+pub fn finished(target: &Target, state: State) -> Finished {
+    Finished {
+        label: target.label.clone(),
+        rule: target.rule.kind(),
+        go_package: None,
+        output: None,
+        state,
+        class: None,
+        strategy: None,
+        size: None,
+        warnings: Vec::new(),
+        error: None,
+        hints: Vec::new(),
+        exit_code: 0,
+    }
+}

@@ -1,0 +1,226 @@
+//! What `go list -json` prints: one JSON object for each Go package, one after the other.
+//!
+//! # Source
+//!
+//! `go help list`; `cmd/go/internal/load` `PackagePublic`. Under `-test` a package under test has
+//! variants: `p` as it is, `p [p.test]` compiled with its own test files, `p_test [p.test]` the
+//! external test package, and `p.test` the generated main package of the test binary.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The fields that are asked for, as `-json=` wants them.
+pub const FIELDS: &str = "ImportPath,Dir,Name,ForTest,Standard,DepOnly,Match,Module,Imports,\
+ImportMap,GoFiles,CgoFiles,CFiles,CXXFiles,MFiles,HFiles,FFiles,SFiles,SwigFiles,SwigCXXFiles,\
+SysoFiles,EmbedFiles,TestGoFiles,XTestGoFiles,TestEmbedFiles,XTestEmbedFiles,CgoCFLAGS,\
+CgoLDFLAGS,CgoPkgConfig,Error,DepsErrors,Incomplete";
+
+/// One Go package.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct GoPackage {
+    /// The import path, with ` [p.test]` behind it for a test variant.
+    pub import_path: String,
+    /// The folder of its files, absolute.
+    pub dir: String,
+    /// The package name: `main` for a program.
+    pub name: String,
+    /// The package under test, for test variants.
+    pub for_test: String,
+    /// Part of the standard library.
+    pub standard: bool,
+    /// Matched by no pattern; only a dependency.
+    pub dep_only: bool,
+    /// The patterns that matched it.
+    #[serde(rename = "Match")]
+    pub matched: Vec<String>,
+    /// Its module; `None` for the standard library.
+    pub module: Option<GoModule>,
+    /// Import paths of what it imports, resolved (vendor and test variants included).
+    pub imports: Vec<String>,
+    /// Files by kind, relative to `dir`.
+    #[serde(flatten)]
+    pub files: GoFiles,
+    /// The words of `#cgo CFLAGS`.
+    #[serde(rename = "CgoCFLAGS")]
+    pub cgo_cflags: Vec<String>,
+    /// The words of `#cgo LDFLAGS`.
+    #[serde(rename = "CgoLDFLAGS")]
+    pub cgo_ldflags: Vec<String>,
+    /// The words of `#cgo pkg-config`.
+    pub cgo_pkg_config: Vec<String>,
+    /// What is wrong with the package itself.
+    pub error: Option<GoListError>,
+    /// What is wrong with it or with a package that it imports.
+    pub deps_errors: Vec<GoListError>,
+}
+
+/// The files of a package by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[expect(clippy::struct_field_names, reason = "the names are Go's own")]
+pub struct GoFiles {
+    go_files: Vec<String>,
+    cgo_files: Vec<String>,
+    c_files: Vec<String>,
+    #[serde(rename = "CXXFiles")]
+    cxx_files: Vec<String>,
+    m_files: Vec<String>,
+    h_files: Vec<String>,
+    f_files: Vec<String>,
+    s_files: Vec<String>,
+    swig_files: Vec<String>,
+    #[serde(rename = "SwigCXXFiles")]
+    swig_cxx_files: Vec<String>,
+    syso_files: Vec<String>,
+    embed_files: Vec<String>,
+    test_go_files: Vec<String>,
+    #[serde(rename = "XTestGoFiles")]
+    x_test_go_files: Vec<String>,
+    test_embed_files: Vec<String>,
+    #[serde(rename = "XTestEmbedFiles")]
+    x_test_embed_files: Vec<String>,
+}
+
+/// The module of a package.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct GoModule {
+    /// The module path.
+    pub path: String,
+    /// Its version; empty for a main module.
+    pub version: String,
+    /// Whether it is a main module of the workspace.
+    pub main: bool,
+    /// Its folder; empty where it is vendored or not downloaded.
+    pub dir: String,
+    /// What stands in its place.
+    pub replace: Option<Box<GoModule>>,
+}
+
+/// One error of loading.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct GoListError {
+    /// Import paths from a package that was asked for to the one that fails.
+    pub import_stack: Vec<String>,
+    /// `file:line:column`, or empty.
+    pub pos: String,
+    /// Go's own words.
+    pub err: String,
+}
+
+impl GoFiles {
+    /// Lists every file that goes into the package itself.
+    pub fn compiled(&self) -> impl Iterator<Item = &String> {
+        let Self {
+            go_files,
+            cgo_files,
+            c_files,
+            cxx_files,
+            m_files,
+            h_files,
+            f_files,
+            s_files,
+            swig_files,
+            swig_cxx_files,
+            syso_files,
+            embed_files,
+            // In a test variant Go moves these into the lists above.
+            test_go_files: _,
+            x_test_go_files: _,
+            test_embed_files: _,
+            x_test_embed_files: _,
+        } = self;
+        [
+            go_files,
+            cgo_files,
+            c_files,
+            cxx_files,
+            m_files,
+            h_files,
+            f_files,
+            s_files,
+            swig_files,
+            swig_cxx_files,
+            syso_files,
+            embed_files,
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Lists every file that goes into the test binary of the package besides the package itself.
+    pub fn tested(&self) -> impl Iterator<Item = &String> {
+        [
+            &self.test_go_files,
+            &self.x_test_go_files,
+            &self.test_embed_files,
+            &self.x_test_embed_files,
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Tells whether a file imports "C" (or is SWIG's), which brings the C side in.
+    #[must_use]
+    pub fn use_cgo(&self) -> bool {
+        !self.cgo_files.is_empty() || !self.swig_files.is_empty() || !self.swig_cxx_files.is_empty()
+    }
+
+    /// Tells whether there is C++ among the files.
+    #[must_use]
+    pub fn hold_cxx(&self) -> bool {
+        !self.cxx_files.is_empty() || !self.swig_cxx_files.is_empty()
+    }
+
+    /// Tells whether the package has test files.
+    #[must_use]
+    pub fn have_tests(&self) -> bool {
+        !self.test_go_files.is_empty() || !self.x_test_go_files.is_empty()
+    }
+}
+
+impl GoListError {
+    /// Returns the error as one text, its place first where it has one.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self.pos.as_str() {
+            "" => self.err.clone(),
+            pos => format!("{pos}: {}", self.err),
+        }
+    }
+}
+
+/// Parses the whole output of `go list -json`.
+///
+/// # Errors
+///
+/// Returns serde's error, with line and column, if the text is not such output.
+pub fn parse(text: &[u8]) -> Result<BTreeMap<String, GoPackage>, serde_json::Error> {
+    let packages = serde_json::Deserializer::from_slice(text).into_iter::<GoPackage>();
+    packages.map(|it| it.map(|it| (it.import_path.clone(), it))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_stream_of_objects() {
+        let text = br#"
+            {"ImportPath": "a", "Name": "main", "Imports": ["C", "net"], "CgoFiles": ["c.go"], "GoFiles": ["a.go"],
+             "Match": ["./a"], "Module": {"Path": "m", "Main": true, "Dir": "/w"}, "Unknown": 1}
+            {"ImportPath": "b", "Error": {"Pos": "x.go:1:2", "Err": "expected 'package'"}, "DepOnly": true}
+        "#;
+        let packages = parse(text).unwrap();
+        assert!(packages["a"].files.use_cgo() && !packages["a"].files.have_tests());
+        assert_eq!(packages["a"].files.compiled().collect::<Vec<_>>(), ["a.go", "c.go"]);
+        assert_eq!(packages["b"].error.as_ref().unwrap().text(), "x.go:1:2: expected 'package'");
+    }
+
+    #[test]
+    fn output_that_is_cut_is_an_error() {
+        assert!(parse(br#"{"ImportPath": "a"} {"ImportPa"#).is_err());
+    }
+}

@@ -1,0 +1,300 @@
+//! What one way to link means for the `go` command: its environment and its flags, as data.
+//!
+//! Pure: the same strategy, settings and tools give the same words, and the words are what the key
+//! holds. Everything the `go` command would read from elsewhere is said here outright (`GOFLAGS`,
+//! `GOENV`, `GOTOOLCHAIN`, `CC`, `CGO_CFLAGS`, …), so nothing is inherited.
+
+use crate::model::strategy::{BuildMode, Cgo, LinkMode, Strategy};
+use crate::model::target::{GoSettings, Platform};
+use std::collections::BTreeMap;
+
+/// The platform of a build, in Go's words.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GoPlatform {
+    /// `GOOS`.
+    pub goos: String,
+    /// `GOARCH`.
+    pub goarch: String,
+    /// The sub-level, where one is asked for: variable (`GOAMD64`) and value.
+    pub level: Option<(String, String)>,
+}
+
+/// What is known of this machine that decides how cgo stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CgoFacts {
+    /// The strategy's C compiler is here and makes code for the platform.
+    pub compiler: bool,
+}
+
+/// How Go packages are chosen: what must be equal for two targets to share one `go list`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Selection {
+    /// The platform.
+    pub platform: GoPlatform,
+    /// Whether cgo is on.
+    pub cgo: bool,
+    /// Build tags, sorted, without repetition.
+    pub tags: Vec<String>,
+    /// Whether the race detector is on (it is a build constraint too).
+    pub race: bool,
+    /// The target's own environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Everything that `go build` is told; equal configurations can share one process.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Configuration {
+    /// How packages are chosen.
+    pub selection: Selection,
+    /// The C compiler's words for `CC` and `CXX`, where cgo is on.
+    pub compilers: Option<(String, String)>,
+    /// The flags, in a fixed order, without `-json` and `-o`.
+    pub flags: Vec<String>,
+}
+
+impl GoPlatform {
+    /// Fills what `asked` leaves open from the machine's own platform.
+    #[must_use]
+    pub fn of(asked: &Platform, host: (&str, &str)) -> Self {
+        let goos = asked.goos.clone().unwrap_or_else(|| host.0.to_owned());
+        let goarch = asked.goarch.clone().unwrap_or_else(|| host.1.to_owned());
+        let level = asked.level.clone().and_then(|it| Some((level_variable(&goarch)?.into(), it)));
+        Self { goos, goarch, level }
+    }
+}
+
+/// Returns the variable that holds the sub-level of an architecture.
+///
+/// # Source
+///
+/// `go help environment`, "Architecture-specific environment variables".
+#[must_use]
+pub fn level_variable(goarch: &str) -> Option<&'static str> {
+    Some(match goarch {
+        "386" => "GO386",
+        "amd64" => "GOAMD64",
+        "arm" => "GOARM",
+        "arm64" => "GOARM64",
+        "mips" | "mipsle" => "GOMIPS",
+        "mips64" | "mips64le" => "GOMIPS64",
+        "ppc64" | "ppc64le" => "GOPPC64",
+        "riscv64" => "GORISCV64",
+        "wasm" => "GOWASM",
+        _ => return None,
+    })
+}
+
+impl Selection {
+    /// Says how `strategy` chooses packages for a target.
+    #[must_use]
+    pub fn new(
+        strategy: &Strategy,
+        settings: &GoSettings,
+        host: (&str, &str),
+        facts: CgoFacts,
+    ) -> Self {
+        let platform = GoPlatform::of(&settings.platform, host);
+        let mut tags: Vec<_> = strategy.tags.iter().chain(&settings.tags).cloned().collect();
+        tags.sort();
+        tags.dedup();
+        let cgo = match strategy.cgo {
+            Cgo::On => true,
+            Cgo::Off => false,
+            Cgo::Auto => facts.compiler,
+        };
+        Self { platform, cgo, tags, race: strategy.race, env: settings.env.clone() }
+    }
+
+    /// Returns the variables that say all this to the `go` command.
+    #[must_use]
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let Self { platform: GoPlatform { goos, goarch, level }, cgo, tags: _, race: _, env } =
+            self;
+        let mut variables = env.clone();
+        variables.insert("CGO_ENABLED".into(), if *cgo { "1" } else { "0" }.into());
+        variables.insert("GOOS".into(), goos.clone());
+        variables.insert("GOARCH".into(), goarch.clone());
+        variables.extend(level.clone());
+        variables
+    }
+
+    /// Returns the flags that say all this to the `go` command.
+    #[must_use]
+    pub fn flags(&self) -> Vec<String> {
+        let mut flags = Vec::new();
+        if !self.tags.is_empty() {
+            flags.push(format!("-tags={}", self.tags.join(",")));
+        }
+        if self.race {
+            flags.push("-race".to_owned());
+        }
+        flags
+    }
+}
+
+impl Configuration {
+    /// Says what `strategy` means for a target with `settings`.
+    #[must_use]
+    pub fn new(
+        strategy: &Strategy,
+        settings: &GoSettings,
+        selection: Selection,
+        compilers: Option<(String, String)>,
+    ) -> Self {
+        let mut flags = vec![format!("-buildvcs={}", settings.buildvcs)];
+        if settings.trimpath {
+            flags.push("-trimpath".to_owned());
+        }
+        flags.extend(selection.flags());
+        match strategy.buildmode {
+            BuildMode::Default => {}
+            BuildMode::Exe => flags.push("-buildmode=exe".to_owned()),
+            BuildMode::Pie => flags.push("-buildmode=pie".to_owned()),
+        }
+        flags.extend(strategy.go_flags.iter().cloned());
+        if !settings.gcflags.is_empty() {
+            flags.push(format!("-gcflags={}", quoted(&settings.gcflags)));
+        }
+        flags.push(format!("-ldflags={}", quoted(&linker_words(strategy, settings))));
+        let compilers = if selection.cgo { compilers } else { None };
+        Self { selection, compilers, flags }
+    }
+
+    /// Returns the variables of the `go` command that differ from the fixed base.
+    #[must_use]
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let mut variables = self.selection.environment();
+        if let Some((cc, cxx)) = &self.compilers {
+            variables.insert("CC".into(), cc.clone());
+            variables.insert("CXX".into(), cxx.clone());
+        }
+        variables
+    }
+}
+
+/// The words of `-ldflags`. The empty `-buildid=` makes the output depend on its inputs alone, not
+/// on Go's action IDs, which hold flags that do not change a byte.
+fn linker_words(strategy: &Strategy, settings: &GoSettings) -> Vec<String> {
+    let mut words = vec!["-buildid=".to_owned()];
+    match strategy.linkmode {
+        LinkMode::Auto => {}
+        LinkMode::Internal => words.push("-linkmode=internal".to_owned()),
+        LinkMode::External => words.push("-linkmode=external".to_owned()),
+    }
+    words.extend(strategy.ldflags.iter().chain(&settings.ldflags).cloned());
+    for (name, value) in &settings.x_defs {
+        words.extend(["-X".to_owned(), format!("{name}={value}")]);
+    }
+    let external: Vec<_> =
+        strategy.extldflags.iter().chain(&settings.extldflags).cloned().collect();
+    if !external.is_empty() {
+        words.extend(["-extldflags".to_owned(), quoted(&external)]);
+    }
+    words
+}
+
+/// Joins words as `cmd/internal/quoted` splits them: a word with white space or a quote stands in
+/// single or double quotes, whichever it does not hold.
+///
+/// A word that holds both kinds cannot be written; rule files refuse it, so that it does not come
+/// here.
+#[must_use]
+pub fn quoted(words: &[String]) -> String {
+    let quote = |word: &String| {
+        let plain = !word.is_empty() && !word.contains([' ', '\t', '\n', '\r', '\'', '"']);
+        match (plain, word.contains('\'')) {
+            (true, _) => word.clone(),
+            (false, false) => format!("'{word}'"),
+            (false, true) => format!("\"{word}\""),
+        }
+    };
+    words.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::strategy::{Ladder, Promise};
+    use expect_test::expect;
+    use std::sync::Arc;
+
+    fn strategy() -> Strategy {
+        Strategy {
+            name: "s".into(),
+            doc: String::new(),
+            cgo: Cgo::On,
+            tags: vec!["osusergo".into(), "netgo".into()],
+            linkmode: LinkMode::External,
+            buildmode: BuildMode::Pie,
+            race: false,
+            cc: None,
+            cxx: None,
+            ldflags: vec!["-s".into()],
+            extldflags: vec!["-static-pie".into()],
+            go_flags: vec!["-a".into()],
+            needs: vec![],
+            promise: Promise::StaticPie,
+        }
+    }
+
+    fn settings() -> GoSettings {
+        let ladder = Ladder { name: "l".into(), doc: String::new(), tries: vec![] };
+        GoSettings {
+            ladder: Arc::new(ladder),
+            policy: None,
+            tags: vec!["netgo".into(), "extra".into()],
+            ldflags: vec!["-w".into()],
+            gcflags: vec!["all=-N -l".into()],
+            extldflags: vec!["-lfoo".into()],
+            env: BTreeMap::from([("GOEXPERIMENT".into(), "jsonv2".into())]),
+            x_defs: BTreeMap::from([("main.v".into(), "it's 1".into())]),
+            platform: Platform { level: Some("v3".into()), ..Platform::default() },
+            trimpath: true,
+            buildvcs: false,
+        }
+    }
+
+    #[test]
+    fn a_strategy_and_a_target_become_exact_words() {
+        let selection = Selection::new(
+            &strategy(),
+            &settings(),
+            ("linux", "amd64"),
+            CgoFacts { compiler: true },
+        );
+        let compilers = Some(("gcc".into(), "g++".into()));
+        let configuration = Configuration::new(&strategy(), &settings(), selection, compilers);
+        let mut text: Vec<_> = configuration
+            .environment()
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        text.extend(configuration.flags);
+        expect![[r#"
+            CC=gcc
+            CGO_ENABLED=1
+            CXX=g++
+            GOAMD64=v3
+            GOARCH=amd64
+            GOEXPERIMENT=jsonv2
+            GOOS=linux
+            -buildvcs=false
+            -trimpath
+            -tags=extra,netgo,osusergo
+            -buildmode=pie
+            -a
+            -gcflags='all=-N -l'
+            -ldflags=-buildid= -linkmode=external -s -w -X "main.v=it's 1" -extldflags '-static-pie -lfoo'"#]]
+        .assert_eq(&text.join("\n"));
+    }
+
+    #[test]
+    fn without_cgo_no_compiler_is_named() {
+        let off = Strategy { cgo: Cgo::Off, ..strategy() };
+        let selection =
+            Selection::new(&off, &settings(), ("linux", "amd64"), CgoFacts { compiler: true });
+        assert!(!selection.cgo);
+        let compilers = Some(("gcc".into(), "g++".into()));
+        assert_eq!(Configuration::new(&off, &settings(), selection, compilers).compilers, None);
+    }
+}

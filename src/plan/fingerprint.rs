@@ -1,0 +1,297 @@
+//! The key of a link: every input that can change the bytes of its output, as one typed struct.
+//!
+//! | input | because |
+//! |---|---|
+//! | Go package, and whether it is its test binary | they name what is built |
+//! | flags and environment of the `go` command | they are its arguments; what is not said is fixed |
+//! | the Go toolchain by content | its compiler, linker and standard library are in the output |
+//! | the C tools by content, where cgo is on | they compile, link, and are linked in |
+//! | `-l` libraries and archives named by cgo flags, by content | they are linked in |
+//! | pkg-config's answers | they become flags |
+//! | every file of every local Go package of the closure, by content | they are compiled |
+//! | modules by path and version; `go.mod`, `go.sum`, `go.work`, `vendor/modules.txt` by content | `go.sum` pins their bytes; the rest chooses them |
+//! | C headers, sources and archives of the module, where cgo code is local | C includes what Go does not see |
+//! | the folder, where a path gets into the output | without `-trimpath`, or with `${SRCDIR}` in cgo flags |
+//!
+//! Left out, because the output does not depend on them (`-trimpath`, `-buildvcs=false`, `-buildid=`):
+//! times, host, user, the path of the workspace, the paths of the tools, `-p`, other targets of the
+//! same `go` process, and the promise and policy, which are held against the bytes each time. With
+//! `buildvcs: true` the state of the repository is asked of `git` and is in `vcs`.
+
+use crate::words::digest::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The domain of the key; raised when the meaning of a field changes.
+const DOMAIN: &str = "linkwright link 1";
+
+/// Every input of one link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkInputs {
+    /// Import path.
+    pub go_package: String,
+    /// `program` or `test`.
+    pub kind: String,
+    /// Variables of the `go` command, without the paths of the compilers.
+    pub environment: BTreeMap<String, String>,
+    /// Flags of the `go` command, in order.
+    pub flags: Vec<String>,
+    /// The Go toolchain's digest.
+    pub go: Digest,
+    /// The C tools' digest, where cgo is on.
+    pub c_tools: Option<Digest>,
+    /// Libraries that cgo flags name, by the word that names them.
+    pub c_libraries: BTreeMap<String, Digest>,
+    /// What pkg-config answered, by package.
+    pub pkg_config: BTreeMap<String, String>,
+    /// Modules that are not local: path to version, with the replacement behind it.
+    pub modules: BTreeMap<String, String>,
+    /// `go.mod`, `go.sum`, `go.work`, `vendor/modules.txt`, by name.
+    pub module_files: BTreeMap<String, Digest>,
+    /// Files of local packages: `import path: file`.
+    pub files: BTreeMap<String, Digest>,
+    /// C headers, sources and archives of the modules whose cgo code is local, relative to them.
+    pub c_files: BTreeMap<String, Digest>,
+    /// The module's folder, where it can get into the output.
+    pub folder: Option<String>,
+    /// Revision and state of the repository, where `buildvcs` stamps them.
+    pub vcs: Option<String>,
+}
+
+impl LinkInputs {
+    /// Returns the key: equal exactly when all inputs are equal.
+    ///
+    /// Each string stands behind its length as eight little-endian bytes, each list and map behind
+    /// its number of entries, so that no two different values have one encoding.
+    #[must_use]
+    pub fn key(&self) -> Digest {
+        // Name every field: a new one does not compile until someone decides how it is hashed.
+        let Self {
+            go_package,
+            kind,
+            environment,
+            flags,
+            go,
+            c_tools,
+            c_libraries,
+            pkg_config,
+            modules,
+            module_files,
+            files,
+            c_files,
+            folder,
+            vcs,
+        } = self;
+        let mut framed = Framed(blake3::Hasher::new_derive_key(DOMAIN));
+        framed.text(go_package);
+        framed.text(kind);
+        framed.texts(environment);
+        framed.list(flags);
+        framed.digest(go);
+        framed.optional(c_tools.as_ref(), Framed::digest);
+        framed.digests(c_libraries);
+        framed.texts(pkg_config);
+        framed.texts(modules);
+        framed.digests(module_files);
+        framed.digests(files);
+        framed.digests(c_files);
+        framed.optional(folder.as_ref(), |framed, it| framed.text(it));
+        framed.optional(vcs.as_ref(), |framed, it| framed.text(it));
+        framed.finish()
+    }
+}
+
+/// A hasher that frames what it is given.
+pub struct Framed(blake3::Hasher);
+
+impl Framed {
+    /// Begins a hash in a domain of its own.
+    #[must_use]
+    pub fn new(domain: &str) -> Self {
+        Self(blake3::Hasher::new_derive_key(domain))
+    }
+
+    /// Adds a number of entries.
+    pub fn count(&mut self, count: usize) {
+        self.0.update(&(count as u64).to_le_bytes());
+    }
+
+    /// Adds a text behind its length.
+    pub fn text(&mut self, text: &str) {
+        self.count(text.len());
+        self.0.update(text.as_bytes());
+    }
+
+    /// Adds a digest, which has a fixed length.
+    pub fn digest(&mut self, digest: &Digest) {
+        self.0.update(digest.as_bytes());
+    }
+
+    /// Adds a list of texts.
+    pub fn list(&mut self, texts: &[String]) {
+        self.count(texts.len());
+        for text in texts {
+            self.text(text);
+        }
+    }
+
+    /// Adds a map of texts.
+    pub fn texts(&mut self, map: &BTreeMap<String, String>) {
+        self.count(map.len());
+        for (name, value) in map {
+            self.text(name);
+            self.text(value);
+        }
+    }
+
+    /// Adds a map of digests.
+    pub fn digests(&mut self, map: &BTreeMap<String, Digest>) {
+        self.count(map.len());
+        for (name, value) in map {
+            self.text(name);
+            self.digest(value);
+        }
+    }
+
+    /// Adds whether there is a value, and the value.
+    pub fn optional<T>(&mut self, value: Option<&T>, add: impl FnOnce(&mut Self, &T)) {
+        self.count(usize::from(value.is_some()));
+        if let Some(value) = value {
+            add(self, value);
+        }
+    }
+
+    /// Returns the digest of all that was added.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        Digest::from_hasher(&self.0)
+    }
+}
+
+/// Every input of a `command` target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandInputs {
+    /// The folder it runs in, relative to the workspace root.
+    pub folder: String,
+    /// The argument vector as written, labels in braces.
+    pub argv: Vec<String>,
+    /// The program's content, where it is found on PATH or in the workspace.
+    pub program: Option<Digest>,
+    /// Variables that it sees, besides the base that every child sees.
+    pub environment: BTreeMap<String, String>,
+    /// Input files, by path relative to the workspace root.
+    pub files: BTreeMap<String, Digest>,
+    /// Names of its outputs.
+    pub outputs: Vec<String>,
+}
+
+impl CommandInputs {
+    /// Returns the key: equal exactly when all inputs are equal.
+    #[must_use]
+    pub fn key(&self) -> Digest {
+        let Self { folder, argv, program, environment, files, outputs } = self;
+        let mut framed = Framed::new("linkwright command 1");
+        framed.text(folder);
+        framed.list(argv);
+        framed.optional(program.as_ref(), Framed::digest);
+        framed.texts(environment);
+        framed.digests(files);
+        framed.list(outputs);
+        framed.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use std::collections::BTreeSet;
+
+    fn inputs() -> LinkInputs {
+        let one = |name: &str| BTreeMap::from([(name.to_owned(), Digest::of(name.as_bytes()))]);
+        LinkInputs {
+            go_package: "example.com/m".into(),
+            kind: "program".into(),
+            environment: BTreeMap::from([("CGO_ENABLED".into(), "1".into())]),
+            flags: vec!["-trimpath".into()],
+            go: Digest::of(b"go"),
+            c_tools: Some(Digest::of(b"gcc")),
+            c_libraries: one("-lm"),
+            pkg_config: BTreeMap::from([("zlib".into(), "-lz".into())]),
+            modules: BTreeMap::from([("example.com/d".into(), "v1.0.0".into())]),
+            module_files: one("go.mod"),
+            files: one("example.com/m: main.go"),
+            c_files: one("x.h"),
+            folder: None,
+            vcs: None,
+        }
+    }
+
+    /// Changes each field alone; together with the exhaustive destructuring this is the proof that
+    /// no input is forgotten.
+    #[test]
+    fn each_field_alone_changes_the_key() {
+        let text = || "changed".to_owned();
+        let other = Digest::of(b"changed");
+        let changes: Vec<fn(&mut LinkInputs, String, Digest)> = vec![
+            |it, text, _| it.go_package = text,
+            |it, text, _| it.kind = text,
+            |it, text, _| {
+                it.environment.insert("CGO_ENABLED".into(), text);
+            },
+            |it, text, _| {
+                it.environment.insert(text, "1".into());
+            },
+            |it, text, _| it.flags.push(text),
+            |it, text, _| it.flags = vec![text],
+            |it, _, other| it.go = other,
+            |it, _, other| it.c_tools = Some(other),
+            |it, _, _| it.c_tools = None,
+            |it, _, other| {
+                it.c_libraries.insert("-lm".into(), other);
+            },
+            |it, text, _| {
+                it.pkg_config.insert("zlib".into(), text);
+            },
+            |it, text, _| {
+                it.modules.insert("example.com/d".into(), text);
+            },
+            |it, _, other| {
+                it.module_files.insert("go.mod".into(), other);
+            },
+            |it, _, other| {
+                it.files.insert("example.com/m: main.go".into(), other);
+            },
+            |it, text, other| {
+                it.files.insert(text, other);
+            },
+            |it, _, other| {
+                it.c_files.insert("x.h".into(), other);
+            },
+            |it, text, _| it.folder = Some(text),
+            |it, text, _| it.vcs = Some(text),
+        ];
+        let mut keys = BTreeSet::from([inputs().key()]);
+        for (index, change) in changes.iter().enumerate() {
+            let mut altered = inputs();
+            change(&mut altered, text(), other);
+            assert!(keys.insert(altered.key()), "change {index} does not show in the key");
+        }
+    }
+
+    #[test]
+    fn a_frame_separates_neighbours() {
+        let with = |flags: &[&str]| {
+            let flags = flags.iter().map(ToString::to_string).collect();
+            LinkInputs { flags, ..inputs() }.key()
+        };
+        assert_ne!(with(&["ab", "c"]), with(&["a", "bc"]));
+        assert_ne!(with(&["a", ""]), with(&["a"]));
+    }
+
+    /// Pins the meaning of stored keys: if this fails, raise [`DOMAIN`].
+    #[test]
+    fn the_key_of_known_inputs_is_known() {
+        expect!["150e9c51ed914815"].assert_eq(&inputs().key().to_string()[..16]);
+    }
+}

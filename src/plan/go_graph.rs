@@ -1,0 +1,176 @@
+//! The Go package graph of one selection, and the questions that linking asks of it.
+//!
+//! Pure: made from what `go list` printed. Import chains are shortest ones, and among equals the
+//! first by name, so that messages repeat.
+
+use crate::formats::go_events::plain;
+use crate::formats::go_list::GoPackage;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Go packages by import path, test variants included.
+#[derive(Debug, Clone, Default)]
+pub struct GoGraph {
+    packages: BTreeMap<String, GoPackage>,
+}
+
+/// The standard library's packages whose cgo the Go linker can link by itself.
+///
+/// # Source
+///
+/// `internalpkg` in `cmd/link/internal/ld/lib.go`.
+const INTERNAL: [&str; 11] = [
+    "crypto/internal/boring",
+    "crypto/internal/boring/syso",
+    "crypto/x509",
+    "net",
+    "os/user",
+    "plugin",
+    "runtime/asan",
+    "runtime/cgo",
+    "runtime/msan",
+    "runtime/race",
+    "runtime/race/internal",
+];
+
+impl GoGraph {
+    /// Takes what `go list` printed.
+    #[must_use]
+    pub fn new(packages: BTreeMap<String, GoPackage>) -> Self {
+        Self { packages }
+    }
+
+    /// Returns a package by import path.
+    #[must_use]
+    pub fn package(&self, path: &str) -> Option<&GoPackage> {
+        self.packages.get(path)
+    }
+
+    /// Returns the packages that a pattern matched: `pattern` as it was given to `go list`.
+    pub fn matched_by(&self, pattern: &str) -> impl Iterator<Item = &GoPackage> + use<'_> {
+        let pattern = pattern.to_owned();
+        let packages = self.packages.values().filter(|it| !it.dep_only);
+        packages.filter(move |it| it.matched.contains(&pattern))
+    }
+
+    /// Returns every package that `root` is made of, itself included, by import path.
+    #[must_use]
+    pub fn closure(&self, root: &str) -> BTreeMap<&str, &GoPackage> {
+        let mut reached = BTreeMap::new();
+        let mut open = vec![root];
+        while let Some(path) = open.pop() {
+            let Some((path, package)) = self.packages.get_key_value(path) else { continue };
+            if reached.insert(path.as_str(), package).is_none() {
+                open.extend(package.imports.iter().map(String::as_str));
+            }
+        }
+        reached
+    }
+
+    /// Returns the shortest import chain from `root` to a package that `wanted` accepts, both ends
+    /// included, without test variants in the names.
+    #[must_use]
+    pub fn chain_to(&self, root: &str, wanted: impl Fn(&GoPackage) -> bool) -> Option<Vec<String>> {
+        let mut from: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut seen = BTreeSet::from([root]);
+        let mut open = VecDeque::from([root]);
+        while let Some(path) = open.pop_front() {
+            let Some(package) = self.packages.get(path) else { continue };
+            if wanted(package) {
+                let steps = std::iter::successors(Some(path), |it| from.get(it).copied());
+                let mut chain: Vec<_> = steps.map(|it| plain(it).to_owned()).collect();
+                chain.reverse();
+                chain.dedup();
+                return Some(chain);
+            }
+            for next in package.imports.iter().map(String::as_str) {
+                if seen.insert(next) {
+                    from.insert(next, path);
+                    open.push_back(next);
+                }
+            }
+        }
+        None
+    }
+
+    /// Returns the shortest chain to a package that uses cgo, if one does.
+    #[must_use]
+    pub fn chain_to_cgo(&self, root: &str) -> Option<Vec<String>> {
+        self.chain_to(root, |it| it.files.use_cgo())
+    }
+
+    /// Returns the shortest chain to a package whose cgo makes Go call the C linker by itself.
+    #[must_use]
+    pub fn chain_to_external_linking(&self, root: &str) -> Option<Vec<String>> {
+        let forces = |it: &GoPackage| {
+            it.files.use_cgo() && !(it.standard && INTERNAL.contains(&plain(&it.import_path)))
+        };
+        self.chain_to(root, forces)
+    }
+
+    /// Returns what keeps `root` from being loaded: Go's own words, each once, the nearest first.
+    #[must_use]
+    pub fn load_errors(&self, root: &str) -> Vec<String> {
+        let mut told = Vec::new();
+        let Some(package) = self.packages.get(root) else {
+            return vec![format!("Go does not know the package `{root}`")];
+        };
+        let own = package.error.iter().chain(&package.deps_errors);
+        let below = self.closure(root).into_values().filter_map(|it| it.error.as_ref());
+        for error in own.chain(below) {
+            let text = error.text().trim().to_owned();
+            if !told.contains(&text) {
+                told.push(text);
+            }
+        }
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::go_list::parse;
+
+    fn graph() -> GoGraph {
+        let text = br#"
+            {"ImportPath": "m", "Name": "main", "Imports": ["m/a", "net/http"], "Match": ["."]}
+            {"ImportPath": "m/a", "DepOnly": true, "Imports": ["os/user"]}
+            {"ImportPath": "net/http", "DepOnly": true, "Standard": true, "Imports": ["net"]}
+            {"ImportPath": "net", "DepOnly": true, "Standard": true, "CgoFiles": ["cgo.go"], "Imports": ["C"]}
+            {"ImportPath": "os/user", "DepOnly": true, "Standard": true, "CgoFiles": ["cgo.go"]}
+            {"ImportPath": "m/c", "CgoFiles": ["c.go"], "Error": {"Pos": "c.go:1:1", "Err": "bad"}}
+            {"ImportPath": "m/d", "Imports": ["m/c"], "DepsErrors": [{"Pos": "c.go:1:1", "Err": "bad"}]}
+        "#;
+        GoGraph::new(parse(text).unwrap())
+    }
+
+    #[test]
+    fn the_shortest_chain_to_cgo_is_named() {
+        let graph = graph();
+        assert_eq!(graph.chain_to_cgo("m").unwrap(), ["m", "m/a", "os/user"]);
+        assert_eq!(graph.chain_to_cgo("net/http").unwrap(), ["net/http", "net"]);
+        assert_eq!(graph.chain_to_external_linking("m"), None, "the standard library does not");
+        assert_eq!(graph.chain_to_external_linking("m/d").unwrap(), ["m/d", "m/c"]);
+    }
+
+    #[test]
+    fn a_closure_holds_each_package_once() {
+        let graph = graph();
+        let closure: Vec<_> = graph.closure("m").into_keys().collect();
+        assert_eq!(closure, ["m", "m/a", "net", "net/http", "os/user"]);
+    }
+
+    #[test]
+    fn errors_of_dependencies_are_told_once() {
+        assert_eq!(graph().load_errors("m/d"), ["c.go:1:1: bad"]);
+        assert_eq!(graph().load_errors("nope"), ["Go does not know the package `nope`"]);
+        assert!(graph().load_errors("m").is_empty());
+    }
+
+    #[test]
+    fn patterns_match_what_go_said() {
+        let graph = graph();
+        let matched: Vec<_> = graph.matched_by(".").map(|it| it.import_path.as_str()).collect();
+        assert_eq!(matched, ["m"]);
+    }
+}

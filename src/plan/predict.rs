@@ -1,0 +1,205 @@
+//! Says before building what will come of an attempt.
+//!
+//! Pure. Each forecast rests on a rule of the Go tools, named beside it; the finished file still
+//! decides. A rung that is forecast to break its promise is passed over while another may hold it,
+//! and built when none is left, so that the verdict comes from a file.
+//!
+//! | rule | because |
+//! |---|---|
+//! | cgo on needs a C compiler for the platform | `cmd/go` runs it |
+//! | race needs cgo | `cmd/go/internal/work/init.go`, `instrumentInit` |
+//! | race and PIE do not go together on Linux | the same |
+//! | what does not load with these tags and cgo setting cannot be built | `go list -e` |
+//! | cgo in the graph, and Go's own linker: dynamic | `runtime/cgo` imports libc symbols |
+//! | PIE by Go's own linker asks for a loader | `cmd/link/internal/ld/elf.go`, `.interp` |
+//! | C outside the standard library forces the C linker | `internalpkg`, `cmd/link/internal/ld/lib.go` |
+
+use crate::model::strategy::{BuildMode, Cgo, LinkMode, Need, Promise, Strategy};
+use crate::plan::configuration::Selection;
+use crate::plan::go_graph::GoGraph;
+use std::collections::BTreeSet;
+
+/// What is known of the C tools that a strategy would use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CFacts<'a> {
+    /// What the strategy's C compiler calls its own target; `None` if it is not on this machine.
+    pub machine: Option<&'a str>,
+    /// It makes code for the platform of the attempt.
+    pub serves: bool,
+    /// What of the needs it was seen to meet.
+    pub meets: &'a BTreeSet<Need>,
+}
+
+/// Whose fault it is that an attempt is impossible; decides the exit code when all are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The machine lacks a tool or a library.
+    Machine,
+    /// Go cannot load the package this way.
+    Load,
+    /// The strategy contradicts itself or the target.
+    Rule,
+}
+
+/// What will come of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forecast {
+    /// Nothing known speaks against it.
+    Holds,
+    /// It will build, and not be as promised.
+    Breaks {
+        /// Why, as a clause.
+        reason: String,
+    },
+    /// It cannot be built.
+    Impossible {
+        /// Why, as a clause.
+        reason: String,
+        /// Whose fault.
+        obstacle: Obstacle,
+        /// What would make it possible, if that is known.
+        hint: Option<String>,
+    },
+}
+
+/// Tells whether `strategy` can be tried at all for `selection` on this machine, before any Go
+/// package is looked at.
+#[must_use]
+pub fn needs(strategy: &Strategy, selection: &Selection, c: CFacts<'_>) -> Forecast {
+    let cc = strategy.cc.as_deref().unwrap_or("gcc");
+    let platform = format!("{}/{}", selection.platform.goos, selection.platform.goarch);
+    let wants_c = strategy.cgo == Cgo::On || strategy.needs.contains(&Need::CCompiler);
+    if selection.race && !selection.cgo {
+        if c.machine.is_none() {
+            return lacks(format!("there is no C compiler `{cc}` here"), install(cc));
+        }
+        return rule("the race detector needs cgo, and this strategy has it off".to_owned());
+    }
+    if selection.race && strategy.buildmode == BuildMode::Pie {
+        return rule("Go refuses `-race` with `-buildmode=pie`".to_owned());
+    }
+    if selection.race && !race_platform(&selection.platform.goos, &selection.platform.goarch) {
+        return rule(format!("the race detector does not exist for {platform}"));
+    }
+    if strategy.linkmode == LinkMode::External && !selection.cgo && !wants_c {
+        return rule("the C linker needs cgo, and this strategy has it off".to_owned());
+    }
+    if !wants_c {
+        return Forecast::Holds;
+    }
+    let Some(target) = c.machine else {
+        return lacks(format!("there is no C compiler `{cc}` here"), install(cc));
+    };
+    if !c.serves {
+        let reason = format!("`{cc}` makes code for {target}, not for {platform}");
+        return lacks(reason, format!("name a C compiler for {platform} in the strategy's `cc`"));
+    }
+    match strategy.needs.iter().find(|it| !c.meets.contains(it)) {
+        None | Some(Need::CCompiler) => Forecast::Holds,
+        Some(Need::StaticLibc) => lacks(format!("`{cc}` finds no static C library"), libc_hint()),
+        Some(Need::StaticPieStart) => {
+            lacks(format!("`{cc}` finds no start files of a static PIE"), libc_hint())
+        }
+        Some(Need::StaticLibstdcxx) => lacks(
+            format!("`{cc}` finds no static C++ library"),
+            "install `libstdc++-12-dev` (Debian) or your compiler's own".to_owned(),
+        ),
+    }
+}
+
+fn libc_hint() -> String {
+    "install `libc6-dev` (Debian), `glibc-static` (Fedora)".to_owned()
+}
+
+/// Says what will come of `strategy` for the program or test binary `root`.
+#[must_use]
+pub fn forecast(
+    strategy: &Strategy,
+    selection: &Selection,
+    graph: &GoGraph,
+    root: &str,
+) -> Forecast {
+    let errors = graph.load_errors(root);
+    if !errors.is_empty() {
+        let hint = None;
+        return Forecast::Impossible { reason: errors.join("\n"), obstacle: Obstacle::Load, hint };
+    }
+    let wants_static = matches!(strategy.promise, Promise::Static | Promise::StaticPie);
+    if !wants_static || selection.platform.goos != "linux" {
+        return Forecast::Holds;
+    }
+    let forced = graph.chain_to_external_linking(root);
+    let external = match strategy.linkmode {
+        LinkMode::Internal => false,
+        LinkMode::External => true,
+        LinkMode::Auto => selection.cgo && (forced.is_some() || selection.race),
+    };
+    let linked_in = strategy.extldflags.iter().any(|it| it == "-static" || it == "-static-pie");
+    if external && !linked_in {
+        return breaks("the C linker is not told to link statically".to_owned());
+    }
+    if external {
+        return Forecast::Holds;
+    }
+    if selection.cgo
+        && let Some(chain) = graph.chain_to_cgo(root)
+    {
+        let ignored = if linked_in {
+            "; Go links it with its own linker, which ignores `-extldflags`"
+        } else {
+            "; Go's own linker can only link that dynamically"
+        };
+        return breaks(format!("{}{ignored}", cgo_clause(&chain)));
+    }
+    if strategy.buildmode == BuildMode::Pie {
+        return breaks("a PIE by Go's own linker asks for a loader".to_owned());
+    }
+    Forecast::Holds
+}
+
+/// Returns `` `net` uses cgo (imported by `m` → `net/http`) ``.
+#[must_use]
+pub fn cgo_clause(chain: &[String]) -> String {
+    let (last, before) = chain.split_last().map_or(("", &chain[..0]), |(it, rest)| (it, rest));
+    if before.is_empty() {
+        return format!("`{last}` itself uses cgo");
+    }
+    let steps: Vec<_> = before.iter().map(|it| format!("`{it}`")).collect();
+    format!("`{last}` uses cgo (imported by {})", steps.join(" → "))
+}
+
+/// # Source
+///
+/// `RaceDetectorSupported`, `internal/platform/supported.go` of Go 1.26.
+fn race_platform(goos: &str, goarch: &str) -> bool {
+    match goos {
+        "linux" => {
+            matches!(goarch, "amd64" | "arm64" | "loong64" | "ppc64le" | "riscv64" | "s390x")
+        }
+        "darwin" => matches!(goarch, "amd64" | "arm64"),
+        "freebsd" | "netbsd" | "windows" => goarch == "amd64",
+        _ => false,
+    }
+}
+
+fn install(cc: &str) -> String {
+    match cc {
+        "musl-gcc" => "install `musl-tools` (Debian), `musl-gcc` (Fedora)".to_owned(),
+        "gcc" => {
+            "install `gcc` and `libc6-dev` (Debian), `gcc` and `glibc-devel` (Fedora)".to_owned()
+        }
+        other => format!("install `{other}`, or take another strategy"),
+    }
+}
+
+fn lacks(reason: String, hint: String) -> Forecast {
+    Forecast::Impossible { reason, obstacle: Obstacle::Machine, hint: Some(hint) }
+}
+
+fn rule(reason: String) -> Forecast {
+    Forecast::Impossible { reason, obstacle: Obstacle::Rule, hint: None }
+}
+
+fn breaks(reason: String) -> Forecast {
+    Forecast::Breaks { reason }
+}
