@@ -1,3 +1,26 @@
-//! The program: parses the command line, runs it, and turns the outcome into an exit code.
+//! The program: hands the command line to the library and returns its exit code.
 
-fn main() {}
+use linkwright::cli;
+use linkwright::cli::environment::Environment;
+use linkwright::words::exit_code::ExitCode;
+use std::io::{self, BufWriter, Write as _};
+
+fn main() -> std::process::ExitCode {
+    let ended = std::panic::catch_unwind(|| {
+        let mut out = BufWriter::new(io::stdout());
+        let mut err = io::stderr();
+        let environment = match Environment::of_this_process() {
+            Ok(environment) => environment,
+            Err(error) => {
+                let _ = writeln!(err, "error: cannot read the current folder\n  because: {error}");
+                return ExitCode::BadInput.number();
+            }
+        };
+        cli::run(std::env::args_os().collect(), &environment, &mut out, &mut err)
+    });
+    let code = ended.unwrap_or_else(|_| {
+        let _ = writeln!(io::stderr(), "hint: this is a bug in linkwright; please report it");
+        ExitCode::Bug.number()
+    });
+    std::process::ExitCode::from(code)
+}

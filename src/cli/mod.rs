@@ -1,1 +1,155 @@
-//! Placeholder.
+//! The command line: one file for each command, and nothing here that decides anything.
+//!
+//! A command is an `…Args` struct, whose doc comments are its help, and a `run` function that asks
+//! the rooms below ([`rooms`]) and hands the answer to `report`. Everything it writes goes to the
+//! writers of its [`Session`]; only `main` knows that these are stdout and stderr.
+
+pub mod arguments;
+pub mod build;
+pub mod clean;
+pub mod completions;
+pub mod doctor;
+pub mod environment;
+pub mod graph;
+pub mod init;
+pub mod man;
+pub mod query;
+pub mod rooms;
+pub mod run;
+pub mod settings;
+pub mod verify;
+
+use crate::cli::arguments::{Arguments, ColorWhen, Command, mask};
+use crate::cli::environment::Environment;
+use crate::cli::settings::{Settings, paint};
+use crate::report::failure::Failure;
+use crate::report::paint::Paint;
+use crate::words::exit_code::ExitCode;
+use clap::Parser as _;
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+/// What a command has to work with.
+pub struct Session<'a> {
+    /// The process's surroundings.
+    pub environment: &'a Environment,
+    /// What holds for the command.
+    pub settings: Settings,
+    /// For data.
+    pub out: &'a mut (dyn Write + Send),
+    /// For everything else.
+    pub err: &'a mut (dyn Write + Send),
+}
+
+/// Why a command ends without having done its work.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The user is told.
+    Failure(Box<Failure>),
+    /// What it has to say cannot be written; nobody listens, or there is no space.
+    Output(io::Error),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(Box::new(failure))
+    }
+}
+
+impl From<io::Error> for Stopped {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Runs the program with `arguments`, the program's name first, and returns its exit code.
+pub fn run(
+    arguments: Vec<OsString>,
+    environment: &Environment,
+    out: &mut (dyn Write + Send),
+    err: &mut (dyn Write + Send),
+) -> u8 {
+    let arguments = mask(arguments);
+    let parsed = match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return show_clap_error(&error, &arguments, environment, out, err),
+    };
+    let err_paint = paint(parsed.global.color, environment, environment.stderr_is_terminal);
+    let settings = match Settings::new(&parsed.global, environment) {
+        Ok(settings) => settings,
+        Err(failure) => return show_failure(&failure, err_paint, err),
+    };
+    let mut session = Session { environment, settings, out, err };
+    let ended = dispatch(parsed.command, &mut session).and_then(|code| {
+        session.out.flush()?;
+        Ok(code)
+    });
+    match ended {
+        Ok(code) => code,
+        Err(Stopped::Failure(failure)) => show_failure(&failure, err_paint, session.err),
+        Err(Stopped::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::Done.number()
+        }
+        Err(Stopped::Output(error)) => {
+            let failure = Failure::new(ExitCode::Disk, "cannot write the output").because(&error);
+            show_failure(&failure, err_paint, session.err)
+        }
+    }
+}
+
+fn dispatch(command: Command, session: &mut Session<'_>) -> Result<u8, Stopped> {
+    match command {
+        Command::Build(args) => build::run(args, session),
+        Command::Run(args) => run::run(args, session),
+        Command::Verify(args) => verify::run(args, session),
+        Command::Query(args) => query::run(args, session),
+        Command::Graph(args) => graph::run(args, session),
+        Command::Init(args) => init::run(args, session),
+        Command::Doctor(args) => doctor::run(args, session),
+        Command::Clean(args) => clean::run(args, session),
+        Command::Completions(args) => completions::run(args, session),
+        Command::Man(args) => man::run(args, session),
+    }
+}
+
+fn show_failure(failure: &Failure, paint: Paint, err: &mut dyn Write) -> u8 {
+    // Whoever closed stderr does not want to be told.
+    let _ = err.write_all(failure.render(paint).as_bytes()).and_then(|()| err.flush());
+    failure.code.number()
+}
+
+/// Prints what clap has to say: help and the version on stdout, a refusal on stderr.
+fn show_clap_error(
+    error: &clap::Error,
+    arguments: &[OsString],
+    environment: &Environment,
+    out: &mut (dyn Write + Send),
+    err: &mut (dyn Write + Send),
+) -> u8 {
+    let (stream, is_terminal): (&mut dyn Write, bool) = if error.use_stderr() {
+        (err, environment.stderr_is_terminal)
+    } else {
+        (out, environment.stdout_is_terminal)
+    };
+    let styled = error.render();
+    let text = match paint(color_asked_for(arguments), environment, is_terminal) {
+        Paint::Ansi => styled.ansi().to_string(),
+        Paint::Plain => styled.to_string(),
+    };
+    // The mask of a negative pattern is ours; the user typed none.
+    let text = text.replace('\0', "");
+    let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+    if error.use_stderr() { ExitCode::BadInput.number() } else { ExitCode::Done.number() }
+}
+
+/// Finds `--color` where the whole command line could not be read.
+fn color_asked_for(arguments: &[OsString]) -> ColorWhen {
+    let words: Vec<&str> = arguments.iter().filter_map(|it| it.to_str()).collect();
+    let after = words.iter().position(|it| *it == "--color").and_then(|it| words.get(it + 1));
+    let joined = words.iter().find_map(|it| it.strip_prefix("--color="));
+    match joined.or(after.copied()) {
+        Some("always") => ColorWhen::Always,
+        Some("never") => ColorWhen::Never,
+        _ => ColorWhen::Auto,
+    }
+}

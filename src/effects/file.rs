@@ -25,6 +25,15 @@ pub fn write_over(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist(path).map(drop).map_err(|it| it.error)
 }
 
+/// Makes a folder, and those above it, unless they are there.
+///
+/// # Errors
+///
+/// Returns what the system says.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
 fn filled(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));

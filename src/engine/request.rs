@@ -21,8 +21,8 @@ pub struct BuildRequest {
     pub after_failure: AfterFailure,
     /// Whether processes are started at all.
     pub mode: Mode,
-    /// Where the artefact store is, absolute, if the user says; else below the cache folder.
-    pub store: Option<PathBuf>,
+    /// Where the artefact store is, absolute.
+    pub store: PathBuf,
     /// Where Go's compile cache is, absolute, if the user says; else below the store.
     pub go_cache: Option<PathBuf>,
     /// The caller's variables. Nothing of it reaches a tool unless it is allow-listed or keyed.

@@ -7,5 +7,7 @@ pub mod go_graph;
 pub mod ladder;
 pub mod origin;
 pub mod predict;
+pub mod query;
 pub mod record;
+pub mod starter;
 pub mod verify;

@@ -1,5 +1,8 @@
 //! Patterns over labels: `//...`, `//dir/...`, `//dir:all`, `//dir:name`, `:name`, and `-` before
 //! one to leave out what it matches.
+//!
+//! `./...`, `./dir/...` and `./dir:name`, as Go users type them, are relative to the folder one is
+//! in.
 
 use crate::words::label::{Label, LabelError, PackagePath};
 use std::fmt;
@@ -31,8 +34,11 @@ impl Pattern {
     ///
     /// Returns what is wrong with `text`.
     pub fn parse(text: &str, here: &PackagePath) -> Result<Self, LabelError> {
-        if text == "..." {
+        if matches!(text, "..." | "./...") {
             return Ok(Self::Below(here.clone()));
+        }
+        if let Some(relative) = text.strip_prefix("./") {
+            return Self::parse(&format!("//{}", here.join(relative)), here);
         }
         if let Some(folder) = text.strip_suffix("/...").filter(|it| it.starts_with("//")) {
             return Ok(Self::Below(PackagePath::parse(&folder[2..])?));
@@ -117,6 +123,9 @@ mod tests {
         assert_eq!(matched(&["//..."]).len(), 5);
         assert_eq!(matched(&["//cmd/..."]), ["//cmd:a", "//cmd:b", "//cmd/api:server"]);
         assert_eq!(matched(&["..."]), ["//cmd:a", "//cmd:b", "//cmd/api:server"]);
+        assert_eq!(matched(&["./..."]), ["//cmd:a", "//cmd:b", "//cmd/api:server"]);
+        assert_eq!(matched(&["./api/..."]), ["//cmd/api:server"]);
+        assert_eq!(matched(&["./api:server"]), ["//cmd/api:server"]);
         assert_eq!(matched(&[":a"]), ["//cmd:a"]);
         assert_eq!(matched(&["//cmd:all"]), ["//cmd:a", "//cmd:b"]);
         assert_eq!(matched(&["//cmd/...", "-:a", "-//cmd/api:server"]), ["//cmd:b"]);

@@ -10,6 +10,8 @@
     reason = "a test fails by panicking, says what it did, and is the edge of the world"
 )]
 
+mod command_line;
+mod documents;
 mod hostile_elf;
 mod linkage_document;
 mod readelf;
@@ -17,3 +19,5 @@ mod story;
 mod support;
 mod tidy;
 mod truth_table;
+
+

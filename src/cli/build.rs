@@ -1,0 +1,129 @@
+//! `linkwright build`: declared targets become verified files.
+
+use crate::cli::arguments::unmask;
+use crate::cli::rooms::{self, Place};
+use crate::cli::{Session, Stopped};
+use crate::engine::request::{AfterFailure, BuildRequest, Mode};
+use crate::report::failure::Failure;
+use crate::report::reporter::{Look, Reporter, Stream};
+use crate::words::exit_code::ExitCode;
+use crate::words::label::PackagePath;
+use crate::words::pattern::PatternSet;
+
+/// Build targets, verify how they are linked, and record it
+///
+/// Builds what changed among the targets that the patterns match (without any: all), and what they
+/// depend on. Outputs go to linkwright-out/bin/<package>/<name>, the proof to
+/// linkwright-out/ledger.json. What was built before is taken from the store.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct BuildArgs {
+    /// Which targets: //..., //dir/..., //dir:name, :name; -//dir:name leaves one out
+    #[arg(value_name = "PATTERN", value_parser = unmask)]
+    pub patterns: Vec<String>,
+
+    /// How to go about it.
+    #[command(flatten)]
+    pub options: BuildOptions,
+
+    /// Print events, one JSON object a line; the last is "done"
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of every command that builds.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct BuildOptions {
+    /// Go on with what does not depend on a failure
+    #[arg(short, long, alias = "keep_going")]
+    pub keep_going: bool,
+
+    /// Print the exact commands and run none
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+/// Runs `build`.
+///
+/// # Errors
+///
+/// Returns why the build could not begin or go on. A target that fails is not an error but a code.
+pub fn run(args: BuildArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
+    let BuildArgs { patterns, options, json } = args;
+    let stream = match (json, options.dry_run) {
+        (true, _) => Stream::JsonLines,
+        (false, true) => Stream::Commands,
+        (false, false) => Stream::Table,
+    };
+    let request = prepare(&patterns, options, session);
+    let look = look(stream, session);
+    let reporter = Reporter::new(look, session.out, session.err);
+    let result = request.and_then(|it| rooms::build(&it, &|event| reporter.event(event)));
+    let told = reporter.finish(result.as_ref().err());
+    match (result, told) {
+        (Err(failure), _) => Err(failure.into()),
+        // A reader that has gone away changes nothing about the build.
+        (Ok(code), Err(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            Ok(code.number())
+        }
+        (Ok(_), Err(error)) => Err(error.into()),
+        (Ok(code), Ok(())) => Ok(code.number()),
+    }
+}
+
+/// Makes the engine's request.
+///
+/// # Errors
+///
+/// Blames the input for a bad pattern or a missing workspace, the machine if no place for the store
+/// is known.
+pub fn prepare(
+    patterns: &[String],
+    options: BuildOptions,
+    session: &Session<'_>,
+) -> Result<BuildRequest, Failure> {
+    let Place { root, here } = rooms::find_workspace(&session.settings.folder)?;
+    let store = session.settings.store.clone().ok_or_else(|| {
+        Failure::new(ExitCode::MachineLacks, "there is no place for the store")
+            .hint("set HOME or XDG_CACHE_HOME, or say `--store DIR`")
+    })?;
+    Ok(BuildRequest {
+        root,
+        patterns: parse_patterns(patterns, &here)?,
+        jobs: session.settings.jobs,
+        after_failure: if options.keep_going {
+            AfterFailure::KeepGoing
+        } else {
+            AfterFailure::Stop
+        },
+        mode: if options.dry_run { Mode::DryRun } else { Mode::Build },
+        store,
+        go_cache: session.settings.go_cache.clone(),
+        variables: session.environment.variables.clone(),
+    })
+}
+
+/// Parses the patterns of a command line.
+///
+/// # Errors
+///
+/// Blames the input.
+pub fn parse_patterns(patterns: &[String], here: &PackagePath) -> Result<PatternSet, Failure> {
+    PatternSet::parse(patterns, here).map_err(|error| {
+        Failure::new(ExitCode::BadInput, error.to_string())
+            .hint("patterns are `//...`, `//dir/...`, `//dir:name`, `:name` and `./...`")
+    })
+}
+
+/// Returns how a build that writes `stream` is told.
+#[must_use]
+pub fn look(stream: Stream, session: &Session<'_>) -> Look {
+    let settings = &session.settings;
+    Look {
+        stream,
+        progress: settings.progress,
+        verbosity: settings.verbosity,
+        out_paint: settings.out_paint,
+        err_paint: settings.err_paint,
+    }
+}

@@ -1,0 +1,63 @@
+//! `linkwright man`: manual pages from the same definitions as the help.
+
+use crate::cli::arguments::Arguments;
+use crate::cli::{Session, Stopped};
+use crate::effects::file::{make_folder, write_over};
+use crate::report::failure::Failure;
+use crate::words::exit_code::ExitCode;
+use clap::CommandFactory as _;
+use clap_mangen::Man;
+use std::io;
+use std::path::PathBuf;
+
+/// Print the manual page, or write all of them into a folder
+///
+/// Without --dir the page of linkwright itself is printed; read it with
+/// `linkwright man | man -l -`.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct ManArgs {
+    /// Write linkwright.1 and a page for each command into DIR, which is made if need be
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// Runs `man`.
+///
+/// # Errors
+///
+/// Blames the disk if a page cannot be written.
+pub fn run(args: ManArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
+    let pages = pages()?;
+    let Some(dir) = args.dir else {
+        if let Some((_, page)) = pages.first() {
+            session.out.write_all(page)?;
+        }
+        return Ok(ExitCode::Done.number());
+    };
+    let dir = session.settings.folder.join(dir);
+    let write_all = || -> io::Result<()> {
+        make_folder(&dir)?;
+        pages.iter().try_for_each(|(name, page)| write_over(&dir.join(name), page))
+    };
+    write_all().map_err(|error| {
+        let message = format!("cannot write manual pages into `{}`", dir.display());
+        Failure::new(ExitCode::Disk, message).because(&error)
+    })?;
+    Ok(ExitCode::Done.number())
+}
+
+/// Returns every page with its file name, the program's own first.
+fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut command = Arguments::command().disable_help_subcommand(true);
+    command.build();
+    let mut commands = vec![command.clone()];
+    commands.extend(command.get_subcommands().cloned());
+    let render = |command: clap::Command| {
+        let man = Man::new(command);
+        let mut page = Vec::new();
+        man.render(&mut page)?;
+        Ok((man.get_filename(), page))
+    };
+    commands.into_iter().map(render).collect()
+}

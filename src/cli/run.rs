@@ -1,0 +1,105 @@
+//! `linkwright run`: a build, then the program.
+
+use crate::cli::build::{BuildOptions, look, prepare};
+use crate::cli::rooms::{self, Program};
+use crate::cli::{Session, Stopped};
+use crate::effects::out_folder;
+use crate::engine::event::Finished;
+use crate::report::command_line::CommandLine;
+use crate::report::failure::Failure;
+use crate::report::reporter::{Reporter, Stream};
+use crate::words::exit_code::ExitCode;
+use crate::words::pattern::{Pattern, PatternSet};
+use std::ffi::OsString;
+
+/// Build one target, then run it
+///
+/// The program gets the caller's environment, streams and folder, and its exit code is passed
+/// through. Nothing is printed on stdout before it.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct RunArgs {
+    /// The target: //dir:name or :name
+    #[arg(value_name = "LABEL")]
+    pub label: String,
+
+    /// What the program is given
+    #[arg(value_name = "ARGS", last = true)]
+    pub arguments: Vec<OsString>,
+
+    /// How to go about it.
+    #[command(flatten)]
+    pub options: BuildOptions,
+}
+
+/// Runs `run`.
+///
+/// # Errors
+///
+/// Blames the input if the target is no single program; else as `build`.
+pub fn run(args: RunArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
+    let RunArgs { label, arguments, options } = args;
+    let request = prepare(&[label], options, session)?;
+    if !is_one_target(&request.patterns) {
+        let failure = Failure::new(ExitCode::BadInput, "`run` takes one target");
+        return Err(failure.hint("name it as `//dir:name`").into());
+    }
+    let stream = if options.dry_run { Stream::Commands } else { Stream::Nothing };
+    let reporter = Reporter::new(look(stream, session), session.out, session.err);
+    let result = rooms::build(&request, &|event| reporter.event(event));
+    let finished = reporter.finished(&request.patterns);
+    reporter.finish(result.as_ref().err())?;
+    let code = result?;
+    if code != ExitCode::Done {
+        return Ok(code.number());
+    }
+    let file = request.root.join(out_folder::NAME);
+    if options.dry_run {
+        let output = finished.iter().find_map(|it| it.output.as_ref());
+        if let Some(output) = output {
+            let mut words = vec![format!("{}/{output}", out_folder::NAME)];
+            words.extend(arguments.iter().map(|it| it.to_string_lossy().into_owned()));
+            let line = CommandLine { argv: &words, env: &[], folder: "." };
+            writeln!(session.out, "{}", line.render())?;
+        }
+        return Ok(code.number());
+    }
+    let output = the_program(&finished)?;
+    let folder = session.settings.folder.clone();
+    let program = Program { file: output.below(&file), arguments, folder };
+    Ok(rooms::start(&program, session)?)
+}
+
+fn is_one_target(patterns: &PatternSet) -> bool {
+    patterns.left_out.is_empty() && matches!(patterns.wanted[..], [Pattern::One(_)])
+}
+
+/// Returns the one output that can be started.
+fn the_program(finished: &[Finished]) -> Result<&crate::words::path::RelPath, Failure> {
+    let refuse = |message: String| Err(Failure::new(ExitCode::BadInput, message));
+    match finished {
+        [Finished { rule: "go_binary" | "go_tests", output: Some(output), .. }] => Ok(output),
+        [] => refuse("the target makes nothing that can be run".to_owned()),
+        [one] => refuse(format!("`{}` is a `{}`, not a program", one.label, one.rule)),
+        [first, ..] => refuse(format!("`{}` makes {} programs", first.label, finished.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::event::State;
+    use crate::report::outcome::samples::finished;
+
+    #[test]
+    fn only_a_single_program_is_run() {
+        let binary = finished("//:server", "m/server", State::Built);
+        assert!(the_program(std::slice::from_ref(&binary)).is_ok());
+        let message = |it: &[Finished]| the_program(it).unwrap_err().message;
+        assert_eq!(message(&[]), "the target makes nothing that can be run");
+        let command = finished("//:protos", "", State::Built);
+        assert_eq!(message(&[command]), "`//:protos` is a `command`, not a program");
+        let tests = ["m/a", "m/b"].map(|it| finished("//:tests", it, State::Built));
+        assert_eq!(message(&tests), "`//:tests` makes 2 programs");
+    }
+}

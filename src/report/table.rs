@@ -1,0 +1,363 @@
+//! The end of a build: a table of the outputs, what failed and why, one line that sums it up.
+//!
+//! ```text
+//! TARGET             CLASS   STRATEGY        SIZE  STATE       WARNINGS
+//! //cmd/api:server   static  static_glibc  12.3 MiB  built              2
+//! //:tests
+//!   example.com/m/a  static  netgo          4.1 MiB  up to date
+//! ```
+//!
+//! A column is as wide as its widest cell, never cut: what stands there can be copied.
+
+use crate::engine::event::{Counts, Finished, State};
+use crate::plan::record::{Attempt, AttemptOutcome};
+use crate::report::escape;
+use crate::report::outcome::{Outcome, has_output, state_word};
+use crate::report::paint::{Paint, Tone};
+use std::io::{self, Write};
+
+/// How many skipped targets are named before the rest is only counted.
+const MAX_SKIPPED_SHOWN: usize = 10;
+
+/// Which way a column's cells lean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lean {
+    /// To the left.
+    Left,
+    /// To the right: numbers.
+    Right,
+}
+
+/// One cell: its text and what it means, if it means something.
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    /// The text, safe for a terminal.
+    pub text: String,
+    /// Its tone.
+    pub tone: Option<Tone>,
+}
+
+/// Writes rows with aligned columns, two blanks between them, no blanks at the end of a line.
+///
+/// # Errors
+///
+/// Returns the writer's error.
+pub fn write_aligned(
+    columns: &[Lean],
+    rows: &[Vec<Cell>],
+    paint: Paint,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut widths = vec![0; columns.len()];
+    // A cell that stands alone in its row is a heading: it widens nothing.
+    for row in rows.iter().filter(|it| it.len() > 1) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.text.chars().count());
+        }
+    }
+    for row in rows {
+        let last = row.iter().rposition(|it| !it.text.is_empty()).unwrap_or(0);
+        for (index, cell) in row.iter().enumerate().take(last + 1) {
+            let lean = columns.get(index).copied().unwrap_or(Lean::Left);
+            let width = widths.get(index).copied().unwrap_or(0);
+            let blanks = width.saturating_sub(cell.text.chars().count());
+            let gap = if index == 0 { 0 } else { 2 };
+            let before = gap + if lean == Lean::Right { blanks } else { 0 };
+            let after = if lean == Lean::Left && index != last { blanks } else { 0 };
+            write!(out, "{:before$}", "")?;
+            match cell.tone {
+                Some(tone) => write!(out, "{}", paint.say(tone, &cell.text))?,
+                None => write!(out, "{}", cell.text)?,
+            }
+            write!(out, "{:after$}", "")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Writes the table of the outputs; nothing if there are none.
+///
+/// # Errors
+///
+/// Returns the writer's error.
+pub fn write_outputs(outcome: &Outcome, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let shown: Vec<&Finished> = outcome.finished.values().filter(|it| has_output(it)).collect();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let any_warnings = shown.iter().any(|it| !it.warnings.is_empty());
+    let heading = |text: &str| Cell { text: text.to_owned(), tone: Some(Tone::Faint) };
+    let mut rows = vec![["TARGET", "CLASS", "STRATEGY", "SIZE", "STATE"].map(heading).to_vec()];
+    if any_warnings {
+        rows[0].push(heading("WARNINGS"));
+    }
+    let mut group = None;
+    for finished in shown {
+        let label = finished.label.to_string();
+        let package = finished.go_package.as_deref().filter(|_| finished.rule == "go_tests");
+        let name = match package {
+            Some(package) => {
+                if group != Some(&finished.label) {
+                    rows.push(vec![cell(&label)]);
+                }
+                group = Some(&finished.label);
+                format!("  {package}")
+            }
+            None => label,
+        };
+        rows.push(output_row(&name, finished));
+    }
+    let lean = [Lean::Left, Lean::Left, Lean::Left, Lean::Right, Lean::Left, Lean::Right];
+    write_aligned(&lean, &rows, paint, out)
+}
+
+fn output_row(name: &str, finished: &Finished) -> Vec<Cell> {
+    let tone = match finished.state {
+        State::Built | State::Restored => Tone::Good,
+        State::UpToDate => Tone::Faint,
+        State::Failed => Tone::Bad,
+        State::Skipped => Tone::Caution,
+    };
+    let warnings = match finished.warnings.len() {
+        0 => Cell::default(),
+        count => Cell { text: count.to_string(), tone: Some(Tone::Caution) },
+    };
+    vec![
+        cell(name),
+        cell(finished.class.as_deref().unwrap_or("-")),
+        cell(finished.strategy.as_deref().unwrap_or("-")),
+        cell(&finished.size.map_or_else(|| "-".to_owned(), human_size)),
+        Cell { text: state_word(finished.state).to_owned(), tone: Some(tone) },
+        warnings,
+    ]
+}
+
+fn cell(text: &str) -> Cell {
+    Cell { text: escape::line(text).into_owned(), tone: None }
+}
+
+/// Writes what failed, each with every attempt and its reason, then what was skipped for it.
+///
+/// # Errors
+///
+/// Returns the writer's error.
+pub fn write_failures(outcome: &Outcome, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let ended = |state| outcome.finished.iter().filter(move |it| it.1.state == state);
+    for (name, finished) in ended(State::Failed) {
+        let attempts = outcome.attempts.get(name).map_or(&[][..], Vec::as_slice);
+        write_failure(finished, attempts, paint, out)?;
+    }
+    for (_, finished) in ended(State::Skipped).take(MAX_SKIPPED_SHOWN) {
+        let why = finished.error.as_deref().unwrap_or("not tried");
+        let skipped = paint.say(Tone::Caution, "skipped:");
+        writeln!(out, "{skipped} {}: {}", shown_name(finished), escape::line(why.trim_end()))?;
+    }
+    match ended(State::Skipped).count().saturating_sub(MAX_SKIPPED_SHOWN) {
+        0 => Ok(()),
+        more => writeln!(out, "{} {more} more", paint.say(Tone::Caution, "skipped:")),
+    }
+}
+
+fn write_failure(
+    finished: &Finished,
+    attempts: &[Attempt],
+    paint: Paint,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    writeln!(out, "{} {}", paint.say(Tone::Bad, "failed:"), shown_name(finished))?;
+    let width = |text: fn(&Attempt) -> &str| {
+        attempts.iter().map(|it| text(it).chars().count()).max().unwrap_or(0)
+    };
+    let (names, outcomes) = (width(|it| &it.strategy), width(|it| outcome_word(it.outcome)));
+    for Attempt { strategy, outcome, reason } in attempts {
+        let reason = reason.as_deref().unwrap_or("").trim_end();
+        let indent = format!("\n{:1$}", "", names + outcomes + 6);
+        let reason = escape::block(reason).replace('\n', &indent);
+        let line = format!("{strategy:names$}  {:outcomes$}  ", outcome_word(*outcome));
+        writeln!(out, "{}", format!("  {}{reason}", escape::line(&line)).trim_end())?;
+    }
+    for line in finished.error.as_deref().unwrap_or("").trim_end().lines() {
+        writeln!(out, "{}", format!("  {}", escape::block(line)).trim_end())?;
+    }
+    for hint in &finished.hints {
+        writeln!(out, "  {} {}", paint.say(Tone::Hint, "hint:"), escape::line(hint))?;
+    }
+    Ok(())
+}
+
+fn outcome_word(outcome: AttemptOutcome) -> &'static str {
+    match outcome {
+        AttemptOutcome::Verified => "verified",
+        AttemptOutcome::NotAsPromised => "not as promised",
+        AttemptOutcome::Failed => "failed",
+        AttemptOutcome::Impossible => "impossible",
+    }
+}
+
+/// Returns the label, and the Go package where the target has several or another than its name.
+pub(crate) fn shown_name(finished: &Finished) -> String {
+    match &finished.go_package {
+        Some(package) => format!("{} ({})", finished.label, escape::line(package)),
+        None => finished.label.to_string(),
+    }
+}
+
+/// Returns the line that sums a build up: `12 outputs: 3 built, 9 up to date; 2 go processes`.
+#[must_use]
+pub fn summary(counts: &Counts) -> String {
+    let Counts { built, restored, up_to_date, failed, skipped, go_processes, exit_code: _ } =
+        *counts;
+    let parts = [
+        (built, "built"),
+        (restored, "restored"),
+        (up_to_date, "up to date"),
+        (failed, "failed"),
+        (skipped, "skipped"),
+    ];
+    let total = count(parts.iter().map(|it| it.0).sum(), "output");
+    let told: Vec<String> = parts
+        .into_iter()
+        .filter(|it| it.0 > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let colon = if told.is_empty() { "" } else { ": " };
+    format!("{total}{colon}{}; {}", told.join(", "), processes(go_processes))
+}
+
+fn processes(number: usize) -> String {
+    match number {
+        1 => "1 go process".to_owned(),
+        _ => format!("{number} go processes"),
+    }
+}
+
+/// Returns `number` things in words.
+#[must_use]
+pub fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// Returns a size for people: three digits or so, powers of 1024.
+#[must_use]
+pub fn human_size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // Tenths, so that no floating-point number decides what is shown.
+    let (mut tenths, mut unit) = (u128::from(bytes) * 10 / 1024, 0);
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        (tenths, unit) = (tenths / 1024, unit + 1);
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::event::Event;
+    use crate::report::outcome::samples::{attempt, finished};
+    use expect_test::{Expect, expect};
+
+    fn sample() -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut server = finished("//cmd/server:server", "example.com/m/cmd/server", State::Built);
+        server.warnings = vec!["Using 'getaddrinfo'".to_owned(); 2];
+        server.strategy = Some("static_glibc".to_owned());
+        let mut bad = finished("//cmd/bad:bad", "example.com/m/cmd/bad", State::Failed);
+        bad.error = Some("cmd/bad/main.go:3:2: undefined: \x1b[31mx\n\n  and more\n".to_owned());
+        bad.hints = vec!["give the target `link: \"default\"`".to_owned()];
+        let mut skipped = finished("//:after", "", State::Skipped);
+        skipped.error = Some("`//cmd/bad:bad` failed".to_owned());
+        let mut files = finished("//:files", "", State::UpToDate);
+        (files.output, files.rule) = (None, "files");
+        let all = [
+            finished("//:tests", "example.com/m/b", State::Built),
+            finished("//:tests", "example.com/m/a", State::UpToDate),
+            finished("//:protos", "", State::Restored),
+            server,
+            bad,
+            skipped,
+            files,
+        ];
+        for (strategy, how, why) in [
+            ("netgo", AttemptOutcome::NotAsPromised, "it needs `libc.so.6`"),
+            ("static_glibc", AttemptOutcome::Failed, "ld: cannot find -lz\ncollect2: error"),
+            ("pure", AttemptOutcome::Impossible, "its `main` uses cgo"),
+        ] {
+            outcome.record(&attempt(
+                "//cmd/bad:bad",
+                "example.com/m/cmd/bad",
+                (strategy, how, why),
+            ));
+        }
+        for it in all {
+            outcome.record(&Event::Finished(Box::new(it)));
+        }
+        outcome
+    }
+
+    type Writer = fn(&Outcome, Paint, &mut dyn Write) -> io::Result<()>;
+
+    #[track_caller]
+    fn check(write: Writer, expect: Expect) {
+        let mut out = Vec::new();
+        write(&sample(), Paint::Plain, &mut out).unwrap();
+        expect.assert_eq(&String::from_utf8(out).unwrap());
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_groups_tests_by_target() {
+        check(
+            write_outputs,
+            expect![[r"
+            TARGET               CLASS   STRATEGY         SIZE  STATE       WARNINGS
+            //:after             -       -                   -  skipped
+            //:protos            -       -             5.1 MiB  restored
+            //:tests
+              example.com/m/a    static  netgo         5.1 MiB  up to date
+              example.com/m/b    static  netgo         5.1 MiB  built
+            //cmd/bad:bad        -       -                   -  failed
+            //cmd/server:server  static  static_glibc  5.1 MiB  built              2
+        "]],
+        );
+    }
+
+    #[test]
+    fn failures_tell_every_attempt_and_what_to_do() {
+        check(
+            write_failures,
+            expect![[r#"
+            failed: //cmd/bad:bad (example.com/m/cmd/bad)
+              netgo         not as promised  it needs `libc.so.6`
+              static_glibc  failed           ld: cannot find -lz
+                                             collect2: error
+              pure          impossible       its `main` uses cgo
+              cmd/bad/main.go:3:2: undefined: \u{1b}[31mx
+
+                and more
+              hint: give the target `link: "default"`
+            skipped: //:after: `//cmd/bad:bad` failed
+        "#]],
+        );
+    }
+
+    #[test]
+    fn the_summary_leaves_out_what_did_not_happen() {
+        let counts = Counts { built: 3, up_to_date: 9, go_processes: 2, ..Counts::default() };
+        assert_eq!(summary(&counts), "12 outputs: 3 built, 9 up to date; 2 go processes");
+        let counts = Counts { failed: 1, go_processes: 1, ..Counts::default() };
+        assert_eq!(summary(&counts), "1 output: 1 failed; 1 go process");
+        assert_eq!(summary(&Counts::default()), "0 outputs; 0 go processes");
+    }
+
+    #[test]
+    fn sizes_are_in_powers_of_1024() {
+        let sizes = [0, 1023, 1024, 1_048_575, 5_367_336, u64::MAX];
+        assert_eq!(
+            sizes.map(human_size),
+            ["0 B", "1023 B", "1.0 KiB", "1023.9 KiB", "5.1 MiB", "16383.9 PiB"]
+        );
+    }
+}
