@@ -34,7 +34,7 @@ pub fn run(args: DoctorArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
     let rules = rooms::rules_at(&session.settings.folder)?;
     let strategies = chosen(&args.strategies, &rules)?;
     let facts = rooms::machine_facts(session);
-    let strategies = try_each(&strategies, |it| rooms::probe(it, session));
+    let strategies = try_each(&strategies, |it| rooms::probe(it, &rules, session));
     let diagnosis = Diagnosis { facts, strategies };
     if args.json {
         write_json_line(&diagnosis, session.out)?;

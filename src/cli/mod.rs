@@ -10,6 +10,7 @@ pub mod clean;
 pub mod completions;
 pub mod doctor;
 pub mod environment;
+pub mod examination;
 pub mod graph;
 pub mod init;
 pub mod man;

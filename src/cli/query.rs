@@ -55,7 +55,7 @@ pub struct QueryArgs {
 pub fn run(args: QueryArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
     let Place { root, here } = rooms::find_workspace(&session.settings.folder)?;
     let declared = rooms::load(&root)?;
-    let graph = TargetGraph::new(&declared.targets);
+    let graph = TargetGraph::new(declared.targets.by_label());
     let nodes = answer(&args, &graph, &here)?;
     if nodes.is_empty() && args.path_to.is_some() {
         writeln!(session.err, "no chain of dependencies leads there")?;

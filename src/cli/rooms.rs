@@ -4,23 +4,33 @@
 //! and so who has to act.
 
 use crate::cli::Session;
+use crate::cli::examination;
+use crate::effects::digests::Digests;
+use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
+use crate::effects::machine::{Machine, STEP_LIMIT};
+use crate::effects::process::{self, Interrupt};
+use crate::effects::store::Store;
+use crate::effects::workspace::{self, FindError, LoadError};
+use crate::engine::build::{self, BuildError};
+use crate::engine::discover;
 use crate::engine::event::Sink;
 use crate::engine::request::BuildRequest;
 use crate::formats::inspection::Inspection;
 use crate::model::policy::Policy;
-use crate::model::strategy::{Promise, RuleSet};
-use crate::model::target::Target;
+use crate::model::strategy::{Promise, RuleSet, Strategy};
+use crate::model::targets::Targets;
 use crate::plan::starter::GoModule;
 use crate::plan::verify::verify;
 use crate::report::doctor::{CheckOutcome, Fact};
 use crate::report::failure::Failure;
 use crate::report::verify::FileFacts;
 use crate::words::exit_code::ExitCode;
-use crate::words::label::{Label, PackagePath};
+use crate::words::label::PackagePath;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 
 /// A folder's place in a workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +45,7 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Declared {
     /// Every target.
-    pub targets: BTreeMap<Label, Target>,
+    pub targets: Targets,
     /// Every strategy, ladder and policy, the built-in ones included.
     pub rules: RuleSet,
 }
@@ -51,17 +61,25 @@ pub struct Program {
     pub folder: PathBuf,
 }
 
-fn not_joined(what: &str) -> Failure {
-    Failure::new(ExitCode::Bug, format!("{what} is not joined to the command line"))
-}
-
 /// Finds the workspace that `folder` lies in.
 ///
 /// # Errors
 ///
 /// Blames the input if no folder above holds a `BUILD.ron`.
-pub fn find_workspace(_folder: &Path) -> Result<Place, Failure> {
-    Err(not_joined("the workspace"))
+pub fn find_workspace(folder: &Path) -> Result<Place, Failure> {
+    let place = workspace::find(folder).map_err(|error| no_workspace(&error))?;
+    Ok(Place { root: place.root, here: place.here })
+}
+
+fn no_workspace(error: &FindError) -> Failure {
+    let failure = Failure::new(ExitCode::BadInput, error.to_string());
+    match error {
+        FindError::NoWorkspace(_) => {
+            failure.hint("`linkwright init` writes a BUILD.ron for a Go module")
+        }
+        FindError::Unusable { source, .. } => failure.because(source),
+        FindError::Unnameable(_) => failure,
+    }
 }
 
 /// Reads and resolves the rule files of the workspace at `root`.
@@ -69,8 +87,17 @@ pub fn find_workspace(_folder: &Path) -> Result<Place, Failure> {
 /// # Errors
 ///
 /// Blames the input for all that is wrong in them.
-pub fn load(_root: &Path) -> Result<Declared, Failure> {
-    Err(not_joined("the workspace"))
+pub fn load(root: &Path) -> Result<Declared, Failure> {
+    let loaded = workspace::load(root).map_err(wrong_rules)?;
+    Ok(Declared { targets: loaded.targets, rules: loaded.rules })
+}
+
+fn wrong_rules(error: LoadError) -> Failure {
+    let code = error.exit_code();
+    match error {
+        LoadError::Rules(problems) => Failure { code, ..Failure::of_problems(problems) },
+        LoadError::Walk { ref source, .. } => Failure::new(code, error.to_string()).because(source),
+    }
 }
 
 /// Reads the built-in rules and those of the workspace that `folder` lies in, if it lies in one.
@@ -78,8 +105,9 @@ pub fn load(_root: &Path) -> Result<Declared, Failure> {
 /// # Errors
 ///
 /// Blames the input for what is wrong in rule files.
-pub fn rules_at(_folder: &Path) -> Result<RuleSet, Failure> {
-    Err(not_joined("the rules"))
+pub fn rules_at(folder: &Path) -> Result<RuleSet, Failure> {
+    let root = workspace::find(folder).ok().map(|it| it.root);
+    workspace::load_rules(root.as_deref()).map_err(wrong_rules)
 }
 
 /// Builds; what failed is told by events and by the code, which is a result and no error.
@@ -87,8 +115,66 @@ pub fn rules_at(_folder: &Path) -> Result<RuleSet, Failure> {
 /// # Errors
 ///
 /// Says why the build could not begin or go on.
-pub fn build(_request: &BuildRequest, _sink: Sink<'_>) -> Result<ExitCode, Failure> {
-    Err(not_joined("the engine"))
+pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure> {
+    let declared = load(&request.root)?;
+    let machine = machine(&request.store, request.go_cache.as_deref(), &request.variables)?;
+    let counts = build::build(request, (&declared.targets, &declared.rules), &machine, sink);
+    let counts = counts.map_err(|it| no_build(&it))?;
+    let code = ExitCode::ALL.into_iter().find(|it| it.number() == counts.exit_code);
+    Ok(code.unwrap_or(ExitCode::Bug))
+}
+
+fn no_build(error: &BuildError) -> Failure {
+    use crate::effects::outputs::OutputError;
+    let (code, hint) = match error {
+        BuildError::NoTarget(_) => {
+            (ExitCode::BadInput, Some("`linkwright query` lists the targets"))
+        }
+        BuildError::Outputs(OutputError::Locked(_)) => (
+            ExitCode::GaveUpWaiting,
+            Some("end the other build, or work in another copy of the workspace"),
+        ),
+        BuildError::Outputs(OutputError::NotAFolder(_)) => {
+            (ExitCode::Refused, Some("move it away; linkwright makes its own folder"))
+        }
+        BuildError::Outputs(OutputError::Write(..)) => {
+            (ExitCode::Disk, Some("free some space, or make the folder writable"))
+        }
+        BuildError::Threads(_) => (ExitCode::MachineLacks, Some("say a smaller `--jobs`")),
+        BuildError::Ledger(_) => (ExitCode::Bug, None),
+    };
+    let failure = Failure::new(code, error.to_string());
+    let failure = match std::error::Error::source(error) {
+        Some(source) => failure.because(source),
+        None => failure,
+    };
+    let own = match error {
+        BuildError::NoTarget(problems) => problems.iter().flat_map(|it| it.hints.clone()).collect(),
+        _ => Vec::new(),
+    };
+    own.into_iter().chain(hint.map(str::to_owned)).fold(failure, Failure::hint)
+}
+
+/// Makes the machine ready for a run.
+fn machine(
+    store: &Path,
+    go_cache: Option<&Path>,
+    variables: &BTreeMap<OsString, OsString>,
+) -> Result<Machine, Failure> {
+    let interrupt = Interrupt::on_signals().map_err(|error| {
+        Failure::new(ExitCode::MachineLacks, "cannot catch signals").because(&error)
+    })?;
+    let opened = Store::new(store);
+    let stamps = opened.root().join("stamps");
+    Ok(Machine {
+        caller: variables.clone(),
+        go_cache: go_cache.map_or_else(|| store.join("go-build"), Path::to_owned),
+        digests: Digests::open(&stamps, false),
+        store: opened,
+        interrupt,
+        go_processes: AtomicUsize::new(0),
+        step_limit: STEP_LIMIT,
+    })
 }
 
 /// Starts a program with the caller's environment and streams, and waits for it; returns its exit
@@ -97,8 +183,14 @@ pub fn build(_request: &BuildRequest, _sink: Sink<'_>) -> Result<ExitCode, Failu
 /// # Errors
 ///
 /// Blames the machine if it cannot be started.
-pub fn start(_program: &Program, _session: &Session<'_>) -> Result<u8, Failure> {
-    Err(not_joined("the process room"))
+pub fn start(program: &Program, session: &Session<'_>) -> Result<u8, Failure> {
+    let Program { file, arguments, folder } = program;
+    process::start(file, arguments, &session.environment.variables, folder).map_err(|error| {
+        let message = format!("cannot start `{}`", file.display());
+        Failure::new(ExitCode::MachineLacks, message)
+            .because(&error)
+            .hint("`linkwright verify FILE` says what it needs to start")
+    })
 }
 
 /// Reads the linkage of any file and holds it against a policy, if one is named.
@@ -120,19 +212,48 @@ pub fn inspect(file: &Path, policy: Option<&Policy>) -> Result<FileFacts, Inspec
 /// # Errors
 ///
 /// Blames the machine if there is no `go`, the input if a module cannot be read.
-pub fn go_modules(_folder: &Path, _session: &Session<'_>) -> Result<Vec<GoModule>, Failure> {
-    Err(not_joined("`go list`"))
+pub fn go_modules(folder: &Path, session: &Session<'_>) -> Result<Vec<GoModule>, Failure> {
+    let machine = session_machine(session)?;
+    discover::modules(folder, &machine).map_err(|error| {
+        let code = match error {
+            GoToolError::Missing | GoToolError::TooOld(..) | GoToolError::Unreadable(..) => {
+                ExitCode::MachineLacks
+            }
+            GoToolError::Process(_) | GoToolError::Failed { .. } => ExitCode::BadInput,
+        };
+        let failure = Failure::new(code, error.to_string());
+        match error {
+            GoToolError::Missing | GoToolError::TooOld(..) => {
+                failure.hint("install Go 1.24 or later and put it on PATH")
+            }
+            _ => failure,
+        }
+    })
+}
+
+fn session_machine(session: &Session<'_>) -> Result<Machine, Failure> {
+    let settings = &session.settings;
+    let store = settings.store.clone().ok_or_else(|| {
+        Failure::new(ExitCode::MachineLacks, "there is no place for the store")
+            .hint("set HOME or XDG_CACHE_HOME, or say `--store DIR`")
+    })?;
+    machine(&store, settings.go_cache.as_deref(), &session.environment.variables)
 }
 
 /// Looks for the tools and places that builds need.
 #[must_use]
-pub fn machine_facts(_session: &Session<'_>) -> Vec<Fact> {
-    Vec::new()
+pub fn machine_facts(session: &Session<'_>) -> Vec<Fact> {
+    let Ok(machine) = session_machine(session) else { return Vec::new() };
+    examination::facts(&machine, session)
 }
 
 /// Links a small program by `strategy` and verifies it.
 #[must_use]
-pub fn probe(_strategy: &crate::model::strategy::Strategy, _session: &Session<'_>) -> CheckOutcome {
-    let what = "the probe is not joined to the command line".to_owned();
-    CheckOutcome::Missing { what, packages: Vec::new(), detail: None }
+pub fn probe(strategy: &Strategy, rules: &RuleSet, session: &Session<'_>) -> CheckOutcome {
+    match session_machine(session) {
+        Ok(machine) => examination::probe(&machine, strategy, rules),
+        Err(failure) => {
+            CheckOutcome::Missing { what: failure.message, packages: Vec::new(), detail: None }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -159,6 +159,26 @@ pub fn run(invocation: &Invocation, interrupt: &Interrupt) -> Result<Ended, Proc
         Some(error) => Err(error),
         None => Ok(done),
     }
+}
+
+/// Starts `program` with the caller's own streams, and waits for its end without a bound: it is
+/// the user's. Returns its exit code, or 128 and the signal that ended it.
+///
+/// # Errors
+///
+/// Returns the system's error if it cannot be started.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+pub fn start(
+    program: &Path,
+    args: &[OsString],
+    env: &BTreeMap<OsString, OsString>,
+    folder: &Path,
+) -> std::io::Result<u8> {
+    let mut command = std::process::Command::new(program);
+    command.args(args).env_clear().envs(env).current_dir(folder);
+    let status = command.status()?;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]

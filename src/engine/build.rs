@@ -5,14 +5,16 @@ use crate::effects::outputs::{OutputError, Outputs};
 use crate::engine::command_job::{files_of, run_command};
 use crate::engine::event::{Counts, Event, Sink, State};
 use crate::engine::go_job;
+use crate::engine::go_unit::Unfit;
 use crate::engine::request::{AfterFailure, BuildRequest, Mode};
 use crate::engine::scheduler::{self, OnFailure, Outcome};
 use crate::engine::session::{Delivery, Session, finished};
 use crate::model::strategy::RuleSet;
 use crate::model::target::{Rule, Target};
+use crate::model::targets::Targets;
 use crate::plan::record::Ledger;
 use crate::words::exit_code::ExitCode;
-use crate::words::label::Label;
+use crate::words::problem::Problem;
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -32,15 +34,21 @@ pub enum BuildError {
     /// The output folder.
     #[error(transparent)]
     Outputs(#[from] OutputError),
-    /// A pattern names a target that does not exist.
-    #[error("no target matches `{0}`")]
-    NoTarget(String),
+    /// Patterns that match nothing.
+    #[error("{}", .0.iter().map(|it| it.message.as_str()).collect::<Vec<_>>().join("; "))]
+    NoTarget(Vec<Problem>),
     /// The worker threads could not be started.
     #[error("cannot start worker threads")]
     Threads(#[from] rayon::ThreadPoolBuildError),
     /// The ledger cannot be written as text.
     #[error("cannot write the ledger as JSON")]
     Ledger(#[from] serde_json::Error),
+}
+
+impl From<Vec<Problem>> for BuildError {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self::NoTarget(problems)
+    }
 }
 
 /// Builds what `request` asks for.
@@ -50,7 +58,7 @@ pub enum BuildError {
 /// Returns [`BuildError`] if the build cannot begin, or its ledger cannot be written.
 pub fn build(
     request: &BuildRequest,
-    (targets, rules): (&BTreeMap<Label, Target>, &RuleSet),
+    (targets, rules): (&Targets, &RuleSet),
     machine: &Machine,
     sink: Sink<'_>,
 ) -> Result<Counts, BuildError> {
@@ -82,15 +90,11 @@ pub fn build(
 /// Returns [`BuildError::NoTarget`] for a pattern that matches nothing.
 pub fn plan<'a>(
     request: &BuildRequest,
-    targets: &'a BTreeMap<Label, Target>,
+    targets: &'a Targets,
 ) -> Result<TargetGraph<'a>, BuildError> {
-    for pattern in &request.patterns.wanted {
-        if !targets.is_empty() && !targets.keys().any(|it| pattern.matches(it)) {
-            return Err(BuildError::NoTarget(pattern.to_string()));
-        }
-    }
-    let wanted = targets.values().filter(|it| request.patterns.matches(&it.label));
-    let mut open: Vec<_> = wanted.collect();
+    // An empty workspace has nothing to build, and that is fine.
+    let wanted = if targets.is_empty() { Vec::new() } else { targets.select(&request.patterns)? };
+    let mut open: Vec<_> = wanted.iter().filter_map(|it| targets.get(it)).collect();
     let mut needed = BTreeMap::new();
     while let Some(target) = open.pop() {
         if needed.insert(&target.label, target).is_none() {
@@ -161,8 +165,9 @@ fn execute(session: &Session<'_>, graph: &TargetGraph<'_>) -> Result<Vec<Outcome
 fn check_files(session: &Session<'_>, target: &Target) -> bool {
     match files_of(session, &target.label) {
         Ok(_) => true,
-        Err(error) => {
-            session.fail(target, error, Vec::new(), ExitCode::BadInput);
+        Err(problems) => {
+            let Unfit { error, hints, code } = Unfit::of_problems(problems);
+            session.fail(target, error, hints, code);
             false
         }
     }
@@ -237,7 +242,7 @@ fn count(results: &[Delivery], machine: &Machine) -> Counts {
 /// run did not touch and whose outputs are still what they say.
 fn record(
     outputs: &Outputs,
-    targets: &BTreeMap<Label, Target>,
+    targets: &Targets,
     machine: &Machine,
     results: Vec<Delivery>,
 ) -> Result<(), BuildError> {
@@ -247,14 +252,14 @@ fn record(
     let made: BTreeSet<_> = records.iter().map(|it| it.output.clone()).collect();
     if let Some(old) = outputs.read_ledger().and_then(|it| Ledger::parse(&it)) {
         // What no target makes any more goes, if it is still what we made.
-        for it in old.records.iter().filter(|it| !targets.contains_key(&it.label)) {
+        for it in old.records.iter().filter(|it| targets.get(&it.label).is_none()) {
             let ours = outputs.holds(&machine.digests, &it.output, &it.blake3);
             if ours && !made.contains(&it.output) {
                 outputs.remove(&it.output);
             }
         }
         let kept = old.besides(&touched).filter(|it| {
-            targets.contains_key(&it.label)
+            targets.get(&it.label).is_some()
                 && outputs.holds(&machine.digests, &it.output, &it.blake3)
         });
         records.extend(kept);

@@ -5,7 +5,7 @@
 //! again. Before a run the old outputs are moved aside, so that one that the program does not write
 //! cannot pass for new; if it fails they are put back.
 
-use crate::effects::globs::expand;
+use crate::effects::globs::expand_target;
 use crate::effects::process::{Invocation, ProcessError, run};
 use crate::engine::event::{Finished, State};
 use crate::engine::go_unit::Unfit;
@@ -16,6 +16,7 @@ use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
 use crate::words::path::RelPath;
+use crate::words::problem::Problem;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -55,8 +56,8 @@ pub fn run_command(session: &Session<'_>, target: &Target, command: &Command) ->
 ///
 /// # Errors
 ///
-/// Returns what is wrong with its globs, as a sentence.
-pub fn files_of(session: &Session<'_>, label: &Label) -> Result<Vec<PathBuf>, String> {
+/// Returns what is wrong with its globs.
+pub fn files_of(session: &Session<'_>, label: &Label) -> Result<Vec<PathBuf>, Vec<Problem>> {
     let root = &session.request.root;
     let (mut files, mut open, mut seen) = (Vec::new(), vec![label.clone()], Vec::new());
     while let Some(label) = open.pop() {
@@ -65,9 +66,8 @@ pub fn files_of(session: &Session<'_>, label: &Label) -> Result<Vec<PathBuf>, St
         };
         match &target.rule {
             Rule::Command(it) => files.extend(it.outputs.iter().map(|it| it.below(root))),
-            Rule::Files(it) => {
-                let found = expand(root, label.package(), &it.globs, &it.exclude);
-                let found = found.map_err(|it| it.to_string())?;
+            Rule::Files(_) => {
+                let found = expand_target(root, target)?;
                 files.extend(found.iter().map(|it| it.below(root)));
             }
             Rule::GoBinary(_) => {
@@ -90,7 +90,7 @@ struct Job<'s, 'a> {
 
 impl Job<'_, '_> {
     fn bring(&self) -> Result<State, Unfit> {
-        let (argv, inputs) = self.gather()?;
+        let (words, inputs) = self.gather()?;
         let key = inputs.key();
         let store = &self.session.machine.store;
         let dry = self.session.outputs.is_none();
@@ -100,18 +100,18 @@ impl Job<'_, '_> {
             return Ok(state);
         }
         let folder = self.session.request.root.join(self.target.label.package().as_str());
-        let text: Vec<_> = argv.iter().map(|it| it.to_string_lossy().into_owned()).collect();
-        let [program, args @ ..] = text.as_slice() else {
+        let text: Vec<_> = words.iter().map(|it| it.to_string_lossy().into_owned()).collect();
+        let [program, rest @ ..] = text.as_slice() else {
             return Err(input("its `argv` is empty".to_owned()));
         };
         let what = format!("run {}", self.target.label);
-        let step = self.session.step(what, program, args, &inputs.environment, &folder);
+        let step = self.session.step(what, program, rest, &inputs.environment, &folder);
         if dry {
             self.session.step_ended(step, true);
             return Ok(State::Skipped);
         }
         let aside = self.move_aside()?;
-        let ran = self.spawn(&argv, &inputs, folder);
+        let ran = self.spawn(&words, &inputs, folder);
         let ran = ran.and_then(|()| self.check_outputs());
         self.session.step_ended(step, ran.is_ok());
         let again = ran.and_then(|()| match self.gather()?.1.key() == key {
@@ -134,11 +134,10 @@ impl Job<'_, '_> {
     fn gather(&self) -> Result<(Vec<OsString>, CommandInputs), Unfit> {
         let Self { session, target, command } = self;
         let root = &session.request.root;
-        let found = expand(root, target.label.package(), &command.inputs, &[]);
-        let found = found.map_err(|it| input(it.to_string()))?;
+        let found = expand_target(root, target).map_err(Unfit::of_problems)?;
         let mut paths: Vec<_> = found.iter().map(|it| it.below(root)).collect();
         for label in &command.input_labels {
-            paths.extend(files_of(session, label).map_err(input)?);
+            paths.extend(files_of(session, label).map_err(Unfit::of_problems)?);
         }
         let (mut words, mut argv) = (Vec::new(), Vec::new());
         for pieces in &command.argv {
@@ -150,7 +149,7 @@ impl Job<'_, '_> {
                         shown.push_str(text);
                     }
                     ArgPiece::OutputOf(label) => {
-                        let files = files_of(session, label).map_err(input)?;
+                        let files = files_of(session, label).map_err(Unfit::of_problems)?;
                         word.push(files.first().map_or(OsStr::new(""), |it| it.as_os_str()));
                         shown.push_str(&format_label(label));
                         paths.extend(files);

@@ -13,6 +13,7 @@ use crate::plan::ladder::Climb;
 use crate::plan::predict::{CFacts, Forecast, needs};
 use crate::words::exit_code::ExitCode;
 use crate::words::path::RelPath;
+use crate::words::problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,6 +84,20 @@ pub struct Unfit {
     pub hints: Vec<String>,
     /// The exit code.
     pub code: ExitCode,
+}
+
+impl Unfit {
+    /// Makes one of what is wrong in rule files, found only now.
+    #[must_use]
+    pub fn of_problems(problems: Vec<Problem>) -> Self {
+        let line = |it: &Problem| match it.places.first() {
+            Some((span, _)) => format!("{span}: {}", it.message),
+            None => it.message.clone(),
+        };
+        let error = problems.iter().map(line).collect::<Vec<_>>().join("\n");
+        let hints = problems.into_iter().flat_map(|it| it.hints).collect();
+        Self { error, hints, code: ExitCode::BadInput }
+    }
 }
 
 impl Rung {

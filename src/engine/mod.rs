@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod command_job;
+pub mod discover;
 pub mod event;
 pub mod go_batch;
 pub mod go_inputs;
@@ -9,6 +10,7 @@ pub mod go_job;
 pub mod go_settle;
 pub mod go_unit;
 pub mod listing;
+pub mod probe;
 pub mod request;
 pub mod scheduler;
 pub mod session;

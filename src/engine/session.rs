@@ -14,6 +14,7 @@ use crate::engine::listing::{Listing, ListingKey, Moment};
 use crate::engine::request::BuildRequest;
 use crate::model::strategy::RuleSet;
 use crate::model::target::Target;
+use crate::model::targets::Targets;
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
 use crate::plan::record::Record;
@@ -46,7 +47,7 @@ pub struct Session<'a> {
     /// What was asked for.
     pub request: &'a BuildRequest,
     /// Every target of the workspace.
-    pub targets: &'a BTreeMap<Label, Target>,
+    pub targets: &'a Targets,
     /// Every strategy, ladder and policy.
     pub rules: &'a RuleSet,
     /// The machine.
@@ -95,7 +96,7 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn new(
         request: &'a BuildRequest,
-        (targets, rules): (&'a BTreeMap<Label, Target>, &'a RuleSet),
+        (targets, rules): (&'a Targets, &'a RuleSet),
         (machine, outputs): (&'a Machine, Option<&'a Outputs>),
         sink: Sink<'a>,
         deliveries: mpsc::Sender<Delivery>,

@@ -37,6 +37,12 @@ impl Targets {
         self.by_label.values()
     }
 
+    /// Returns all targets as a map.
+    #[must_use]
+    pub fn by_label(&self) -> &BTreeMap<Label, Target> {
+        &self.by_label
+    }
+
     /// Returns how many there are.
     #[must_use]
     pub fn len(&self) -> usize {

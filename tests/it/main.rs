@@ -19,5 +19,3 @@ mod story;
 mod support;
 mod tidy;
 mod truth_table;
-
-

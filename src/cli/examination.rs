@@ -1,0 +1,101 @@
+//! What `doctor` looks at: the tools and places of this machine, and a probe for each strategy.
+
+use crate::cli::Session;
+use crate::effects::c_tools::CTools;
+use crate::effects::go_tool::GoTool;
+use crate::effects::machine::Machine;
+use crate::effects::workspace;
+use crate::engine::probe::{self, works};
+use crate::model::strategy::{Need, RuleSet, Strategy};
+use crate::report::doctor::{CheckOutcome, Fact};
+use crate::report::table::human_size;
+
+/// Looks for the tools and places that builds need.
+#[must_use]
+pub fn facts(machine: &Machine, session: &Session<'_>) -> Vec<Fact> {
+    let fact = |name: &str, found: Option<String>| Fact { name: name.to_owned(), found };
+    let go = GoTool::find(machine);
+    let go = go.map(|it| format!("{} ({})", it.version, it.program.display())).ok();
+    let mut facts = vec![fact("go", go)];
+    for (name, cc) in [("C compiler", None), ("musl-gcc", Some("musl-gcc"))] {
+        let tools = CTools::find(machine, cc, None);
+        let shown = |it: &CTools| format!("{}, for {} ({})", it.name, it.machine, it.cc.display());
+        facts.push(fact(name, tools.as_ref().map(shown)));
+        let Some(tools) = tools else { continue };
+        for (need, what) in [
+            (Need::StaticLibc, "static C library"),
+            (Need::StaticPieStart, "static PIE"),
+            (Need::StaticLibstdcxx, "static C++ library"),
+        ] {
+            let found = tools.meets.contains(&need).then(|| "links".to_owned());
+            facts.push(fact(&format!("{what} of {}", cc.unwrap_or("it")), found));
+        }
+    }
+    for tool in ["g++", "clang", "pkg-config", "git"] {
+        facts.push(fact(tool, machine.program(tool).map(|it| it.display().to_string())));
+    }
+    let root = workspace::find(&session.settings.folder).ok();
+    facts.push(fact("workspace", root.map(|it| it.root.display().to_string())));
+    facts.push(fact("store", Some(store(machine))));
+    facts
+}
+
+fn store(machine: &Machine) -> String {
+    let root = machine.store.root();
+    let there = root.ancestors().find(|it| it.is_dir());
+    let free = there.and_then(|it| rustix::fs::statvfs(it).ok());
+    let free =
+        free.map(|it| format!(", {} free", human_size(it.f_bavail.saturating_mul(it.f_frsize))));
+    format!("{}{}", root.display(), free.unwrap_or_default())
+}
+
+/// Links a small program by `strategy` and verifies it.
+#[must_use]
+pub fn probe(machine: &Machine, strategy: &Strategy, rules: &RuleSet) -> CheckOutcome {
+    let missing = |what: String, detail: Option<String>| {
+        let packages = packages(&what, strategy);
+        CheckOutcome::Missing { what, packages, detail }
+    };
+    match probe::probe(strategy, rules, machine) {
+        Ok(finished) if works(&finished) => {
+            let class = finished.class.unwrap_or_default();
+            let size = finished.size.map(|it| format!(", {}", human_size(it))).unwrap_or_default();
+            CheckOutcome::Works { detail: format!("{class}{size}") }
+        }
+        Ok(finished) => {
+            let error = finished.error.unwrap_or_default();
+            let mut lines = error.lines().map(str::trim);
+            let first = lines.next().unwrap_or_default().to_owned();
+            let rest: Vec<_> = lines.collect();
+            // Of a ladder's list of one, the reason is what matters.
+            match rest.as_slice() {
+                [] => missing(first, None),
+                [reason, more @ ..] if first.starts_with("no strategy") => {
+                    let detail = (!more.is_empty()).then(|| more.join("\n"));
+                    let reason = reason.splitn(3, ": ").last().unwrap_or(reason);
+                    missing(reason.to_owned(), detail)
+                }
+                rest => missing(first, Some(rest.join("\n"))),
+            }
+        }
+        Err(error) => missing(error.to_string(), None),
+    }
+}
+
+/// The Debian packages that bring what a sentence says is missing.
+fn packages(what: &str, strategy: &Strategy) -> Vec<String> {
+    let known = [
+        ("there is no C compiler `musl-gcc`", "musl-tools"),
+        ("there is no C compiler `gcc`", "gcc"),
+        ("there is no C compiler `clang`", "clang"),
+        ("static C library", "libc6-dev"),
+        ("static PIE", "libc6-dev"),
+        ("static C++ library", "libstdc++-12-dev"),
+    ];
+    let named = known.iter().filter(|(sentence, _)| what.contains(sentence));
+    let mut packages: Vec<_> = named.map(|(_, package)| (*package).to_owned()).collect();
+    if packages.iter().any(|it| it == "libc6-dev") && strategy.cc.as_deref() == Some("musl-gcc") {
+        packages = vec!["musl-dev".to_owned()];
+    }
+    packages
+}
