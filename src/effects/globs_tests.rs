@@ -57,11 +57,14 @@ fn check(target: &str, expect: Expect) {
 
 #[test]
 fn wildcards_stay_in_a_folder_and_double_stars_cross_folders() {
-    check("files(name: \"t\", globs: [\"*.proto\"])", expect![[r#"
+    check(
+        "files(name: \"t\", globs: [\"*.proto\"])",
+        expect![[r#"
         p/.hidden.proto
         p/a.proto
         p/b.proto
-    "#]]);
+    "#]],
+    );
     check(
         "files(name: \"t\", globs: [\"**/*.proto\"], exclude: [\"sub/x/**\", \".*\"])",
         expect![[r#"
@@ -70,15 +73,21 @@ fn wildcards_stay_in_a_folder_and_double_stars_cross_folders() {
             p/sub/c.proto
         "#]],
     );
-    check("files(name: \"t\", globs: [\"sub/*.proto\", \"sub/*/?.proto\"])", expect![[r#"
+    check(
+        "files(name: \"t\", globs: [\"sub/*.proto\", \"sub/*/?.proto\"])",
+        expect![[r#"
         p/sub/c.proto
         p/sub/x/d.proto
-    "#]]);
-    check("files(name: \"t\", globs: [\"{a,sub/c}.proto\", \"[[]g].txt\"])", expect![[r#"
+    "#]],
+    );
+    check(
+        "files(name: \"t\", globs: [\"{a,sub/c}.proto\", \"[[]g].txt\"])",
+        expect![[r#"
         p/[g].txt
         p/a.proto
         p/sub/c.proto
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -125,13 +134,15 @@ fn links_are_followed_to_files_inside_and_refused_outside() {
     expect![[r#"
         p/links/inside
         p/links/plain
-    "#]].assert_eq(&listed(&root));
+    "#]]
+    .assert_eq(&listed(&root));
     link(&outside.path().join("secret"), "p/links/outside");
     expect![[r#"
         [refused] `p/links/outside` is a link that leads out of the workspace
           p/BUILD.ron:1:42: "links/*"
           hint: put the file itself there
-    "#]].assert_eq(&listed(&root));
+    "#]]
+    .assert_eq(&listed(&root));
 }
 
 #[test]
@@ -152,10 +163,12 @@ fn a_name_that_is_no_text_is_an_error_if_it_is_matched() {
     put(root.path(), Path::new("p/odd").join(OsStr::from_bytes(b"\xff.txt")));
     expect![[r#"
         p/odd/a.go
-    "#]].assert_eq(&listed(&root));
+    "#]]
+    .assert_eq(&listed(&root));
     put(root.path(), Path::new("p/odd").join(OsStr::from_bytes(b"\xff.go")));
     expect![[r#"
         the file name `odd/�.go` is not UTF-8 or holds a control character
           p/BUILD.ron:1:42: "odd/*.go"
-    "#]].assert_eq(&listed(&root));
+    "#]]
+    .assert_eq(&listed(&root));
 }

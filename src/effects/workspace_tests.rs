@@ -84,11 +84,14 @@ fn packages_are_found_everywhere_but_in_what_belongs_to_others() {
     let root = tree(&files);
     symlink(root.path(), root.path().join("a/loop")).unwrap();
     symlink("/", root.path().join("outside")).unwrap();
-    check(&root, expect![[r#"
+    check(
+        &root,
+        expect![[r#"
         //:t
         //a/b:t
         //deep/vendored:t
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -115,7 +118,9 @@ fn all_files_with_mistakes_are_told_at_once() {
         ("b/BUILD.ron", "build(targets: [)"),
         ("rules/x.ron", "rules(strategies: [strategy()])"),
     ]);
-    check(&root, expect![[r#"
+    check(
+        &root,
+        expect![[r#"
         `a/BUILD.ron` is empty
           hint: a minimal file is `build(targets: [go_binary(name: "app")])`
         `build` has no field `targts`
@@ -126,7 +131,8 @@ fn all_files_with_mistakes_are_told_at_once() {
           b/BUILD.ron:1:16: [ opened here
         `strategy` lacks the field `name`
           rules/x.ron:1:20: strategy()
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -143,31 +149,40 @@ fn what_is_no_regular_file_is_refused_without_waiting() {
     symlink(path("real"), path("link/BUILD.ron")).unwrap();
     symlink("/dev/zero", path("zero/BUILD.ron")).unwrap();
     mknodat(CWD, path("pipe/BUILD.ron"), FileType::Fifo, Mode::RWXU, 0).unwrap();
-    check(&root, expect![[r#"
+    check(
+        &root,
+        expect![[r#"
         `folder/BUILD.ron` is a folder, not a file
         `link/BUILD.ron` is a symbolic link
           hint: put the file itself there
         `pipe/BUILD.ron` is a pipe, not a file
         `zero/BUILD.ron` is a symbolic link
           hint: put the file itself there
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_file_that_is_too_large_is_refused() {
     let root = tree(&[("BUILD.ron", &" ".repeat((16 << 20) + 1))]);
-    check(&root, expect![[r#"
+    check(
+        &root,
+        expect![[r#"
         `BUILD.ron` is larger than 16 MiB
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_folder_that_no_label_can_name_is_told() {
     let root = tree(&[("BUILD.ron", EMPTY), ("a:b/BUILD.ron", EMPTY), ("c:d/x", "")]);
-    check(&root, expect![[r#"
+    check(
+        &root,
+        expect![[r#"
         the folder `a:b` cannot be named in labels
           hint: rename it: no `:`, `\` or control characters, valid UTF-8, no leading `-`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

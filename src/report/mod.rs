@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Everything a person or a pipeline sees.
+
+pub mod diagnostic;
