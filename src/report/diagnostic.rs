@@ -17,6 +17,8 @@ use crate::words::span::{Source, Span};
 use annotate_snippets::{AnnotationKind, Element, Level, Renderer, Snippet};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::fmt::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// How many characters of a line are shown.
@@ -38,7 +40,7 @@ pub fn render(problems: &[Problem], color: bool) -> String {
         out.push_str("\n\n");
     }
     if problems.len() > SHOWN {
-        out.push_str(&format!("... and {} more problems\n\n", problems.len() - SHOWN));
+        let _ = write!(out, "... and {} more problems\n\n", problems.len() - SHOWN);
     }
     out
 }
@@ -81,7 +83,7 @@ fn with_locations(rendered: String, windows: &[Window]) -> String {
             let mark = window.marks.iter().find(|it| it.is_first).or(window.marks.first());
             let (line, column) = mark.map_or((window.line, 1), |it| (it.line, it.column));
             out.push_str(&safe(&window.source.name, WIDTH));
-            out.push_str(&format!(":{line}:{column}"));
+            let _ = write!(out, ":{line}:{column}");
         }
         out.push_str(rest);
     }
@@ -99,37 +101,40 @@ struct Window {
 
 /// A marked part of a window's text.
 struct Mark {
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     line: usize,
     column: usize,
     word: String,
     is_first: bool,
 }
 
-/// Returns the windows of a problem: one for each place, or for places on one line.
+/// A place of a problem, and whether it is the first one.
+struct Place<'p> {
+    span: &'p Span,
+    word: &'p str,
+    is_first: bool,
+}
+
+/// Returns the windows of a problem: one for each line that holds places.
 ///
 /// The window of the first place stands first; it is what the user must look at.
 fn windows(problem: &Problem) -> Vec<Window> {
-    let mut windows: Vec<(Window, std::ops::Range<usize>, Vec<(&Span, &str, bool)>)> = Vec::new();
+    let mut lines: Vec<(Range<usize>, Vec<Place<'_>>)> = Vec::new();
     for (index, (span, word)) in problem.places.iter().enumerate() {
         let line = line_of(span);
-        let same = windows.iter_mut().find(|it| it.0.source == span.source && it.1 == line);
+        let place = Place { span, word, is_first: index == 0 };
+        let source = &span.source;
+        let same = lines.iter_mut().find(|it| it.0 == line && it.1[0].span.source == *source);
         match same {
-            Some((_, _, places)) => places.push((span, word, index == 0)),
-            None => {
-                let number = span.line_and_column().0;
-                let source = Arc::clone(&span.source);
-                let window =
-                    Window { source, line: number, text: String::new(), marks: Vec::new() };
-                windows.push((window, line, vec![(span, word, index == 0)]));
-            }
+            Some((_, places)) => places.push(place),
+            None => lines.push((line, vec![place])),
         }
     }
-    windows.into_iter().map(|(window, line, places)| filled(window, &line, &places)).collect()
+    lines.iter().map(|(line, places)| window(line, places)).collect()
 }
 
 /// Returns the bytes of the line that a place begins in.
-fn line_of(span: &Span) -> std::ops::Range<usize> {
+fn line_of(span: &Span) -> Range<usize> {
     let text = &span.source.text;
     let at = span.range.start.min(text.len());
     let start = text.get(..at).and_then(|it| it.rfind('\n')).map_or(0, |it| it + 1);
@@ -139,53 +144,36 @@ fn line_of(span: &Span) -> std::ops::Range<usize> {
 }
 
 /// Copies the part of a line around its first place, character by character made safe.
-fn filled(
-    mut window: Window,
-    line: &std::ops::Range<usize>,
-    places: &[(&Span, &str, bool)],
-) -> Window {
-    let text = window.source.text.get(line.clone()).unwrap_or("").to_owned();
-    let first = places.iter().map(|it| it.0.range.start).min().unwrap_or(line.start);
+fn window(line: &Range<usize>, places: &[Place<'_>]) -> Window {
+    let source = Arc::clone(&places[0].span.source);
+    let text = source.text.get(line.clone()).unwrap_or("");
+    let first = places.iter().map(|it| it.span.range.start).min().unwrap_or(line.start);
     let before = text.get(..first.saturating_sub(line.start)).unwrap_or("").chars().count();
+    let length = text.chars().count();
     // The place stands a third into what is shown, so that what leads to it is seen.
-    let skipped = if text.chars().count() <= WIDTH { 0 } else { before.saturating_sub(WIDTH / 3) };
-    let mut places_to_mark: Vec<Mark> = places
-        .iter()
-        .map(|(span, word, is_first)| {
-            let (line, column) = span.line_and_column();
-            let word = safe(word, WIDTH);
-            Mark { range: usize::MAX..usize::MAX, line, column, word, is_first: *is_first }
-        })
-        .collect();
+    let skipped = if length <= WIDTH { 0 } else { before.saturating_sub(WIDTH / 3) };
     let mut shown = String::new();
+    // Where each shown character begins: in the file, and in what is shown.
+    let mut offsets: Vec<(usize, usize)> = Vec::new();
     if skipped > 0 {
         shown.push('…');
     }
-    let chars = text.char_indices().skip(skipped);
-    let mut end = line.start;
-    for (offset, it) in chars.take(WIDTH) {
-        let at = line.start + offset;
-        for (mark, (span, _, _)) in places_to_mark.iter_mut().zip(places) {
-            if mark.range.start == usize::MAX && at >= span.range.start {
-                mark.range.start = shown.len();
-            }
-            if mark.range.end == usize::MAX && at >= span.range.end {
-                mark.range.end = shown.len();
-            }
-        }
+    for (offset, it) in text.char_indices().skip(skipped).take(WIDTH) {
+        offsets.push((line.start + offset, shown.len()));
         push_safe(&mut shown, it);
-        end = at + it.len_utf8();
     }
-    for mark in &mut places_to_mark {
-        mark.range.start = mark.range.start.min(shown.len());
-        mark.range.end = mark.range.end.min(shown.len()).max(mark.range.start);
-    }
-    if end < line.end && skipped + WIDTH < text.chars().count() {
+    let end = shown.len();
+    if length > skipped + WIDTH {
         shown.push('…');
     }
-    window.text = shown;
-    window.marks = places_to_mark;
-    window
+    let shown_at = |at: usize| offsets.iter().find(|it| it.0 >= at).map_or(end, |it| it.1);
+    let mark = |it: &Place<'_>| {
+        let (line, column) = it.span.line_and_column();
+        let range = shown_at(it.span.range.start)..shown_at(it.span.range.end);
+        Mark { range, line, column, word: safe(it.word, WIDTH), is_first: it.is_first }
+    };
+    let marks: Vec<_> = places.iter().map(mark).collect();
+    Window { line: marks[0].line, text: shown, marks, source }
 }
 
 /// Makes a text safe for a terminal, and cuts it.

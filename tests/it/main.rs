@@ -10,4 +10,5 @@
     reason = "a test fails by panicking, says what it did, and is the edge of the world"
 )]
 
+mod rules_doc;
 mod tidy;
