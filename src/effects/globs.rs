@@ -209,7 +209,9 @@ impl Search<'_> {
             if hits.is_empty() || entry.file_type().is_dir() || !self.is_file(&entry)? {
                 continue;
             }
-            hits.iter().for_each(|it| matched[*it] = true);
+            for hit in hits {
+                matched[hit] = true;
+            }
             if self.excluded.is_match(here) {
                 continue;
             }

@@ -44,7 +44,7 @@ fn listed(root: &TempDir) -> String {
     let loaded = load(root.path()).unwrap();
     let label = Label::parse("//p:t", &PackagePath::root()).unwrap();
     match expand_target(root.path(), loaded.targets.get(&label).unwrap()) {
-        Ok(files) => files.iter().map(|it| format!("{it}\n")).collect(),
+        Ok(files) => files.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
         Err(problems) => told(&problems),
     }
 }
@@ -60,33 +60,29 @@ fn wildcards_stay_in_a_folder_and_double_stars_cross_folders() {
     check(
         "files(name: \"t\", globs: [\"*.proto\"])",
         expect![[r#"
-        p/.hidden.proto
-        p/a.proto
-        p/b.proto
-    "#]],
+            p/.hidden.proto
+            p/a.proto
+            p/b.proto"#]],
     );
     check(
         "files(name: \"t\", globs: [\"**/*.proto\"], exclude: [\"sub/x/**\", \".*\"])",
         expect![[r#"
             p/a.proto
             p/b.proto
-            p/sub/c.proto
-        "#]],
+            p/sub/c.proto"#]],
     );
     check(
         "files(name: \"t\", globs: [\"sub/*.proto\", \"sub/*/?.proto\"])",
         expect![[r#"
-        p/sub/c.proto
-        p/sub/x/d.proto
-    "#]],
+            p/sub/c.proto
+            p/sub/x/d.proto"#]],
     );
     check(
         "files(name: \"t\", globs: [\"{a,sub/c}.proto\", \"[[]g].txt\"])",
         expect![[r#"
-        p/[g].txt
-        p/a.proto
-        p/sub/c.proto
-    "#]],
+            p/[g].txt
+            p/a.proto
+            p/sub/c.proto"#]],
     );
 }
 
@@ -96,8 +92,7 @@ fn a_path_without_wildcards_names_one_file() {
         "command(name: \"t\", argv: [\"x\"], inputs: [\"a.proto\", \"sub/c.proto\"], outputs: [\"o\"])",
         expect![[r#"
             p/a.proto
-            p/sub/c.proto
-        "#]],
+            p/sub/c.proto"#]],
     );
 }
 
@@ -133,8 +128,7 @@ fn links_are_followed_to_files_inside_and_refused_outside() {
     link(root.path(), "p/links/folder");
     expect![[r#"
         p/links/inside
-        p/links/plain
-    "#]]
+        p/links/plain"#]]
     .assert_eq(&listed(&root));
     link(&outside.path().join("secret"), "p/links/outside");
     expect![[r#"
@@ -161,10 +155,7 @@ fn a_name_that_is_no_text_is_an_error_if_it_is_matched() {
     let root = tree("files(name: \"t\", globs: [\"odd/*.go\"])");
     put(root.path(), "p/odd/a.go");
     put(root.path(), Path::new("p/odd").join(OsStr::from_bytes(b"\xff.txt")));
-    expect![[r#"
-        p/odd/a.go
-    "#]]
-    .assert_eq(&listed(&root));
+    expect!["p/odd/a.go"].assert_eq(&listed(&root));
     put(root.path(), Path::new("p/odd").join(OsStr::from_bytes(b"\xff.go")));
     expect![[r#"
         the file name `odd/�.go` is not UTF-8 or holds a control character

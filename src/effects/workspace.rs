@@ -218,15 +218,13 @@ fn packages(root: &Path) -> Result<Vec<PackagePath>, LoadError> {
             continue;
         }
         let folder = entry.path().parent().unwrap_or(root);
-        match package_of(root, folder) {
-            Some(package) => packages.push(package),
-            None => {
-                let folder = folder.strip_prefix(root).unwrap_or(folder).display();
-                let message = format!("the folder `{folder}` cannot be named in labels");
-                let hint =
-                    "rename it: no `:`, `\\` or control characters, valid UTF-8, no leading `-`";
-                problems.push(Problem::new(message).hint(hint));
-            }
+        if let Some(package) = package_of(root, folder) {
+            packages.push(package);
+        } else {
+            let folder = folder.strip_prefix(root).unwrap_or(folder).display();
+            let message = format!("the folder `{folder}` cannot be named in labels");
+            let hint = "rename it: no `:`, `\\` or control characters, valid UTF-8, no leading `-`";
+            problems.push(Problem::new(message).hint(hint));
         }
     }
     packages.sort();

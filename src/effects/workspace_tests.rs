@@ -27,7 +27,10 @@ fn tree(files: &[(&str, &str)]) -> TempDir {
 
 fn labels(root: &Path) -> String {
     match load(root) {
-        Ok(loaded) => loaded.targets.iter().map(|it| format!("{}\n", it.label)).collect(),
+        Ok(loaded) => {
+            let labels = loaded.targets.iter().map(|it| it.label.to_string());
+            labels.collect::<Vec<_>>().join("\n")
+        }
         Err(LoadError::Rules(problems)) => told(&problems),
         Err(error) => error.to_string().replace(&root.display().to_string(), "ROOT"),
     }
@@ -87,10 +90,9 @@ fn packages_are_found_everywhere_but_in_what_belongs_to_others() {
     check(
         &root,
         expect![[r#"
-        //:t
-        //a/b:t
-        //deep/vendored:t
-    "#]],
+            //:t
+            //a/b:t
+            //deep/vendored:t"#]],
     );
 }
 

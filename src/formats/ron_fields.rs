@@ -104,9 +104,8 @@ impl<'s> Reader<'s> {
         noun: &str,
         known: &[&str],
     ) -> Option<Fields<'n, 's>> {
-        let fields = match &node.shape {
-            Shape::Record { fields, .. } => fields,
-            _ => return self.not_a_record(node, noun),
+        let Shape::Record { fields, .. } = &node.shape else {
+            return self.not_a_record(node, noun);
         };
         let mut places: BTreeMap<&str, &Word<'_>> = BTreeMap::new();
         let mut by_name = BTreeMap::new();

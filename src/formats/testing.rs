@@ -8,9 +8,14 @@ pub(crate) fn told(problems: &[Problem]) -> String {
     let mut out = String::new();
     for problem in problems {
         let code = problem.code.number();
-        let _ = writeln!(out, "{}{}", if code == 2 { "" } else { "[refused] " }, problem.message);
+        let _ = writeln!(
+            out,
+            "{}{}",
+            if code == 2 { "" } else { "[refused] " },
+            visible(&problem.message)
+        );
         for (span, word) in &problem.places {
-            let text = &span.source.text[span.range.clone()];
+            let text = visible(&span.source.text[span.range.clone()]);
             let word = if word.is_empty() { String::new() } else { format!(" {word}") };
             let _ = writeln!(out, "  {span}: {text}{word}");
         }
@@ -19,4 +24,11 @@ pub(crate) fn told(problems: &[Problem]) -> String {
         }
     }
     out
+}
+
+/// Returns a text with its control characters escaped, so that the tests' own files hold none.
+fn visible(text: &str) -> String {
+    let show =
+        |it: char| if it.is_control() { it.escape_debug().to_string() } else { it.to_string() };
+    text.chars().map(show).collect()
 }

@@ -40,7 +40,9 @@ pub fn find(dependencies: &[Vec<usize>]) -> Vec<Cycle> {
     // Iterative, unlike Tarjan's algorithm in petgraph.
     let parts = kosaraju_scc(&graph);
     for (number, part) in parts.iter().enumerate() {
-        part.iter().for_each(|it| part_of[it.index()] = number);
+        for node in part {
+            part_of[node.index()] = number;
+        }
     }
     let mut search = Search::new(&graph, &part_of);
     let real = parts.into_iter().filter(|it| it.len() > 1);

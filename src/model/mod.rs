@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod cycle;
+pub mod flag_lists;
 pub mod flags;
 pub mod linkage;
 pub mod outputs;

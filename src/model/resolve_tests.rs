@@ -384,8 +384,7 @@ fn outputs_lie_in_the_folder_of_their_command() {
             the output `sub/` is no path below this folder
               a/BUILD.ron:2:46: "sub/"
               hint: outputs are relative to the folder of this BUILD.ron, without `..`
-            the output `a
-            b` is no path below this folder
+            the output `a\nb` is no path below this folder
               a/BUILD.ron:2:54: "a\nb"
               hint: outputs are relative to the folder of this BUILD.ron, without `..`
             the output `C:\x` is no path below this folder
@@ -403,10 +402,6 @@ fn an_output_is_no_input_of_its_command() {
     one_refused(
         "command(name: \"x\", argv: [\"x\"], inputs: [\"*.go\", \"gen/a.txt\"], outputs: [\"b.go\", \"gen/a.txt\"])",
         expect![[r#"
-            `a/gen/a.txt` is made by `//a:x`, which is not depended on
-              a/BUILD.ron:1:66: "gen/a.txt" read here
-              a/BUILD.ron:1:98: "gen/a.txt" made here
-              hint: write the label `//a:x` instead of the path
             `b.go` is both an output and an input of this command
               a/BUILD.ron:1:90: "b.go" made here
               a/BUILD.ron:1:58: "*.go" `*.go` matches it

@@ -269,20 +269,19 @@ impl Assembly {
                 self.problems.push(problem.at(first, "first here"));
                 continue;
             }
-            match rules.strategies.get(&name.value) {
-                Some(strategy) => tries.push(Arc::clone(strategy)),
-                None => {
-                    let near = nearest(&name.value, rules.strategies.keys().map(String::as_str));
-                    let problem = Problem::new(format!("no strategy `{}`", name.value));
-                    let problem = problem.at(name.span, "");
-                    self.problems.push(match near {
-                        _ if ladders.contains(&name.value) => {
-                            problem.hint("it is a ladder; a ladder tries strategies")
-                        }
-                        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                        None => problem.hint("a ladder tries strategies; docs/rules.md lists them"),
-                    });
-                }
+            if let Some(strategy) = rules.strategies.get(&name.value) {
+                tries.push(Arc::clone(strategy));
+            } else {
+                let near = nearest(&name.value, rules.strategies.keys().map(String::as_str));
+                let problem = Problem::new(format!("no strategy `{}`", name.value));
+                let problem = problem.at(name.span, "");
+                self.problems.push(match near {
+                    _ if ladders.contains(&name.value) => {
+                        problem.hint("it is a ladder; a ladder tries strategies")
+                    }
+                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                    None => problem.hint("a ladder tries strategies; docs/rules.md lists them"),
+                });
             }
         }
         Ladder { name: spec.name.value, doc: spec.doc, tries }

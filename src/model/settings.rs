@@ -200,16 +200,13 @@ fn check_env(table: &[(Spanned<String>, Spanned<String>)]) -> Vec<Problem> {
             continue;
         }
         let Some(tool) = tool else { continue };
-        match split_quoted(&value.value) {
-            Some(words) => {
-                let at = |it| Spanned { value: it, span: value.span.clone() };
-                let words: Vec<_> = words.into_iter().map(at).collect();
-                problems.extend(check_flags(*tool, &name.value, &words));
-            }
-            None => {
-                let message = format!("a quote in `{}` is never closed", name.value);
-                problems.push(Problem::new(message).at(value.span.clone(), ""));
-            }
+        if let Some(words) = split_quoted(&value.value) {
+            let at = |it| Spanned { value: it, span: value.span.clone() };
+            let words: Vec<_> = words.into_iter().map(at).collect();
+            problems.extend(check_flags(*tool, &name.value, &words));
+        } else {
+            let message = format!("a quote in `{}` is never closed", name.value);
+            problems.push(Problem::new(message).at(value.span.clone(), ""));
         }
     }
     problems

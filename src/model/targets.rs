@@ -33,6 +33,7 @@ impl Targets {
     }
 
     /// Returns all targets, by label.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Target> {
         self.by_label.values()
     }
@@ -189,7 +190,7 @@ mod tests {
 
     fn select(targets: &Targets, patterns: &[&str]) -> String {
         match targets.select(&PatternSet::parse(patterns, &PackagePath::root()).unwrap()) {
-            Ok(labels) => labels.iter().map(|it| format!("{it}\n")).collect(),
+            Ok(labels) => labels.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
             Err(problems) => told(&problems),
         }
     }
@@ -199,8 +200,7 @@ mod tests {
         let targets = targets(&[("//a:x", &[]), ("//a:y", &[]), ("//b:z", &[])]);
         expect![[r#"
             //a:y
-            //b:z
-        "#]]
+            //b:z"#]]
         .assert_eq(&select(&targets, &["//...", "-//a:x"]));
         expect![[r#"
             no target `//a:z`

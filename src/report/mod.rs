@@ -4,6 +4,7 @@
 //! Text from outside (rule files, tools, inspected binaries) passes through [`escape`] first.
 
 pub mod command_line;
+pub mod diagnostic;
 pub mod doctor;
 pub mod escape;
 pub mod failure;
@@ -15,3 +16,5 @@ pub mod schema;
 pub mod table;
 pub mod terminal;
 pub mod verify;
+//! Everything a person or a pipeline sees.
+

@@ -15,6 +15,7 @@ mod documents;
 mod hostile_elf;
 mod linkage_document;
 mod readelf;
+mod rules_doc;
 mod story;
 mod support;
 mod tidy;
