@@ -20,7 +20,6 @@ use crate::plan::go_graph::GoGraph;
 use crate::plan::record::Record;
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
-use crate::words::label::Label;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::path::{Path, PathBuf};

@@ -16,5 +16,3 @@ pub mod schema;
 pub mod table;
 pub mod terminal;
 pub mod verify;
-//! Everything a person or a pipeline sees.
-
