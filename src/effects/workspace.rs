@@ -125,6 +125,9 @@ pub fn find(from: &Path) -> Result<Place, FindError> {
     for folder in from.ancestors() {
         if is_there(&folder.join(BUILD_FILE)) {
             root = Some(folder);
+            if says_it_is_a_root(folder) {
+                break;
+            }
         }
         if is_there(&folder.join(".git")) {
             break;
@@ -149,9 +152,9 @@ pub fn package_of(root: &Path, folder: &Path) -> Option<PackagePath> {
 /// Returns [`LoadError::Rules`] with everything that one stage found wrong: parsing first, then the
 /// rules' names, then the targets.
 pub fn load(root: &Path) -> Result<Loaded, LoadError> {
-    let packages = packages(root)?;
-    let (builds, mut problems): (Vec<_>, Vec<_>) =
-        packages.par_iter().map(|it| read_build(root, it)).unzip();
+    let read = read_packages(root, packages(root)?);
+    let (packages, builds): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+    let (builds, mut problems): (Vec<_>, Vec<_>) = builds.into_iter().unzip();
     let own: Vec<_> = rule_files(root)?.iter().map(|name| read_rules(root, name)).collect();
     let (rules, rule_problems): (Vec<_>, Vec<_>) = own.into_iter().unzip();
     let (brought, brought_problems) = parse_rules(&built_in());
@@ -176,6 +179,22 @@ pub fn load(root: &Path) -> Result<Loaded, LoadError> {
     let rules = assemble(brought, own).map_err(LoadError::Rules)?;
     let targets = resolve(specs, &rules).map_err(LoadError::Rules)?;
     Ok(Loaded { root: root.to_owned(), targets, rules, packages, sources })
+}
+
+/// Tells whether the `BUILD.ron` of `folder` says `workspace: true`.
+fn says_it_is_a_root(folder: &Path) -> bool {
+    read_build(folder, &PackagePath::root()).0.is_some_and(|(spec, _)| spec.is_root)
+}
+
+/// Reads the `BUILD.ron` of each package, leaving out workspaces of their own and what lies below
+/// them.
+fn read_packages(root: &Path, packages: Vec<PackagePath>) -> Vec<(PackagePath, Parsed<BuildSpec>)> {
+    let read: Vec<_> = packages.par_iter().map(|it| read_build(root, it)).collect();
+    let is_root = |it: &Parsed<BuildSpec>| it.0.as_ref().is_some_and(|(spec, _)| spec.is_root);
+    let named = packages.iter().zip(&read).filter(|(it, _)| !it.as_str().is_empty());
+    let roots: Vec<_> = named.filter(|(_, it)| is_root(it)).map(|(it, _)| it.clone()).collect();
+    let belongs = |it: &PackagePath| !roots.iter().any(|root| it.is_within(root));
+    packages.into_iter().zip(read).filter(|(it, _)| belongs(it)).collect()
 }
 
 /// Reads and puts together the rules of the workspace at `root`, or the built-in ones alone, for

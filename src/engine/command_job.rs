@@ -35,6 +35,7 @@ struct Made {
 /// in place.
 #[must_use]
 pub fn run_command(session: &Session<'_>, target: &Target, command: &Command) -> bool {
+    session.plan(command.outputs.len());
     let job = Job { session, target, command };
     match job.bring() {
         Ok(state) => {
@@ -113,6 +114,7 @@ impl Job<'_, '_> {
         let aside = self.move_aside()?;
         let ran = self.spawn(&words, &inputs, folder);
         let ran = ran.and_then(|()| self.check_outputs());
+        self.session.note_command();
         self.session.step_ended(step, ran.is_ok());
         let again = ran.and_then(|()| match self.gather()?.1.key() == key {
             true => Ok(()),

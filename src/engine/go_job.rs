@@ -37,7 +37,7 @@ pub fn run(session: &Session<'_>, targets: &[&Target]) -> BTreeSet<Label> {
     match &*go {
         Ok(go) => {
             let units = job.expand(go, targets);
-            (session.sink)(Event::Planned { outputs: units.len() });
+            session.plan(units.len());
             job.climb(go, units);
         }
         Err(error) => {

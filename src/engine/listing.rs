@@ -48,6 +48,16 @@ impl Moment {
     pub fn now() -> Self {
         Self(SystemTime::now())
     }
+
+    /// Returns this moment; if something has just been written on purpose, a moment so much later
+    /// that no file time can be taken for one after it.
+    #[must_use]
+    pub fn after(writing: bool) -> Self {
+        if writing {
+            std::thread::sleep(2 * TICK);
+        }
+        Self::now()
+    }
 }
 
 impl Listing {

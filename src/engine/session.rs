@@ -23,7 +23,7 @@ use crate::words::exit_code::ExitCode;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 /// One finished output, on its way to the coordinator.
@@ -57,6 +57,8 @@ pub struct Session<'a> {
     pub sink: Sink<'a>,
     deliveries: mpsc::Sender<Delivery>,
     steps: AtomicUsize,
+    planned: AtomicUsize,
+    command_ran: AtomicBool,
     go: Mutex<Option<Arc<Result<GoTool, GoToolError>>>>,
     c_tools: Memory<CompilerNames, Option<Arc<CTools>>>,
     c_files: Memory<PathBuf, CFiles>,
@@ -109,6 +111,8 @@ impl<'a> Session<'a> {
             sink,
             deliveries,
             steps: AtomicUsize::new(0),
+            planned: AtomicUsize::new(0),
+            command_ran: AtomicBool::new(false),
             go: Mutex::new(None),
             c_tools: Memory::new(),
             c_files: Memory::new(),
@@ -152,10 +156,10 @@ impl<'a> Session<'a> {
     /// Returns [`GoToolError`] if it fails as a whole.
     pub fn list(&self, go: &GoTool, key: &ListingKey) -> Result<Arc<Listing>, GoToolError> {
         self.listings.get_or(key, || {
-            let began = Moment::now();
+            let began = Moment::after(self.command_ran.load(Ordering::SeqCst));
             let patterns: Vec<_> = key.patterns.iter().cloned().collect();
             let args = list_arguments(&key.selection, &patterns, key.tests);
-            let what = format!("list {} Go package pattern(s)", patterns.len());
+            let what = format!("list Go packages of {}", self.relative(&key.module.folder));
             let env = key.selection.environment();
             let step = self.step(what, "go", &args, &env, &key.module.folder);
             let packages = go.list(self.machine, &key.module, &key.selection, &patterns, key.tests);
@@ -222,6 +226,17 @@ impl<'a> Session<'a> {
             Ok(rest) => rest.to_string_lossy().into_owned(),
             Err(_) => path.to_string_lossy().into_owned(),
         }
+    }
+
+    /// Tells that `outputs` more outputs are to come.
+    pub fn plan(&self, outputs: usize) {
+        let before = self.planned.fetch_add(outputs, Ordering::SeqCst);
+        (self.sink)(Event::Planned { outputs: before + outputs });
+    }
+
+    /// Notes that a command has written into the source tree.
+    pub fn note_command(&self) {
+        self.command_ran.store(true, Ordering::SeqCst);
     }
 
     /// Hands over a finished output.

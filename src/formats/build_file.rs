@@ -12,7 +12,7 @@ use crate::words::span::{Source, Span, Spanned};
 use std::sync::Arc;
 
 /// The fields of `build(…)`.
-pub const BUILD_FIELDS: [&str; 2] = ["defaults", "targets"];
+pub const BUILD_FIELDS: [&str; 3] = ["workspace", "defaults", "targets"];
 
 /// The kinds of targets.
 pub const KINDS: [&str; 5] = ["go_binary", "go_tests", "command", "files", "suite"];
@@ -73,6 +73,8 @@ const fn with<const OWN: usize, const ALL: usize>(own: [&'static str; OWN]) -> [
 pub struct BuildSpec {
     /// Its folder.
     pub package: PackagePath,
+    /// Whether the folder is the root of a workspace of its own, whatever lies above it.
+    pub is_root: bool,
     /// What holds for the Go targets of this folder and of those below it.
     pub defaults: SettingsSpec,
     /// The targets that could be read, in the order written.
@@ -193,6 +195,7 @@ pub struct SettingsSpec {
 pub fn parse(source: &Arc<Source>, package: &PackagePath) -> (BuildSpec, Vec<Problem>) {
     let mut spec = BuildSpec {
         package: package.clone(),
+        is_root: false,
         defaults: SettingsSpec::default(),
         targets: Vec::new(),
     };
@@ -204,6 +207,8 @@ pub fn parse(source: &Arc<Source>, package: &PackagePath) -> (BuildSpec, Vec<Pro
     if reader.kind(&root, &["build"]).is_some()
         && let Some(fields) = reader.fields(&root, "build", &BUILD_FIELDS)
     {
+        let is_root = fields.get("workspace").and_then(|it| reader.flag("workspace", it));
+        spec.is_root = is_root.unwrap_or(false);
         if let Some(node) = fields.get("defaults")
             && let Some(defaults) = reader.fields(node, "defaults", &DEFAULTS_FIELDS)
         {

@@ -44,7 +44,7 @@ pub fn resolve(mut packages: Vec<BuildSpec>, rules: &RuleSet) -> Result<Targets,
     let mut resolver = Resolver::collect(&packages, rules);
     let mut drafts = Vec::with_capacity(resolver.kinds.len());
     let mut defaults = BTreeMap::new();
-    for BuildSpec { package, defaults: own, targets } in packages {
+    for BuildSpec { package, is_root: _, defaults: own, targets } in packages {
         resolver.problems.extend(resolver.settler.check(&own));
         let own = own.or(&inherited(&defaults, &package));
         drafts.extend(targets.into_iter().map(|it| resolver.target(it, &own)));

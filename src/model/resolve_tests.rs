@@ -543,7 +543,12 @@ fn suite(name: &str, members: &[String]) -> TargetSpec {
 }
 
 fn package(targets: Vec<TargetSpec>) -> BuildSpec {
-    BuildSpec { package: PackagePath::root(), defaults: SettingsSpec::default(), targets }
+    BuildSpec {
+        package: PackagePath::root(),
+        is_root: false,
+        defaults: SettingsSpec::default(),
+        targets,
+    }
 }
 
 #[test]

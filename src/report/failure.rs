@@ -5,6 +5,7 @@
 //! sentence, its causes, what to do.
 
 use crate::engine::event::{ErrorEvent, ProblemEvent};
+use crate::report::diagnostic;
 use crate::report::escape;
 use crate::report::paint::{Paint, Tone};
 use crate::words::exit_code::ExitCode;
@@ -66,8 +67,8 @@ impl Failure {
     #[must_use]
     pub fn render(&self, paint: Paint) -> String {
         let mut out = String::new();
-        for problem in &self.problems {
-            out.push_str(&render_problem(problem, paint));
+        if !self.problems.is_empty() {
+            out.push_str(&diagnostic::render(&self.problems, paint == Paint::Ansi));
         }
         let message = escape::line(&self.message);
         let _ = writeln!(out, "{} {message}", paint.say(Tone::Bad, "error:"));
@@ -113,24 +114,6 @@ fn write_hint(out: &mut String, hint: &str, paint: Paint) {
     let _ = writeln!(out, "{} {}", paint.say(Tone::Hint, "hint:"), escape::line(hint));
 }
 
-/// Renders one error in a rule file as `file:line:column: message`, its other places below it.
-fn render_problem(problem: &Problem, paint: Paint) -> String {
-    let mut out = String::new();
-    let (error, message) = (paint.say(Tone::Bad, "error:"), escape::line(&problem.message));
-    let mut places = problem.places.iter();
-    let _ = match places.next() {
-        Some((span, _)) => writeln!(out, "{}: {error} {message}", escape::line(&span.to_string())),
-        None => writeln!(out, "{error} {message}"),
-    };
-    for (span, word) in places {
-        let _ = writeln!(out, "  {}: {}", escape::line(&span.to_string()), escape::line(word));
-    }
-    for hint in &problem.hints {
-        write_hint(&mut out, hint, paint);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,13 +152,28 @@ mod tests {
             Problem::new("two targets are called `a`").at(at(0..5), "again").at(at(9..16), "first"),
         ];
         let failure = Failure::of_problems(problems);
-        expect![[r"
-            cmd/BUILD.ron:2:13: error: no rule is called `x`
-            hint: did you mean `files`?
-            cmd/BUILD.ron:1:1: error: two targets are called `a`
-              cmd/BUILD.ron:2:3: first
+        expect![[r#"
+            error: no rule is called `x`
+             --> cmd/BUILD.ron:2:13
+              |
+            2 |   targets: [x],
+              |             ^
+              |
+              = help: did you mean `files`?
+
+            error: two targets are called `a`
+             --> cmd/BUILD.ron:1:1
+              |
+            1 | build(
+              | ^^^^^ again
+              |
+             ::: cmd/BUILD.ron:2:3
+              |
+            2 |   targets: [x],
+              |   ------- first
+
             error: the rule files have 2 errors
-        "]]
+        "#]]
         .assert_eq(&failure.render(Paint::Plain));
         assert_eq!(failure.event().problems[0].line, Some(2));
     }
