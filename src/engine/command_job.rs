@@ -116,15 +116,7 @@ impl Job<'_, '_> {
         let ran = ran.and_then(|()| self.check_outputs());
         self.session.note_command();
         self.session.step_ended(step, ran.is_ok());
-        let again = ran.and_then(|()| match self.gather()?.1.key() == key {
-            true => Ok(()),
-            false => Err(Unfit {
-                error: "its inputs changed while it ran".to_owned(),
-                hints: vec!["build again when the tree is quiet".to_owned()],
-                code: ExitCode::InputsChanged,
-            }),
-        });
-        if let Err(unfit) = again {
+        if let Err(unfit) = ran.and_then(|()| self.check_inputs(&key)) {
             Self::move_back(aside);
             return Err(unfit);
         }
@@ -246,6 +238,18 @@ impl Job<'_, '_> {
             error: error.trim().to_owned(),
             hints: Vec::new(),
             code: ExitCode::BuildFailed,
+        })
+    }
+
+    /// Looks at the inputs again: what was made of others may not be kept under their key.
+    fn check_inputs(&self, key: &Digest) -> Result<(), Unfit> {
+        if self.gather()?.1.key() == *key {
+            return Ok(());
+        }
+        Err(Unfit {
+            error: "its inputs changed while it ran".to_owned(),
+            hints: vec!["build again when the tree is quiet".to_owned()],
+            code: ExitCode::InputsChanged,
         })
     }
 
