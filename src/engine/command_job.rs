@@ -35,14 +35,14 @@ struct Made {
 /// in place.
 #[must_use]
 pub fn run_command(session: &Session<'_>, target: &Target, command: &Command) -> bool {
-    session.plan(command.outputs.len());
+    session.plan(1);
     let job = Job { session, target, command };
     match job.bring() {
         Ok(state) => {
-            for output in &command.outputs {
-                let finished = Finished { output: Some(output.clone()), ..finished(target, state) };
-                session.deliver(Delivery { finished, record: None });
-            }
+            // A command is one step, however many files it makes; the first stands for all.
+            let output = command.outputs.first().cloned();
+            let finished = Finished { output, ..finished(target, state) };
+            session.deliver(Delivery { finished, record: None });
             true
         }
         Err(unfit) => {
