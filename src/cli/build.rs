@@ -1,8 +1,8 @@
 //! `linkwright build`: declared targets become verified files.
 
-use crate::cli::arguments::unmask;
+use crate::cli::console::{Console, Stopped};
+use crate::cli::flags::unmask;
 use crate::cli::rooms::{self, Place};
-use crate::cli::{Session, Stopped};
 use crate::engine::request::{AfterFailure, BuildRequest, Mode};
 use crate::report::failure::Failure;
 use crate::report::reporter::{Look, Reporter, Stream};
@@ -48,16 +48,16 @@ pub struct BuildOptions {
 /// # Errors
 ///
 /// Returns why the build could not begin or go on. A target that fails is not an error but a code.
-pub fn run(args: BuildArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
+pub fn run(args: BuildArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let BuildArgs { patterns, options, json } = args;
     let stream = match (json, options.dry_run) {
         (true, _) => Stream::JsonLines,
         (false, true) => Stream::Commands,
         (false, false) => Stream::Table,
     };
-    let request = prepare(&patterns, options, session);
-    let look = look(stream, session);
-    let reporter = Reporter::new(look, session.out, session.err);
+    let request = prepare(&patterns, options, console);
+    let look = look(stream, console);
+    let reporter = Reporter::new(look, console.out, console.err);
     let result = request.and_then(|it| rooms::build(&it, &|event| reporter.event(event)));
     let told = reporter.finish(result.as_ref().err());
     match (result, told) {
@@ -80,17 +80,17 @@ pub fn run(args: BuildArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
 pub fn prepare(
     patterns: &[String],
     options: BuildOptions,
-    session: &Session<'_>,
+    console: &Console<'_>,
 ) -> Result<BuildRequest, Failure> {
-    let Place { root, here } = rooms::find_workspace(&session.settings.folder)?;
-    let store = session.settings.store.clone().ok_or_else(|| {
+    let Place { root, here } = rooms::find_workspace(&console.settings.folder)?;
+    let store = console.settings.store.clone().ok_or_else(|| {
         Failure::new(ExitCode::MachineLacks, "there is no place for the store")
             .hint("set HOME or XDG_CACHE_HOME, or say `--store DIR`")
     })?;
     Ok(BuildRequest {
         root,
         patterns: parse_patterns(patterns, &here)?,
-        jobs: session.settings.jobs,
+        jobs: console.settings.jobs,
         after_failure: if options.keep_going {
             AfterFailure::KeepGoing
         } else {
@@ -98,8 +98,8 @@ pub fn prepare(
         },
         mode: if options.dry_run { Mode::DryRun } else { Mode::Build },
         store,
-        go_cache: session.settings.go_cache.clone(),
-        variables: session.environment.variables.clone(),
+        go_cache: console.settings.go_cache.clone(),
+        variables: console.environment.variables.clone(),
     })
 }
 
@@ -117,8 +117,8 @@ pub fn parse_patterns(patterns: &[String], here: &PackagePath) -> Result<Pattern
 
 /// Returns how a build that writes `stream` is told.
 #[must_use]
-pub fn look(stream: Stream, session: &Session<'_>) -> Look {
-    let settings = &session.settings;
+pub fn look(stream: Stream, console: &Console<'_>) -> Look {
+    let settings = &console.settings;
     Look {
         stream,
         progress: settings.progress,

@@ -1,7 +1,7 @@
 //! `linkwright clean`: the output folder goes.
 
+use crate::cli::console::{Console, Stopped};
 use crate::cli::rooms;
-use crate::cli::{Session, Stopped};
 use crate::effects::out_folder::{self, RemoveError};
 use crate::report::failure::Failure;
 use crate::report::table::{count, human_size};
@@ -21,9 +21,9 @@ pub struct CleanArgs {}
 /// # Errors
 ///
 /// Refuses a folder that linkwright did not make; blames the disk if the system refuses.
-pub fn run(args: CleanArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
+pub fn run(args: CleanArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let CleanArgs {} = args;
-    let root = rooms::find_workspace(&session.settings.folder)?.root;
+    let root = rooms::find_workspace(&console.settings.folder)?.root;
     let removed = out_folder::remove(&root).map_err(|error| refusal(&error))?;
     let line = match removed {
         Some(removed) => {
@@ -32,8 +32,8 @@ pub fn run(args: CleanArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
         }
         None => format!("there is no {}", out_folder::NAME),
     };
-    if session.settings.verbosity > Verbosity::Quiet {
-        writeln!(session.err, "{line}")?;
+    if console.settings.verbosity > Verbosity::Quiet {
+        writeln!(console.err, "{line}")?;
     }
     Ok(ExitCode::Done.number())
 }

@@ -1,9 +1,7 @@
 //! `linkwright completions`: what a shell needs to complete our command lines.
 
-use crate::cli::arguments::Arguments;
-use crate::cli::{Session, Stopped};
+use crate::cli::console::{Console, Stopped};
 use crate::words::exit_code::ExitCode;
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 /// Print a completion script for a shell
@@ -17,15 +15,19 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// Runs `completions`.
+/// Runs `completions` for the program whose definitions `command` holds.
 ///
 /// # Errors
 ///
 /// Returns the writer's error.
-pub fn run(args: CompletionsArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
+pub fn run(
+    args: CompletionsArgs,
+    mut command: clap::Command,
+    console: &mut Console<'_>,
+) -> Result<u8, Stopped> {
     // The generator panics when a writer fails; a buffer never does.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Arguments::command(), "linkwright", &mut script);
-    session.out.write_all(&script)?;
+    clap_complete::generate(args.shell, &mut command, "linkwright", &mut script);
+    console.out.write_all(&script)?;
     Ok(ExitCode::Done.number())
 }

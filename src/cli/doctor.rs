@@ -1,7 +1,7 @@
 //! `linkwright doctor`: which strategies can work on this machine, tried.
 
+use crate::cli::console::{Console, Stopped};
 use crate::cli::rooms;
-use crate::cli::{Session, Stopped};
 use crate::model::strategy::{RuleSet, Strategy};
 use crate::report::doctor::{Check, CheckOutcome, Diagnosis, write_text};
 use crate::report::failure::Failure;
@@ -30,16 +30,16 @@ pub struct DoctorArgs {
 /// # Errors
 ///
 /// Blames the input for an unknown strategy.
-pub fn run(args: DoctorArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
-    let rules = rooms::rules_at(&session.settings.folder)?;
+pub fn run(args: DoctorArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
+    let rules = rooms::rules_at(&console.settings.folder)?;
     let strategies = chosen(&args.strategies, &rules)?;
-    let facts = rooms::machine_facts(session);
-    let strategies = try_each(&strategies, |it| rooms::probe(it, &rules, session));
+    let facts = rooms::machine_facts(console);
+    let strategies = try_each(&strategies, |it| rooms::probe(it, &rules, console));
     let diagnosis = Diagnosis { facts, strategies };
     if args.json {
-        write_json_line(&diagnosis, session.out)?;
+        write_json_line(&diagnosis, console.out)?;
     } else {
-        write_text(&diagnosis, session.settings.out_paint, session.out)?;
+        write_text(&diagnosis, console.settings.out_paint, console.out)?;
     }
     Ok(verdict(&diagnosis, args.strategies.is_empty()).number())
 }

@@ -1,6 +1,6 @@
 //! What `doctor` looks at: the tools and places of this machine, and a probe for each strategy.
 
-use crate::cli::Session;
+use crate::cli::console::Console;
 use crate::effects::c_tools::CTools;
 use crate::effects::go_tool::GoTool;
 use crate::effects::machine::Machine;
@@ -12,7 +12,7 @@ use crate::report::table::human_size;
 
 /// Looks for the tools and places that builds need.
 #[must_use]
-pub fn facts(machine: &Machine, session: &Session<'_>) -> Vec<Fact> {
+pub fn facts(machine: &Machine, console: &Console<'_>) -> Vec<Fact> {
     let fact = |name: &str, found: Option<String>| Fact { name: name.to_owned(), found };
     let go = GoTool::find(machine);
     let go = go.map(|it| format!("{} ({})", it.version, it.program.display())).ok();
@@ -34,7 +34,7 @@ pub fn facts(machine: &Machine, session: &Session<'_>) -> Vec<Fact> {
     for tool in ["g++", "clang", "pkg-config", "git"] {
         facts.push(fact(tool, machine.program(tool).map(|it| it.display().to_string())));
     }
-    let root = workspace::find(&session.settings.folder).ok();
+    let root = workspace::find(&console.settings.folder).ok();
     facts.push(fact("workspace", root.map(|it| it.root.display().to_string())));
     facts.push(fact("store", Some(store(machine))));
     facts

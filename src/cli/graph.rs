@@ -1,9 +1,9 @@
 //! `linkwright graph`: targets with what they need, drawn.
 
-use crate::cli::arguments::unmask;
+use crate::cli::console::{Console, Stopped};
+use crate::cli::flags::unmask;
 use crate::cli::query::select;
 use crate::cli::rooms::{self, Place};
-use crate::cli::{Session, Stopped};
 use crate::plan::query::{Direction, TargetGraph};
 use crate::report::graph::{Form, write_dot, write_json, write_tree};
 use crate::words::exit_code::ExitCode;
@@ -33,16 +33,16 @@ pub struct GraphArgs {
 /// # Errors
 ///
 /// Blames the input for a bad pattern, or for one that matches nothing.
-pub fn run(args: GraphArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
-    let Place { root, here } = rooms::find_workspace(&session.settings.folder)?;
+pub fn run(args: GraphArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
+    let Place { root, here } = rooms::find_workspace(&console.settings.folder)?;
     let declared = rooms::load(&root)?;
     let graph = TargetGraph::new(declared.targets.by_label());
     let selected = select(&args.patterns, &graph, &here)?;
     let nodes = graph.closure(&selected, Direction::Dependencies);
     match if args.json { Form::Json } else { args.output } {
-        Form::Text => write_tree(&graph, &nodes, session.out)?,
-        Form::Json => write_json(&graph, &nodes, session.out)?,
-        Form::Dot => write_dot(&graph, &nodes, session.out)?,
+        Form::Text => write_tree(&graph, &nodes, console.out)?,
+        Form::Json => write_json(&graph, &nodes, console.out)?,
+        Form::Dot => write_dot(&graph, &nodes, console.out)?,
     }
     Ok(ExitCode::Done.number())
 }

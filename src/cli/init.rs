@@ -1,7 +1,7 @@
 //! `linkwright init`: a `BUILD.ron` for Go modules that have none.
 
+use crate::cli::console::{Console, Stopped};
 use crate::cli::rooms;
-use crate::cli::{Session, Stopped};
 use crate::effects::file::write_new;
 use crate::plan::starter::{StarterFile, starter_files};
 use crate::report::failure::Failure;
@@ -31,14 +31,14 @@ pub struct InitArgs {
 ///
 /// Blames the input if there is no Go module, if a `BUILD.ron` is there already, or for an unknown
 /// strategy; the disk if a file cannot be written.
-pub fn run(args: InitArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
+pub fn run(args: InitArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let InitArgs { link, stdout } = args;
-    let folder = session.settings.folder.clone();
+    let folder = console.settings.folder.clone();
     if rooms::rules_at(&folder)?.ladder(&link).is_none() {
         let failure = Failure::new(ExitCode::BadInput, format!("no strategy is called `{link}`"));
         return Err(failure.hint("`linkwright doctor` lists the strategies").into());
     }
-    let modules = rooms::go_modules(&folder, session)?;
+    let modules = rooms::go_modules(&folder, console)?;
     if modules.is_empty() {
         let message = format!("there is no Go module in `{}`", folder.display());
         let failure = Failure::new(ExitCode::BadInput, message);
@@ -46,7 +46,7 @@ pub fn run(args: InitArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
     }
     let files = starter_files(&modules, &link);
     if stdout {
-        print(&files, session)?;
+        print(&files, console)?;
         return Ok(ExitCode::Done.number());
     }
     let present = files.iter().find(|it| folder.join(&it.path).symlink_metadata().is_ok());
@@ -61,20 +61,20 @@ pub fn run(args: InitArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
                     .because(&error),
             }
         })?;
-        if session.settings.verbosity > Verbosity::Quiet {
-            writeln!(session.err, "wrote {}", file.path)?;
+        if console.settings.verbosity > Verbosity::Quiet {
+            writeln!(console.err, "wrote {}", file.path)?;
         }
     }
     Ok(ExitCode::Done.number())
 }
 
-fn print(files: &[StarterFile], session: &mut Session<'_>) -> io::Result<()> {
+fn print(files: &[StarterFile], console: &mut Console<'_>) -> io::Result<()> {
     for (index, file) in files.iter().enumerate() {
         if files.len() > 1 {
             let gap = if index == 0 { "" } else { "\n" };
-            writeln!(session.out, "{gap}// ---- {}", file.path)?;
+            writeln!(console.out, "{gap}// ---- {}", file.path)?;
         }
-        session.out.write_all(file.text.as_bytes())?;
+        console.out.write_all(file.text.as_bytes())?;
     }
     Ok(())
 }

@@ -1,11 +1,9 @@
 //! `linkwright man`: manual pages from the same definitions as the help.
 
-use crate::cli::arguments::Arguments;
-use crate::cli::{Session, Stopped};
+use crate::cli::console::{Console, Stopped};
 use crate::effects::file::{make_folder, write_over};
 use crate::report::failure::Failure;
 use crate::words::exit_code::ExitCode;
-use clap::CommandFactory as _;
 use clap_mangen::Man;
 use std::io;
 use std::path::PathBuf;
@@ -22,20 +20,24 @@ pub struct ManArgs {
     pub dir: Option<PathBuf>,
 }
 
-/// Runs `man`.
+/// Runs `man` for the program whose definitions `command` holds.
 ///
 /// # Errors
 ///
 /// Blames the disk if a page cannot be written.
-pub fn run(args: ManArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
-    let pages = pages()?;
+pub fn run(
+    args: ManArgs,
+    command: clap::Command,
+    console: &mut Console<'_>,
+) -> Result<u8, Stopped> {
+    let pages = pages(command)?;
     let Some(dir) = args.dir else {
         if let Some((_, page)) = pages.first() {
-            session.out.write_all(page)?;
+            console.out.write_all(page)?;
         }
         return Ok(ExitCode::Done.number());
     };
-    let dir = session.settings.folder.join(dir);
+    let dir = console.settings.folder.join(dir);
     let write_all = || -> io::Result<()> {
         make_folder(&dir)?;
         pages.iter().try_for_each(|(name, page)| write_over(&dir.join(name), page))
@@ -48,8 +50,8 @@ pub fn run(args: ManArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
 }
 
 /// Returns every page with its file name, the program's own first.
-fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut command = Arguments::command().disable_help_subcommand(true);
+fn pages(command: clap::Command) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     let mut commands = vec![command.clone()];
     commands.extend(command.get_subcommands().cloned());

@@ -2,15 +2,17 @@
 //!
 //! A command is an `…Args` struct, whose doc comments are its help, and a `run` function that asks
 //! the rooms below ([`rooms`]) and hands the answer to `report`. Everything it writes goes to the
-//! writers of its [`Session`]; only `main` knows that these are stdout and stderr.
+//! writers of its [`Console`]; only `main` knows that these are stdout and stderr.
 
 pub mod arguments;
 pub mod build;
 pub mod clean;
 pub mod completions;
+pub mod console;
 pub mod doctor;
 pub mod environment;
 pub mod examination;
+pub mod flags;
 pub mod graph;
 pub mod init;
 pub mod man;
@@ -20,48 +22,18 @@ pub mod run;
 pub mod settings;
 pub mod verify;
 
-use crate::cli::arguments::{Arguments, ColorWhen, Command, mask};
+use crate::cli::arguments::{Arguments, Command};
+use crate::cli::console::{Console, Stopped};
 use crate::cli::environment::Environment;
+use crate::cli::flags::{ColorWhen, mask};
 use crate::cli::settings::{Settings, paint};
 use crate::report::failure::Failure;
 use crate::report::paint::Paint;
 use crate::words::exit_code::ExitCode;
+use clap::CommandFactory as _;
 use clap::Parser as _;
 use std::ffi::OsString;
 use std::io::{self, Write};
-
-/// What a command has to work with.
-pub struct Session<'a> {
-    /// The process's surroundings.
-    pub environment: &'a Environment,
-    /// What holds for the command.
-    pub settings: Settings,
-    /// For data.
-    pub out: &'a mut (dyn Write + Send),
-    /// For everything else.
-    pub err: &'a mut (dyn Write + Send),
-}
-
-/// Why a command ends without having done its work.
-#[derive(Debug)]
-pub enum Stopped {
-    /// The user is told.
-    Failure(Box<Failure>),
-    /// What it has to say cannot be written; nobody listens, or there is no space.
-    Output(io::Error),
-}
-
-impl From<Failure> for Stopped {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(Box::new(failure))
-    }
-}
-
-impl From<io::Error> for Stopped {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
 
 /// Runs the program with `arguments`, the program's name first, and returns its exit code.
 pub fn run(
@@ -80,36 +52,36 @@ pub fn run(
         Ok(settings) => settings,
         Err(failure) => return show_failure(&failure, err_paint, err),
     };
-    let mut session = Session { environment, settings, out, err };
-    let ended = dispatch(parsed.command, &mut session).and_then(|code| {
-        session.out.flush()?;
+    let mut console = Console { environment, settings, out, err };
+    let ended = dispatch(parsed.command, &mut console).and_then(|code| {
+        console.out.flush()?;
         Ok(code)
     });
     match ended {
         Ok(code) => code,
-        Err(Stopped::Failure(failure)) => show_failure(&failure, err_paint, session.err),
+        Err(Stopped::Failure(failure)) => show_failure(&failure, err_paint, console.err),
         Err(Stopped::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::Done.number()
         }
         Err(Stopped::Output(error)) => {
             let failure = Failure::new(ExitCode::Disk, "cannot write the output").because(&error);
-            show_failure(&failure, err_paint, session.err)
+            show_failure(&failure, err_paint, console.err)
         }
     }
 }
 
-fn dispatch(command: Command, session: &mut Session<'_>) -> Result<u8, Stopped> {
+fn dispatch(command: Command, console: &mut Console<'_>) -> Result<u8, Stopped> {
     match command {
-        Command::Build(args) => build::run(args, session),
-        Command::Run(args) => run::run(args, session),
-        Command::Verify(args) => verify::run(args, session),
-        Command::Query(args) => query::run(args, session),
-        Command::Graph(args) => graph::run(args, session),
-        Command::Init(args) => init::run(args, session),
-        Command::Doctor(args) => doctor::run(args, session),
-        Command::Clean(args) => clean::run(args, session),
-        Command::Completions(args) => completions::run(args, session),
-        Command::Man(args) => man::run(args, session),
+        Command::Build(args) => build::run(args, console),
+        Command::Run(args) => run::run(args, console),
+        Command::Verify(args) => verify::run(args, console),
+        Command::Query(args) => query::run(args, console),
+        Command::Graph(args) => graph::run(args, console),
+        Command::Init(args) => init::run(args, console),
+        Command::Doctor(args) => doctor::run(args, console),
+        Command::Clean(args) => clean::run(args, console),
+        Command::Completions(args) => completions::run(args, Arguments::command(), console),
+        Command::Man(args) => man::run(args, Arguments::command(), console),
     }
 }
 

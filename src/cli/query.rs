@@ -1,9 +1,9 @@
 //! `linkwright query`: which targets there are, what they need, what needs them.
 
-use crate::cli::arguments::unmask;
 use crate::cli::build::parse_patterns;
+use crate::cli::console::{Console, Stopped};
+use crate::cli::flags::unmask;
 use crate::cli::rooms::{self, Place};
-use crate::cli::{Session, Stopped};
 use crate::plan::query::{Direction, NoMatch, Node, TargetGraph};
 use crate::report::failure::Failure;
 use crate::report::graph::{Form, write_dot, write_json, write_list};
@@ -52,16 +52,16 @@ pub struct QueryArgs {
 /// # Errors
 ///
 /// Blames the input for a bad pattern, or for one that matches nothing.
-pub fn run(args: QueryArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
-    let Place { root, here } = rooms::find_workspace(&session.settings.folder)?;
+pub fn run(args: QueryArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
+    let Place { root, here } = rooms::find_workspace(&console.settings.folder)?;
     let declared = rooms::load(&root)?;
     let graph = TargetGraph::new(declared.targets.by_label());
     let nodes = answer(&args, &graph, &here)?;
     if nodes.is_empty() && args.path_to.is_some() {
-        writeln!(session.err, "no chain of dependencies leads there")?;
+        writeln!(console.err, "no chain of dependencies leads there")?;
     }
     let form = if args.json { Form::Json } else { args.output };
-    write_answer(&graph, &nodes, form, session.out)?;
+    write_answer(&graph, &nodes, form, console.out)?;
     Ok(ExitCode::Done.number())
 }
 

@@ -3,7 +3,7 @@
 //! Here typed errors of the rooms become [`Failure`]s: it is known what the user was trying to do,
 //! and so who has to act.
 
-use crate::cli::Session;
+use crate::cli::console::Console;
 use crate::cli::examination;
 use crate::effects::digests::Digests;
 use crate::effects::go_tool::GoToolError;
@@ -27,8 +27,10 @@ use crate::report::failure::Failure;
 use crate::report::verify::FileFacts;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::PackagePath;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 
@@ -183,9 +185,9 @@ fn machine(
 /// # Errors
 ///
 /// Blames the machine if it cannot be started.
-pub fn start(program: &Program, session: &Session<'_>) -> Result<u8, Failure> {
+pub fn start(program: &Program, console: &Console<'_>) -> Result<u8, Failure> {
     let Program { file, arguments, folder } = program;
-    process::start(file, arguments, &session.environment.variables, folder).map_err(|error| {
+    process::start(file, arguments, &console.environment.variables, folder).map_err(|error| {
         let message = format!("cannot start `{}`", file.display());
         Failure::new(ExitCode::MachineLacks, message)
             .because(&error)
@@ -193,12 +195,29 @@ pub fn start(program: &Program, session: &Session<'_>) -> Result<u8, Failure> {
     })
 }
 
-/// Reads the linkage of any file and holds it against a policy, if one is named.
+/// Reads the linkage of any files, `jobs` at a time, and holds each against a policy, if one is
+/// named; the answers stand in the order of the files.
 ///
 /// # Errors
 ///
-/// Says why the file cannot be read, with an offset where its bytes are at fault.
-pub fn inspect(file: &Path, policy: Option<&Policy>) -> Result<FileFacts, InspectError> {
+/// Blames the machine if threads cannot be started. Why a file cannot be read, with an offset where
+/// its bytes are at fault, is its answer.
+pub fn inspect_all(
+    files: &[PathBuf],
+    policy: Option<&Policy>,
+    jobs: NonZeroUsize,
+) -> Result<Vec<Result<FileFacts, InspectError>>, Failure> {
+    let threads = jobs.get().min(files.len().max(1));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|error| {
+        Failure::new(ExitCode::MachineLacks, "cannot start worker threads")
+            .because(&error)
+            .hint("say a smaller `--jobs`")
+    })?;
+    Ok(pool.install(|| files.par_iter().map(|it| inspect(it, policy)).collect()))
+}
+
+fn inspect(file: &Path, policy: Option<&Policy>) -> Result<FileFacts, InspectError> {
     let inspection = inspect_file(file)?;
     let held = verify(inspection.clone().into(), Promise::Any, policy);
     let breaches = held.err().map(|it| it.breaches).unwrap_or_default();
@@ -212,8 +231,8 @@ pub fn inspect(file: &Path, policy: Option<&Policy>) -> Result<FileFacts, Inspec
 /// # Errors
 ///
 /// Blames the machine if there is no `go`, the input if a module cannot be read.
-pub fn go_modules(folder: &Path, session: &Session<'_>) -> Result<Vec<GoModule>, Failure> {
-    let machine = session_machine(session)?;
+pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>, Failure> {
+    let machine = machine_of(console)?;
     discover::modules(folder, &machine).map_err(|error| {
         let code = match error {
             GoToolError::Missing | GoToolError::TooOld(..) | GoToolError::Unreadable(..) => {
@@ -231,29 +250,51 @@ pub fn go_modules(folder: &Path, session: &Session<'_>) -> Result<Vec<GoModule>,
     })
 }
 
-fn session_machine(session: &Session<'_>) -> Result<Machine, Failure> {
-    let settings = &session.settings;
+fn machine_of(console: &Console<'_>) -> Result<Machine, Failure> {
+    let settings = &console.settings;
     let store = settings.store.clone().ok_or_else(|| {
         Failure::new(ExitCode::MachineLacks, "there is no place for the store")
             .hint("set HOME or XDG_CACHE_HOME, or say `--store DIR`")
     })?;
-    machine(&store, settings.go_cache.as_deref(), &session.environment.variables)
+    machine(&store, settings.go_cache.as_deref(), &console.environment.variables)
 }
 
 /// Looks for the tools and places that builds need.
 #[must_use]
-pub fn machine_facts(session: &Session<'_>) -> Vec<Fact> {
-    let Ok(machine) = session_machine(session) else { return Vec::new() };
-    examination::facts(&machine, session)
+pub fn machine_facts(console: &Console<'_>) -> Vec<Fact> {
+    let Ok(machine) = machine_of(console) else { return Vec::new() };
+    examination::facts(&machine, console)
 }
 
 /// Links a small program by `strategy` and verifies it.
 #[must_use]
-pub fn probe(strategy: &Strategy, rules: &RuleSet, session: &Session<'_>) -> CheckOutcome {
-    match session_machine(session) {
+pub fn probe(strategy: &Strategy, rules: &RuleSet, console: &Console<'_>) -> CheckOutcome {
+    match machine_of(console) {
         Ok(machine) => examination::probe(&machine, strategy, rules),
         Err(failure) => {
             CheckOutcome::Missing { what: failure.message, packages: Vec::new(), detail: None }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_stand_in_the_order_of_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<_> = (0..40_usize).map(|it| folder.path().join(format!("f{it}"))).collect();
+        // No stretch of answers looks like another one; those that take longest stand first.
+        let is_there = |at: usize| at * at % 7 < 3 || at > 33;
+        for (at, file) in files.iter().enumerate().filter(|(at, _)| is_there(*at)) {
+            let text = " ".repeat((40 - at) * 10_000);
+            crate::effects::file::write_new(file, text.as_bytes()).unwrap();
+        }
+        for jobs in [1, 2, 8] {
+            let answers = inspect_all(&files, None, NonZeroUsize::new(jobs).unwrap()).unwrap();
+            let found: Vec<_> = answers.iter().map(Result::is_ok).collect();
+            assert_eq!(found, (0..40).map(is_there).collect::<Vec<_>>());
         }
     }
 }

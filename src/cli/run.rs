@@ -1,8 +1,8 @@
 //! `linkwright run`: a build, then the program.
 
 use crate::cli::build::{BuildOptions, look, prepare};
+use crate::cli::console::{Console, Stopped};
 use crate::cli::rooms::{self, Program};
-use crate::cli::{Session, Stopped};
 use crate::effects::out_folder;
 use crate::engine::event::Finished;
 use crate::report::command_line::CommandLine;
@@ -37,15 +37,15 @@ pub struct RunArgs {
 /// # Errors
 ///
 /// Blames the input if the target is no single program; else as `build`.
-pub fn run(args: RunArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
+pub fn run(args: RunArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let RunArgs { label, arguments, options } = args;
-    let request = prepare(&[label], options, session)?;
+    let request = prepare(&[label], options, console)?;
     if !is_one_target(&request.patterns) {
         let failure = Failure::new(ExitCode::BadInput, "`run` takes one target");
         return Err(failure.hint("name it as `//dir:name`").into());
     }
     let stream = if options.dry_run { Stream::Commands } else { Stream::Nothing };
-    let reporter = Reporter::new(look(stream, session), session.out, session.err);
+    let reporter = Reporter::new(look(stream, console), console.out, console.err);
     let result = rooms::build(&request, &|event| reporter.event(event));
     let finished = reporter.finished(&request.patterns);
     reporter.finish(result.as_ref().err())?;
@@ -60,14 +60,14 @@ pub fn run(args: RunArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
             let mut words = vec![format!("{}/{output}", out_folder::NAME)];
             words.extend(arguments.iter().map(|it| it.to_string_lossy().into_owned()));
             let line = CommandLine { argv: &words, env: &[], folder: "." };
-            writeln!(session.out, "{}", line.render())?;
+            writeln!(console.out, "{}", line.render())?;
         }
         return Ok(code.number());
     }
     let output = the_program(&finished)?;
-    let folder = session.settings.folder.clone();
+    let folder = console.settings.folder.clone();
     let program = Program { file: output.below(&file), arguments, folder };
-    Ok(rooms::start(&program, session)?)
+    Ok(rooms::start(&program, console)?)
 }
 
 fn is_one_target(patterns: &PatternSet) -> bool {

@@ -1,7 +1,7 @@
 //! The global flags and the environment, weighed against each other once.
 
-use crate::cli::arguments::{ColorWhen, GlobalArgs, Jobs};
 use crate::cli::environment::Environment;
+use crate::cli::flags::{ColorWhen, GlobalArgs, Jobs};
 use crate::report::failure::Failure;
 use crate::report::paint::Paint;
 use crate::report::terminal::{ProgressKind, Verbosity};

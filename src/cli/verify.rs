@@ -1,7 +1,7 @@
 //! `linkwright verify`: what any binary shows about its linkage.
 
+use crate::cli::console::{Console, Stopped};
 use crate::cli::rooms;
-use crate::cli::{Session, Stopped};
 use crate::model::policy::Policy;
 use crate::model::strategy::RuleSet;
 use crate::report::failure::Failure;
@@ -37,24 +37,25 @@ pub struct VerifyArgs {
 /// # Errors
 ///
 /// Blames the input for an unknown policy. An unreadable file is not an error but a finding.
-pub fn run(args: VerifyArgs, session: &mut Session<'_>) -> Result<u8, Stopped> {
+pub fn run(args: VerifyArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let VerifyArgs { files, policy, json } = args;
     let policy = match policy {
-        Some(name) => Some(find_policy(&name, &rooms::rules_at(&session.settings.folder)?)?),
+        Some(name) => Some(find_policy(&name, &rooms::rules_at(&console.settings.folder)?)?),
         None => None,
     };
+    let paths: Vec<_> = files.iter().map(|it| console.settings.folder.join(it)).collect();
+    let facts = rooms::inspect_all(&paths, policy.as_deref(), console.settings.jobs)?;
     let mut inspections = Vec::with_capacity(files.len());
-    for file in files {
-        let read = rooms::inspect(&session.settings.folder.join(&file), policy.as_deref());
+    for (file, read) in files.iter().zip(facts) {
         let finding = match read {
             Ok(facts) => Finding::Read(Box::new(facts)),
             Err(error) => Finding::Unreadable { error: FileError { message: error.to_string() } },
         };
         let inspection = Inspection { file: file.to_string_lossy().into_owned(), finding };
         if json {
-            write_json_line(&inspection, session.out)?;
+            write_json_line(&inspection, console.out)?;
         } else {
-            write_block(&inspection, session.settings.out_paint, session.out, session.err)?;
+            write_block(&inspection, console.settings.out_paint, console.out, console.err)?;
         }
         inspections.push(inspection);
     }

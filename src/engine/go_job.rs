@@ -8,7 +8,7 @@
 //!                                └ until each output verified or has no rung left
 //! ```
 
-use crate::effects::go_tool::{GoTool, GoToolError};
+use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError};
 use crate::engine::event::{Event, State};
 use crate::engine::go_batch::{self, Linked};
 use crate::engine::go_inputs::{InputsError, Planned, gather};
@@ -17,6 +17,7 @@ use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
 use crate::engine::listing::{Listing, ListingKey};
 use crate::engine::session::{Delivery, Session, finished};
 use crate::model::target::Target;
+use crate::plan::configuration::Selection;
 use crate::plan::ladder::Step;
 use crate::plan::predict::{Forecast, Obstacle, forecast};
 use crate::plan::record::{Attempt, AttemptOutcome};
@@ -80,12 +81,9 @@ impl Job<'_, '_> {
                 Err(unfit) => self.fail(target, &unfit),
             }
         }
-        let mut questions: BTreeMap<_, ListingKey> = BTreeMap::new();
+        let mut questions = Questions::new();
         for key in prepared.iter().map(|it| it.listing(self.session)) {
-            let shared = (key.module.clone(), key.selection.clone());
-            let question = questions.entry(shared).or_insert_with(|| key.clone());
-            question.patterns.extend(key.patterns);
-            question.tests |= key.tests;
+            ask(&mut questions, key);
         }
         let questions: Vec<_> = questions.into_values().collect();
         let answers: Vec<_> = questions.par_iter().map(|it| self.session.list(go, it)).collect();
@@ -132,23 +130,19 @@ impl Job<'_, '_> {
     /// Forecasts rungs until each output has one to try, or none left.
     fn look(&self, go: &GoTool, units: &mut [Unit<'_>], open: &BTreeSet<usize>) {
         loop {
-            let mut wanted: BTreeMap<_, ListingKey> = BTreeMap::new();
+            let mut wanted = Questions::new();
             for index in open {
                 let unit = &mut units[*index];
                 while let Step::Look(rung) = unit.climb.step() {
                     let at = &unit.of.rungs[rung];
                     let forecast = match &at.needs {
-                        Forecast::Holds => match self.forecast(unit, at) {
-                            Some(forecast) => forecast,
-                            None => {
-                                let key = question(unit, at);
-                                let shared = (key.module.clone(), key.selection.clone());
-                                let all = wanted.entry(shared).or_insert_with(|| key.clone());
-                                all.patterns.extend(key.patterns);
-                                all.tests |= key.tests;
+                        Forecast::Holds => {
+                            let Some(forecast) = self.forecast(unit, at) else {
+                                ask(&mut wanted, question(unit, at));
                                 break;
-                            }
-                        },
+                            };
+                            forecast
+                        }
                         impossible => impossible.clone(),
                     };
                     unit.climb.foresee(rung, forecast);
@@ -221,7 +215,9 @@ impl Job<'_, '_> {
         let links = missing.into_iter().map(|(index, planned, _)| (index, planned)).collect();
         let batches = go_batch::sort(units, links);
         if session.outputs.is_none() {
-            batches.iter().for_each(|it| it.tell(session, units));
+            for batch in &batches {
+                batch.tell(session, units);
+            }
             let told = batches.into_iter().flat_map(|it| it.links);
             let told =
                 told.map(|(index, it)| Tried { index, rung: it.rung, settled: Settled::Told });
@@ -247,6 +243,7 @@ impl Job<'_, '_> {
         let (outcome, reason) = match settled {
             Settled::Verified(proof) => {
                 unit.climb.tried(rung, AttemptOutcome::Verified, None);
+                self.tell_impossible(unit);
                 self.tell(unit, rung, AttemptOutcome::Verified, None);
                 session.deliver(proof.deliver(unit));
                 return true;
@@ -281,6 +278,15 @@ impl Job<'_, '_> {
         false
     }
 
+    /// Tells of the rungs that were known before building not to hold.
+    fn tell_impossible(&self, unit: &Unit<'_>) {
+        let attempts = unit.climb.attempts().into_iter();
+        for attempt in attempts.filter(|it| it.outcome == AttemptOutcome::Impossible) {
+            let (label, go_package) = (unit.of.target.label.clone(), unit.go_package.clone());
+            (self.session.sink)(Event::Attempt { label, go_package, attempt });
+        }
+    }
+
     fn tell(&self, unit: &Unit<'_>, rung: usize, outcome: AttemptOutcome, reason: Option<String>) {
         let strategy = unit.of.rungs[rung].strategy.name.clone();
         (self.session.sink)(Event::Attempt {
@@ -303,6 +309,7 @@ impl Job<'_, '_> {
     /// would help.
     fn give_up(&mut self, go: &GoTool, unit: &Unit<'_>) {
         let attempts = unit.climb.attempts();
+        self.tell_impossible(unit);
         let ladder = &unit.of.settings.ladder.name;
         let code = unit.climb.exit_code();
         let error = match attempts.as_slice() {
@@ -360,6 +367,17 @@ impl Unit<'_> {
         finished.output = Some(self.output.clone());
         finished
     }
+}
+
+/// Questions to `go list`, one for all that share a module and a selection.
+type Questions = BTreeMap<(GoModuleFolder, Selection), ListingKey>;
+
+/// Adds a question to those that can be asked together with it.
+fn ask(questions: &mut Questions, key: ListingKey) {
+    let shared = (key.module.clone(), key.selection.clone());
+    let question = questions.entry(shared).or_insert_with(|| key.clone());
+    question.patterns.extend(key.patterns);
+    question.tests |= key.tests;
 }
 
 /// The question to `go list` about one output by one rung.

@@ -17,7 +17,7 @@ use crate::engine::go_unit::{Unfit, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Session};
 use crate::formats::link_warnings::link_warnings;
-use crate::model::linkage::Hazard;
+use crate::formats::linkage::Hazard;
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};

@@ -15,8 +15,8 @@
 
 use crate::formats::bytes::{self, Bytes, SEARCH_LIMIT};
 use crate::formats::elf::{self, DataSegment};
+use crate::formats::linkage::BuildInfo;
 use crate::formats::magic;
-use crate::model::linkage::BuildInfo;
 
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 const ALIGN: u64 = 16;

@@ -5,7 +5,7 @@ use crate::formats::build_info;
 use crate::formats::bytes::Bytes;
 use crate::formats::elf;
 use crate::formats::elf::error::ElfError;
-use crate::model::linkage::{BuildInfo, Linkage};
+use crate::formats::linkage::{BuildInfo, Linkage};
 
 /// What the bytes of one file show.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@
 //!
 //! **Invariant:** temporary folders, whose names change with each run, do not get into a result.
 
-use crate::model::linkage::{Hazard, HazardBasis, HazardKind};
+use crate::formats::linkage::{Hazard, HazardBasis, HazardKind};
 
 /// What the linker said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,6 +8,7 @@ pub mod go_events;
 pub mod go_list;
 pub mod inspection;
 pub mod link_warnings;
+pub mod linkage;
 pub mod magic;
 pub mod ron_fields;
 pub mod ron_lexer;

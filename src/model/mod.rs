@@ -4,7 +4,6 @@ pub mod command;
 pub mod cycle;
 pub mod flag_lists;
 pub mod flags;
-pub mod linkage;
 pub mod outputs;
 pub mod platform;
 pub mod policy;

@@ -1,6 +1,6 @@
 //! What a team demands of a linkage beyond a strategy's promise, as data.
 
-use crate::model::linkage::{Class, Relro};
+use crate::formats::linkage::{Class, Relro};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

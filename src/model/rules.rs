@@ -3,9 +3,9 @@
 //! A workspace's own definition replaces the built-in one of the same name and kind, also where a
 //! built-in ladder tries it. Inside the workspace's own files a name is defined once.
 
+use crate::formats::linkage::{Class, Relro};
 use crate::formats::rules_file::{LadderSpec, PolicySpec, RulesSpec, StrategySpec};
 use crate::model::flags::{Tool, check as check_flags};
-use crate::model::linkage::{Class, Relro};
 use crate::model::policy::{Demand, Policy};
 use crate::model::strategy::{BuildMode, Cgo, Ladder, LinkMode, Need, Promise, RuleSet, Strategy};
 use crate::words::near::{nearest, suggestion};

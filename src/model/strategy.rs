@@ -2,6 +2,7 @@
 //!
 //! Adding a strategy is a line in `rules/*.ron`; nothing here names one.
 
+use crate::model::policy::Policy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -127,7 +128,7 @@ pub struct RuleSet {
     /// By name; a strategy is also a ladder of one rung, and is not repeated here.
     pub ladders: BTreeMap<String, Arc<Ladder>>,
     /// By name.
-    pub policies: BTreeMap<String, Arc<super::policy::Policy>>,
+    pub policies: BTreeMap<String, Arc<Policy>>,
 }
 
 impl RuleSet {

@@ -3,7 +3,7 @@
 //! `linkwright-out/ledger.json` is this module's types as JSON: sorted, without times, hosts or
 //! absolute paths, so that equal inputs give equal bytes at any `-j`.
 
-use crate::model::linkage::{BuildInfo, Linkage};
+use crate::formats::linkage::{BuildInfo, Linkage};
 use crate::model::strategy::Promise;
 use crate::words::digest::Digest;
 use crate::words::label::Label;

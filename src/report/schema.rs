@@ -26,7 +26,7 @@ pub fn published() -> [(&'static str, Schema); 5] {
 mod tests {
     use super::*;
     use crate::engine::event::{Counts, ErrorEvent, State};
-    use crate::model::linkage::Class;
+    use crate::formats::linkage::Class;
     use crate::plan::query::{TargetGraph, suites};
     use crate::plan::record::AttemptOutcome;
     use crate::report::graph::write_json;

@@ -1,6 +1,6 @@
 //! What `verify` says of each file: a block for people, or a line of JSON.
 
-use crate::model::linkage::{
+use crate::formats::linkage::{
     BuildInfo, Class, Hazard, HazardBasis, HazardKind, Libc, Linkage, Relro,
 };
 use crate::report::escape;

@@ -4,7 +4,7 @@ use crate::truth_table::sample_files;
 use linkwright::formats::elf::error::{ElfError, ElfErrorKind};
 use linkwright::formats::elf::linkage;
 use linkwright::formats::inspection::inspect;
-use linkwright::model::linkage::{Class, Linkage};
+use linkwright::formats::linkage::{Class, Linkage};
 use linkwright::model::strategy::Promise;
 use linkwright::plan::verify::verify;
 use std::time::{Duration, Instant};

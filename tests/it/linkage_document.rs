@@ -1,7 +1,7 @@
 //! `docs/linkage.md` speaks of everything that a verdict can say.
 
 use crate::support::manifest_dir;
-use linkwright::model::linkage::{Class, Linkage};
+use linkwright::formats::linkage::{Class, Linkage};
 use linkwright::model::policy::Policy;
 use serde_json::{Value, to_value};
 
@@ -23,7 +23,7 @@ fn fields<T: serde::Serialize>(of: &T) -> Vec<String> {
 
 #[test]
 fn every_word_of_the_verdict_is_explained() {
-    use linkwright::model::linkage::{HazardBasis, HazardKind, Libc, Relro};
+    use linkwright::formats::linkage::{HazardBasis, HazardKind, Libc, Relro};
     use linkwright::model::strategy::Promise;
     let text = document();
     let mut expected = fields(&Linkage::of_class(Class::Static, "elf64"));

@@ -4,7 +4,7 @@ use crate::support::has;
 use linkwright::effects::inspect::{InspectError, inspect_file};
 use linkwright::formats::elf::compare_versions;
 use linkwright::formats::elf::error::ElfErrorKind;
-use linkwright::model::linkage::{Class, Linkage, Relro};
+use linkwright::formats::linkage::{Class, Linkage, Relro};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

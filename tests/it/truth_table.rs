@@ -8,7 +8,7 @@ use crate::readelf::{Facts, readelf};
 use crate::support::{has, manifest_dir};
 use linkwright::formats::inspection::{Inspection, inspect};
 use linkwright::formats::link_warnings::link_warnings;
-use linkwright::model::linkage::{Class, Libc, Linkage};
+use linkwright::formats::linkage::{Class, Libc, Linkage};
 use linkwright::model::strategy::Promise;
 use linkwright::plan::verify::verify;
 use std::fs;

@@ -22,7 +22,7 @@
 
 use crate::formats::bytes::{self, ReadError};
 use crate::formats::elf::header::Image;
-use crate::model::linkage::{Hazard, HazardBasis, HazardKind, Libc};
+use crate::formats::linkage::{Hazard, HazardBasis, HazardKind, Libc};
 use object::elf;
 
 /// The functions of glibc that ask the name service, sorted; the linker warns about each of them.

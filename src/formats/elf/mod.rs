@@ -29,8 +29,8 @@ use crate::formats::bytes::Bytes;
 use crate::formats::elf::dynamic::Dynamic;
 use crate::formats::elf::error::{ElfError, ElfErrorKind};
 use crate::formats::elf::header::Image;
+use crate::formats::linkage::{Class, Libc, Linkage, Relro};
 use crate::formats::magic;
-use crate::model::linkage::{Class, Libc, Linkage, Relro};
 use object::elf;
 
 /// How far behind the program headers a packer's mark is looked for.

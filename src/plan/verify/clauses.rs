@@ -1,7 +1,7 @@
 //! The clauses of a policy, one function call each; every broken one is told.
 
 use crate::formats::elf::compare_versions;
-use crate::model::linkage::{Class, Hazard, HazardBasis, HazardKind, Linkage, Relro};
+use crate::formats::linkage::{Class, Hazard, HazardBasis, HazardKind, Linkage, Relro};
 use crate::model::policy::{Demand, Policy};
 use crate::plan::verify::{Breach, BrokenRule, LINK_IN, listed};
 use std::cmp::Ordering;

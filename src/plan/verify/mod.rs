@@ -20,8 +20,8 @@ mod clauses;
 mod odd;
 
 use crate::formats::inspection::Inspection;
+use crate::formats::linkage::{BuildInfo, Class, Hazard, Linkage};
 use crate::formats::magic::OTHER_PROGRAM_FORMATS;
-use crate::model::linkage::{BuildInfo, Class, Hazard, Linkage};
 use crate::model::policy::Policy;
 use crate::model::strategy::Promise;
 use std::fmt;

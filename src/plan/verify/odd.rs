@@ -9,7 +9,7 @@
 //!
 //! They break every promise, `any` too. A policy that names the interpreter lifts the first.
 
-use crate::model::linkage::{Class, Linkage};
+use crate::formats::linkage::{Class, Linkage};
 use crate::model::policy::Policy;
 use crate::plan::verify::{Breach, BrokenRule};
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::linkage::{HazardBasis, HazardKind, Relro};
+use crate::formats::linkage::{HazardBasis, HazardKind, Relro};
 use crate::model::policy::Demand;
 use expect_test::{Expect, expect};
 
