@@ -10,11 +10,14 @@
     reason = "a test fails by panicking, says what it did, and is the edge of the world"
 )]
 
+mod checkout;
 mod command_line;
 mod documents;
+mod examples;
 mod hostile_elf;
 mod linkage_document;
 mod readelf;
+mod real;
 mod rules_doc;
 mod story;
 mod support;
