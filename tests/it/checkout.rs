@@ -154,7 +154,7 @@ fn ignored(folder: &Path) -> BTreeSet<PathBuf> {
 }
 
 /// Returns a line with `#` in place of sizes and of the number of processes, columns two blanks apart.
-fn without_sizes(line: &str) -> String {
+pub(crate) fn without_sizes(line: &str) -> String {
     let indent = line.len() - line.trim_start().len();
     let is_size = |it: &str| {
         let (number, unit) = it.split_once(' ').unwrap_or_default();

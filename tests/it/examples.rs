@@ -2,13 +2,25 @@
 //!
 //! Each is built in a copy. What the README of an example shows is held against the same copy.
 
-use crate::checkout::{Checkout, can_build, start_alone};
+use crate::checkout::{Checkout, can_build, start_alone, without_sizes};
 use crate::support::{has, manifest_dir};
 use expect_test::expect;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
+
+/// Builds, and holds the report against what the README shows.
+#[track_caller]
+fn shown_report(example: &Checkout, arguments: &[&str]) -> String {
+    let report = example.report(arguments);
+    let readme = fs::read_to_string(example.path("README.md")).unwrap();
+    let shown: BTreeSet<_> = readme.lines().map(without_sizes).collect();
+    for line in report.lines().skip(1) {
+        assert!(shown.contains(&without_sizes(line)), "the README does not show {line:?}");
+    }
+    report
+}
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
@@ -26,7 +38,8 @@ fn net_and_user_is_dynamic_by_default_and_by_the_seed_recipe_and_static_by_netgo
         //:default  dynamic  default  #  built
         //:static  static  netgo  #  built
         2 outputs: 2 built
-    "#]].assert_eq(&example.report(&["build", ":default", ":static"]));
+    "#]]
+    .assert_eq(&shown_report(&example, &["build", ":default", ":static"]));
     expect![[r#"
         exit 6
         TARGET  CLASS  STRATEGY  SIZE  STATE
@@ -36,7 +49,7 @@ fn net_and_user_is_dynamic_by_default_and_by_the_seed_recipe_and_static_by_netgo
           no strategy of `seed_2015` gives what it promises
             seed_2015: built, but not as promised: it needs `libc.so.6`
           hint: `link: "netgo"` would hold: Go's own name resolver and user look-up, linked by Go's own linker: static if nothing else uses cgo.
-    "#]].assert_eq(&example.report(&["build", ":seed"]));
+    "#]].assert_eq(&shown_report(&example, &["build", ":seed"]));
     assert_eq!(example.judge().len(), 2, "what broke its promise is not recorded");
     assert!(!example.path("linkwright-out/bin/seed").exists());
 
@@ -64,7 +77,8 @@ fn two_static_database_nodes_find_each_other_by_name_in_empty_roots() {
           example.com/cpp-database/store  static  static_glibc  #  built
           example.com/cpp-database/wire  static  static_glibc  #  built
         5 outputs: 5 built
-    "#]].assert_eq(&example.report(&["build"]));
+    "#]]
+    .assert_eq(&shown_report(&example, &["build"]));
     expect![[r#"
         exit 0
         TARGET  CLASS  STRATEGY  SIZE  STATE
@@ -75,7 +89,8 @@ fn two_static_database_nodes_find_each_other_by_name_in_empty_roots() {
           example.com/cpp-database/store  static  static_glibc  #  up to date
           example.com/cpp-database/wire  static  static_glibc  #  up to date
         5 outputs: 5 up to date
-    "#]].assert_eq(&example.report(&["build"]));
+    "#]]
+    .assert_eq(&example.report(&["build"]));
     assert_eq!(example.judge().len(), 4);
     for record in example.records() {
         assert_eq!(record["linkage"]["hazards"], serde_json::json!([]), "{record:#}");
@@ -97,7 +112,8 @@ fn two_static_database_nodes_find_each_other_by_name_in_empty_roots() {
         beta: joined by alpha
         beta: listens on 127.0.0.3:7002 as uid 0
         beta: stored colour=blue from alpha
-    "#]].assert_eq(&(lines.join("\n") + "\n"));
+    "#]]
+    .assert_eq(&(lines.join("\n") + "\n"));
 }
 
 #[test]
@@ -126,7 +142,8 @@ fn gossip_tests_are_static_and_pass_and_are_the_ones_that_the_loop_builds() {
           example.com/gossip-tests/transport  static  static_glibc  #  built
           example.com/gossip-tests/version  static  netgo  #  built
         15 outputs: 15 built
-    "#]].assert_eq(&example.report(&["build", ":tests"]));
+    "#]]
+    .assert_eq(&shown_report(&example, &["build", ":tests"]));
     let tests = example.judge();
     assert_eq!(tests.len(), 15);
     for (record, test) in example.records().iter().zip(&tests) {
@@ -180,7 +197,8 @@ fn gossip_tests_with_the_race_detector_are_static_and_pass() {
           example.com/gossip-tests/transport  static  static_race  #  built
           example.com/gossip-tests/version  static  static_race  #  built
         15 outputs: 15 built
-    "#]].assert_eq(&example.report(&["build", ":race"]));
+    "#]]
+    .assert_eq(&example.report(&["build", ":race"]));
     assert_eq!(example.judge().len(), 15);
     let tests = example.path("linkwright-out/bin/race/example.com/gossip-tests");
     for name in ["queue.test", "ring.test"] {
@@ -206,7 +224,8 @@ fn generated_code_is_made_compiled_and_run() {
           example.com/generated/unit  static  netgo  #  built
         //:units  -  -  -  built
         6 outputs: 6 built
-    "#]].assert_eq(&example.report(&["build", ":all"]));
+    "#]]
+    .assert_eq(&shown_report(&example, &["build", ":all"]));
     example.judge();
     let run = example.linkwright(&["--quiet", "run", ":convert", "--", "3", "mi", "km"]);
     assert_eq!(said(&run), "3 mi = 4.828032 km  [74a8bd64]\n", "{run:?}");
@@ -226,7 +245,8 @@ fn generated_code_is_made_compiled_and_run() {
           example.com/generated/unit  static  netgo  #  up to date
         //:units  -  -  -  built
         6 outputs: 1 built, 5 up to date
-    "#]].assert_eq(&example.report(&["build", ":all"]));
+    "#]]
+    .assert_eq(&example.report(&["build", ":all"]));
 
     // One more unit: what uses it is linked anew, the other table is left alone.
     fs::write(&units, format!("{text}league 4828.032\n")).unwrap();
@@ -241,7 +261,8 @@ fn generated_code_is_made_compiled_and_run() {
           example.com/generated/unit  static  netgo  #  built
         //:units  -  -  -  built
         6 outputs: 3 built, 3 up to date
-    "#]].assert_eq(&example.report(&["build", ":all"]));
+    "#]]
+    .assert_eq(&example.report(&["build", ":all"]));
     fs::write(&units, text).unwrap();
     expect![[r#"
         exit 0
@@ -254,7 +275,8 @@ fn generated_code_is_made_compiled_and_run() {
           example.com/generated/unit  static  netgo  #  restored
         //:units  -  -  -  restored
         6 outputs: 3 restored, 3 up to date
-    "#]].assert_eq(&example.report(&["build", ":all"]));
+    "#]]
+    .assert_eq(&example.report(&["build", ":all"]));
 }
 
 #[test]
@@ -274,7 +296,8 @@ fn nested_packages_have_their_own_defaults_strategies_and_policy() {
         //services:worker_debug  dynamic  default  #  built
         //tools:embed  static  pure  #  built
         6 outputs: 6 built
-    "#]].assert_eq(&example.report(&["build"]));
+    "#]]
+    .assert_eq(&shown_report(&example, &["build"]));
     example.judge();
     let symbols = |name: &str| {
         let file = example.path("linkwright-out/bin").join(name);
@@ -313,7 +336,8 @@ fn the_projects_own_build_file_names_the_examples() {
         //examples/gossip-tests:tests
         //examples/net-and-user:default
         //examples/net-and-user:static
-    "#]].assert_eq(&said(&query));
+    "#]]
+    .assert_eq(&said(&query));
     let query = project.linkwright(&["query", "//:examples", "//:race"]);
     assert!(query.status.success(), "{query:?}");
 }

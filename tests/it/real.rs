@@ -83,7 +83,28 @@ fn the_programs_start_alone(real: &Checkout) {
         let code = start.status.code();
         told += &format!("{output}: {} {word}\n", code.map_or(-1, |it| it));
     }
-    expect![[""]].assert_eq(&told);
+    expect![[r#"
+        bin/bundle: 0 usage
+        bin/callgraph: 0 usage
+        bin/deadcode: 0 usage
+        bin/digraph: 2 usage
+        bin/eg: 0 usage
+        bin/fiximports: 0 usage
+        bin/goimports: 2 usage
+        bin/gomvpkg: 0 usage
+        bin/gonew: 2 usage
+        bin/gotext: 2 usage
+        bin/goyacc: 0 usage
+        bin/grpc_client: 0 usage
+        bin/grpc_server: 0 usage
+        bin/html2article: 0 usage
+        bin/present2md: 2 usage
+        bin/protoc-gen-go: 1 unknown argument
+        bin/rows: 0 sum: 45
+        bin/ssadump: 0 usage
+        bin/stress: 0 usage
+        bin/stringer: 0 usage
+    "#]].assert_eq(&told);
 }
 
 fn the_linkers_warning_of_dlopen_is_kept_unless_the_tag_ends_it(real: &Checkout) {
