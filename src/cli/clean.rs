@@ -10,8 +10,9 @@ use crate::words::exit_code::ExitCode;
 
 /// Remove the workspace's linkwright-out folder
 ///
-/// Never needed for a right result. Only a folder that linkwright made (it holds a file .linkwright)
-/// is removed, and links in it are not followed. The store stays: the next build restores from it.
+/// Never needed for a right result. Only a folder that linkwright made (it holds a file
+/// .linkwright) is removed, and links in it are not followed. The store stays: the next build
+/// restores from it.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct CleanArgs {}

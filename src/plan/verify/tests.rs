@@ -1,3 +1,5 @@
+//! Each class and each clause of a policy, kept and broken.
+
 use super::*;
 use crate::formats::linkage::{HazardBasis, HazardKind, Relro};
 use crate::model::policy::Demand;
