@@ -346,6 +346,24 @@ fn only_effects_spawn_and_nobody_asks_ldd() {
     bites("scripts/demo", "ldd \"$file\"\n", spawns);
 }
 
+/// The rooms below `effects` are functions of their arguments.
+fn purity(path: &str, text: &str) -> Vec<String> {
+    let pure = ["words", "formats", "model", "plan"].map(|it| format!("src/{it}/"));
+    if !pure.iter().any(|it| path.starts_with(it)) || is_test_file(path) {
+        return Vec::new();
+    }
+    let world = ["std::fs", "std::env", "std::net", "std::process", "std::thread", "std::time"];
+    let found = code(text).filter(|(_, words)| world.iter().any(|it| words.contains(it)));
+    found.map(|(line, words)| format!("{path}:{line}: not pure: {}", words.trim())).collect()
+}
+
+#[test]
+fn below_effects_nothing_touches_the_machine() {
+    hold(&sources(), purity);
+    bites("src/plan/record.rs", "use std::fs::File;\n", purity);
+    bites("src/model/rules.rs", "    let now = std::time::Instant::now();\n", purity);
+}
+
 fn reasons(path: &str, text: &str) -> Vec<String> {
     let (mut complaints, mut in_dependencies, mut before) = (Vec::new(), false, "");
     for line in text.lines() {
