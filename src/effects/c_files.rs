@@ -83,8 +83,9 @@ pub fn libraries(machine: &Machine, tools: &CTools, words: &[String]) -> BTreeMa
         } else if !word.starts_with('-')
             && let Ok(digest) = machine.digests.digest(Path::new(word))
         {
+            // Named without its folder, which is this machine's; two may have one name.
             let name = Path::new(word).file_name().unwrap_or_default().to_string_lossy();
-            found.insert(name.into_owned(), digest);
+            found.insert(format!("{name} ({})", found.len()), digest);
         }
     }
     found

@@ -6,6 +6,7 @@ use crate::engine::go_unit::{Kind, Rung, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
+use crate::model::target::GoSettings;
 use crate::plan::configuration::Configuration;
 use crate::plan::fingerprint::{Framed, LinkInputs};
 use crate::plan::origin::Origin;
@@ -64,7 +65,7 @@ pub fn gather(
     let settings = unit.of.settings;
     let configuration = Configuration::new(&at.strategy, settings, at.selection.clone(), compilers);
     let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
-    let c_side = CSide::gather(session, at, &closure)?;
+    let c_side = CSide::gather(session, at, settings, &closure)?;
     let salt = c_side.salt();
     let (files, modules) = sources(session, unit, &closure)?;
     let module = &unit.of.module;
@@ -107,6 +108,7 @@ impl CSide {
     fn gather(
         session: &Session<'_>,
         rung: &Rung,
+        settings: &GoSettings,
         closure: &[&GoPackage],
     ) -> Result<Self, InputsError> {
         let Some(tools) = rung.c_tools.as_ref().filter(|_| rung.selection.cgo) else {
@@ -115,7 +117,8 @@ impl CSide {
         let mut this = Self::default();
         let cgo: Vec<_> =
             closure.iter().filter(|it| it.files.use_cgo() && !it.standard).copied().collect();
-        let mut words: Vec<String> = rung.strategy.extldflags.clone();
+        let own = rung.strategy.extldflags.iter().chain(&settings.extldflags);
+        let mut words: Vec<String> = own.cloned().collect();
         words.extend(cgo.iter().flat_map(|it| it.cgo_ldflags.iter().cloned()));
         for package in cgo.iter().flat_map(|it| &it.cgo_pkg_config) {
             if package.starts_with('-') {
