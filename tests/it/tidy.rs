@@ -68,7 +68,8 @@ fn files_below(folder: &str, wanted: impl Fn(&Path) -> bool) -> Vec<Source> {
     let files = walk.map(|it| it.unwrap()).filter(|it| it.file_type().is_file());
     let files = files.map(walkdir::DirEntry::into_path).filter(|it| wanted(it));
     let source = |it: PathBuf| {
-        let text = fs::read_to_string(&it).unwrap_or_else(|error| panic!("{it:?}: {error}"));
+        let text =
+            fs::read_to_string(&it).unwrap_or_else(|error| panic!("{}: {error}", it.display()));
         (it.strip_prefix(root).unwrap().to_string_lossy().into_owned(), text)
     };
     files.map(source).collect()
@@ -182,7 +183,9 @@ fn a_module_uses_only_what_stands_below_it() {
 fn the_order_holds_only_modules_that_are_there_and_each_once() {
     let there: BTreeSet<_> = sources().iter().filter_map(|(path, _)| module_of(path)).collect();
     let mut order = order();
-    order.iter().for_each(|it| assert!(there.contains(it), "`{it}` is no module"));
+    for it in &order {
+        assert!(there.contains(it), "`{it}` is no module");
+    }
     let length = order.len();
     order.sort();
     order.dedup();
