@@ -223,7 +223,12 @@ impl Job<'_, '_> {
                 told.map(|(index, it)| Tried { index, rung: it.rung, settled: Settled::Told });
             return told.collect();
         }
-        let ended = batches.into_par_iter().flat_map_iter(|it| it.run(session, go, units));
+        let ended = batches.into_par_iter().flat_map_iter(|it| {
+            let ended = it.run(session, go, units);
+            // The inputs are looked at again now; what was read of the C side is too old for that.
+            session.forget_c_files();
+            ended
+        });
         ended
             .flat_map_iter(|batch| {
                 let settle = |(index, planned, made): (usize, Planned, Linked)| {
