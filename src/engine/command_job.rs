@@ -35,14 +35,14 @@ struct Made {
 /// in place.
 #[must_use]
 pub fn run_command(session: &Session<'_>, target: &Target, command: &Command) -> bool {
-    session.plan(command.outputs.len());
+    session.plan(1);
     let job = Job { session, target, command };
     match job.bring() {
         Ok(state) => {
-            for output in &command.outputs {
-                let finished = Finished { output: Some(output.clone()), ..finished(target, state) };
-                session.deliver(Delivery { finished, record: None });
-            }
+            // A command is one step, however many files it makes; the first stands for all.
+            let output = command.outputs.first().cloned();
+            let finished = Finished { output, ..finished(target, state) };
+            session.deliver(Delivery { finished, record: None });
             true
         }
         Err(unfit) => {
@@ -116,17 +116,7 @@ impl Job<'_, '_> {
         let ran = ran.and_then(|()| self.check_outputs());
         self.session.note_command();
         self.session.step_ended(step, ran.is_ok());
-        let again = ran.and_then(|()| {
-            if self.gather()?.1.key() == key {
-                return Ok(());
-            }
-            Err(Unfit {
-                error: "its inputs changed while it ran".to_owned(),
-                hints: vec!["build again when the tree is quiet".to_owned()],
-                code: ExitCode::InputsChanged,
-            })
-        });
-        if let Err(unfit) = again {
+        if let Err(unfit) = ran.and_then(|()| self.check_inputs(&key)) {
             Self::move_back(aside);
             return Err(unfit);
         }
@@ -248,6 +238,18 @@ impl Job<'_, '_> {
             error: error.trim().to_owned(),
             hints: Vec::new(),
             code: ExitCode::BuildFailed,
+        })
+    }
+
+    /// Looks at the inputs again: what was made of others may not be kept under their key.
+    fn check_inputs(&self, key: &Digest) -> Result<(), Unfit> {
+        if self.gather()?.1.key() == *key {
+            return Ok(());
+        }
+        Err(Unfit {
+            error: "its inputs changed while it ran".to_owned(),
+            hints: vec!["build again when the tree is quiet".to_owned()],
+            code: ExitCode::InputsChanged,
         })
     }
 

@@ -63,7 +63,8 @@ fn module(
     let package = |it: &Listed| GoPackage {
         import_path: it.import_path.clone(),
         folder: below(Path::new(&it.dir), folder),
-        name: it.name.clone(),
+        // A package of tests alone is no program, whatever its name.
+        name: if it.files.compiled().next().is_some() { it.name.clone() } else { String::new() },
         has_tests: it.files.have_tests(),
         uses_cgo: it.files.use_cgo(),
         excluded: excluded(it),

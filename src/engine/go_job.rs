@@ -83,7 +83,7 @@ impl Job<'_, '_> {
         }
         let mut questions = Questions::new();
         for key in prepared.iter().map(|it| it.listing(self.session)) {
-            merge(&mut questions, key);
+            ask(&mut questions, key);
         }
         let questions: Vec<_> = questions.into_values().collect();
         let answers: Vec<_> = questions.par_iter().map(|it| self.session.list(go, it)).collect();
@@ -138,7 +138,7 @@ impl Job<'_, '_> {
                     let forecast = match &at.needs {
                         Forecast::Holds => {
                             let Some(forecast) = self.forecast(unit, at) else {
-                                merge(&mut wanted, question(unit, at));
+                                ask(&mut wanted, question(unit, at));
                                 break;
                             };
                             forecast
@@ -223,7 +223,12 @@ impl Job<'_, '_> {
                 told.map(|(index, it)| Tried { index, rung: it.rung, settled: Settled::Told });
             return told.collect();
         }
-        let ended = batches.into_par_iter().flat_map_iter(|it| it.run(session, go, units));
+        let ended = batches.into_par_iter().flat_map_iter(|it| {
+            let ended = it.run(session, go, units);
+            // The inputs are looked at again now; what was read of the C side is too old for that.
+            session.forget_c_files();
+            ended
+        });
         ended
             .flat_map_iter(|batch| {
                 let settle = |(index, planned, made): (usize, Planned, Linked)| {
@@ -243,6 +248,7 @@ impl Job<'_, '_> {
         let (outcome, reason) = match settled {
             Settled::Verified(proof) => {
                 unit.climb.tried(rung, AttemptOutcome::Verified, None);
+                self.tell_impossible(unit);
                 self.tell(unit, rung, AttemptOutcome::Verified, None);
                 session.deliver(proof.deliver(unit));
                 return true;
@@ -277,6 +283,15 @@ impl Job<'_, '_> {
         false
     }
 
+    /// Tells of the rungs that were known before building not to hold.
+    fn tell_impossible(&self, unit: &Unit<'_>) {
+        let attempts = unit.climb.attempts().into_iter();
+        for attempt in attempts.filter(|it| it.outcome == AttemptOutcome::Impossible) {
+            let (label, go_package) = (unit.of.target.label.clone(), unit.go_package.clone());
+            (self.session.sink)(Event::Attempt { label, go_package, attempt });
+        }
+    }
+
     fn tell(&self, unit: &Unit<'_>, rung: usize, outcome: AttemptOutcome, reason: Option<String>) {
         let strategy = unit.of.rungs[rung].strategy.name.clone();
         (self.session.sink)(Event::Attempt {
@@ -299,6 +314,7 @@ impl Job<'_, '_> {
     /// would help.
     fn give_up(&mut self, go: &GoTool, unit: &Unit<'_>) {
         let attempts = unit.climb.attempts();
+        self.tell_impossible(unit);
         let ladder = &unit.of.settings.ladder.name;
         let code = unit.climb.exit_code();
         let error = match attempts.as_slice() {
@@ -358,10 +374,11 @@ impl Unit<'_> {
     }
 }
 
-/// Questions to `go list`, those that one process can answer joined.
+/// Questions to `go list`, one for all that share a module and a selection.
 type Questions = BTreeMap<(GoModuleFolder, Selection), ListingKey>;
 
-fn merge(questions: &mut Questions, key: ListingKey) {
+/// Adds a question to those that can be asked together with it.
+fn ask(questions: &mut Questions, key: ListingKey) {
     let shared = (key.module.clone(), key.selection.clone());
     let question = questions.entry(shared).or_insert_with(|| key.clone());
     question.patterns.extend(key.patterns);

@@ -194,7 +194,6 @@ fn is_current(
     listing: &Listing,
 ) -> bool {
     let again = || gather(session, go, unit, planned.rung, listing);
-    session.forget_c_files();
     listing.is_current() && again().is_ok_and(|it| it.key == planned.key)
 }
 

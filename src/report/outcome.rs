@@ -4,7 +4,6 @@
 //! at any `-j`.
 
 use crate::engine::event::{Counts, Event, Finished, State};
-use crate::plan::record::Attempt;
 use crate::words::label::Label;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +15,6 @@ pub type OutputName = (Label, String);
 pub struct Outcome {
     /// How each output ended.
     pub finished: BTreeMap<OutputName, Finished>,
-    /// What was tried for each output, in the order it was tried.
-    pub attempts: BTreeMap<OutputName, Vec<Attempt>>,
     /// The counts that the engine gave at its end.
     pub counts: Option<Counts>,
     /// How many outputs are known to come.
@@ -45,10 +42,6 @@ impl Outcome {
         match event {
             Event::Started { targets, .. } => self.targets = *targets,
             Event::Planned { outputs } => self.planned = Some(*outputs),
-            Event::Attempt { label, go_package, attempt } => {
-                let name = (label.clone(), go_package.clone());
-                self.attempts.entry(name).or_default().push(attempt.clone());
-            }
             Event::Finished(it) => {
                 self.targets_finished.insert(it.label.clone());
                 let name = (it.label.clone(), it.go_package.clone().unwrap_or_default());
@@ -56,7 +49,8 @@ impl Outcome {
                 self.finished.insert(name, it.as_ref().clone());
             }
             Event::Done(counts) => self.counts = Some(*counts),
-            Event::StepStarted { .. }
+            Event::Attempt { .. }
+            | Event::StepStarted { .. }
             | Event::StepFinished { .. }
             | Event::Warning { .. }
             | Event::Error(_) => {}
@@ -119,7 +113,7 @@ pub fn state_word(state: State) -> &'static str {
 #[cfg(test)]
 pub(crate) mod samples {
     use super::*;
-    use crate::plan::record::AttemptOutcome;
+    use crate::plan::record::{Attempt, AttemptOutcome};
     use crate::words::label::PackagePath;
     use crate::words::path::RelPath;
 

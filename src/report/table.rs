@@ -10,7 +10,6 @@
 //! A column is as wide as its widest cell, never cut: what stands there can be copied.
 
 use crate::engine::event::{Counts, Finished, State};
-use crate::plan::record::{Attempt, AttemptOutcome};
 use crate::report::escape;
 use crate::report::outcome::{Outcome, has_output, state_word};
 use crate::report::paint::{Paint, Tone};
@@ -137,16 +136,15 @@ fn cell(text: &str) -> Cell {
     Cell { text: escape::line(text).into_owned(), tone: None }
 }
 
-/// Writes what failed, each with every attempt and its reason, then what was skipped for it.
+/// Writes what failed, each with the engine's words, then what was skipped for it.
 ///
 /// # Errors
 ///
 /// Returns the writer's error.
 pub fn write_failures(outcome: &Outcome, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let ended = |state| outcome.finished.iter().filter(move |it| it.1.state == state);
-    for (name, finished) in ended(State::Failed) {
-        let attempts = outcome.attempts.get(name).map_or(&[][..], Vec::as_slice);
-        write_failure(finished, attempts, paint, out)?;
+    for (_, finished) in ended(State::Failed) {
+        write_failure(finished, paint, out)?;
     }
     for (_, finished) in ended(State::Skipped).take(MAX_SKIPPED_SHOWN) {
         let why = finished.error.as_deref().unwrap_or("not tried");
@@ -159,24 +157,8 @@ pub fn write_failures(outcome: &Outcome, paint: Paint, out: &mut dyn Write) -> i
     }
 }
 
-fn write_failure(
-    finished: &Finished,
-    attempts: &[Attempt],
-    paint: Paint,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn write_failure(finished: &Finished, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{} {}", paint.say(Tone::Bad, "failed:"), shown_name(finished))?;
-    let width = |text: fn(&Attempt) -> &str| {
-        attempts.iter().map(|it| text(it).chars().count()).max().unwrap_or(0)
-    };
-    let (names, outcomes) = (width(|it| &it.strategy), width(|it| outcome_word(it.outcome)));
-    for Attempt { strategy, outcome, reason } in attempts {
-        let reason = reason.as_deref().unwrap_or("").trim_end();
-        let indent = format!("\n{:1$}", "", names + outcomes + 6);
-        let reason = escape::block(reason).replace('\n', &indent);
-        let line = format!("{strategy:names$}  {:outcomes$}  ", outcome_word(*outcome));
-        writeln!(out, "{}", format!("  {}{reason}", escape::line(&line)).trim_end())?;
-    }
     for line in finished.error.as_deref().unwrap_or("").trim_end().lines() {
         writeln!(out, "{}", format!("  {}", escape::block(line)).trim_end())?;
     }
@@ -184,15 +166,6 @@ fn write_failure(
         writeln!(out, "  {} {}", paint.say(Tone::Hint, "hint:"), escape::line(hint))?;
     }
     Ok(())
-}
-
-fn outcome_word(outcome: AttemptOutcome) -> &'static str {
-    match outcome {
-        AttemptOutcome::Verified => "verified",
-        AttemptOutcome::NotAsPromised => "not as promised",
-        AttemptOutcome::Failed => "failed",
-        AttemptOutcome::Impossible => "impossible",
-    }
 }
 
 /// Returns the label, and the Go package where the target has several or another than its name.
@@ -257,7 +230,7 @@ pub fn human_size(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::engine::event::Event;
-    use crate::report::outcome::samples::{attempt, finished};
+    use crate::report::outcome::samples::finished;
     use expect_test::{Expect, expect};
 
     fn sample() -> Outcome {
@@ -281,17 +254,6 @@ mod tests {
             skipped,
             files,
         ];
-        for (strategy, how, why) in [
-            ("netgo", AttemptOutcome::NotAsPromised, "it needs `libc.so.6`"),
-            ("static_glibc", AttemptOutcome::Failed, "ld: cannot find -lz\ncollect2: error"),
-            ("pure", AttemptOutcome::Impossible, "its `main` uses cgo"),
-        ] {
-            outcome.record(&attempt(
-                "//cmd/bad:bad",
-                "example.com/m/cmd/bad",
-                (strategy, how, why),
-            ));
-        }
         for it in all {
             outcome.record(&Event::Finished(Box::new(it)));
         }
@@ -325,21 +287,17 @@ mod tests {
     }
 
     #[test]
-    fn failures_tell_every_attempt_and_what_to_do() {
+    fn failures_tell_the_reason_and_what_to_do() {
         check(
             write_failures,
             expect![[r#"
-            failed: //cmd/bad:bad (example.com/m/cmd/bad)
-              netgo         not as promised  it needs `libc.so.6`
-              static_glibc  failed           ld: cannot find -lz
-                                             collect2: error
-              pure          impossible       its `main` uses cgo
-              cmd/bad/main.go:3:2: undefined: \u{1b}[31mx
+                failed: //cmd/bad:bad (example.com/m/cmd/bad)
+                  cmd/bad/main.go:3:2: undefined: \u{1b}[31mx
 
-                and more
-              hint: give the target `link: "default"`
-            skipped: //:after: `//cmd/bad:bad` failed
-        "#]],
+                    and more
+                  hint: give the target `link: "default"`
+                skipped: //:after: `//cmd/bad:bad` failed
+            "#]],
         );
     }
 
