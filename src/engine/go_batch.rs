@@ -178,7 +178,7 @@ impl Batch {
             let unit = &units[*index];
             let path = scratch.path().join(unit.tool_name());
             let linked = if path.is_file() && !failed(&output, unit) {
-                Linked::File { path, text: output.text_of(&unit.go_package) }
+                Linked::File { path, text: told(&output, unit) }
             } else {
                 Linked::Failed(reason(&output, unit, planned, &ended.how()))
             };
@@ -235,6 +235,13 @@ impl Batch {
 fn failed(output: &BuildOutput, unit: &Unit<'_>) -> bool {
     let own = |it: &&String| plain(it) == unit.go_package || plain(it) == unit.root;
     output.failed.iter().any(|it| own(&it))
+}
+
+/// Returns what the tools said of an output that came out: of its package and, where that is another
+/// one, of the program made of it, to which a test binary's linker warnings belong.
+fn told(output: &BuildOutput, unit: &Unit<'_>) -> String {
+    let names = BTreeSet::from([unit.go_package.as_str(), unit.root.as_str()]);
+    names.into_iter().map(|it| output.text_of(it)).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns why a link failed: the words of its own packages, else those of nobody's.
