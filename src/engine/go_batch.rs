@@ -60,7 +60,7 @@ pub struct Finished {
     pub scratch: Option<tempfile::TempDir>,
 }
 
-/// Sorts links into as few batches as can be.
+/// Sorts links into as few batches as can be, the largest first.
 #[must_use]
 pub fn sort(units: &[Unit<'_>], links: Vec<(usize, Planned)>) -> Vec<Batch> {
     let mut sorted: BTreeMap<Shared, Vec<(usize, Planned)>> = BTreeMap::new();
@@ -95,6 +95,7 @@ pub fn sort(units: &[Unit<'_>], links: Vec<(usize, Planned)>) -> Vec<Batch> {
         let shared = |links| Batch { shared: shared.clone(), links };
         batches.extend(rounds.into_iter().map(|(_, links)| shared(links)));
     }
+    batches.sort_by_key(|it| std::cmp::Reverse(it.links.len()));
     batches
 }
 
