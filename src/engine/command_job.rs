@@ -116,13 +116,15 @@ impl Job<'_, '_> {
         let ran = ran.and_then(|()| self.check_outputs());
         self.session.note_command();
         self.session.step_ended(step, ran.is_ok());
-        let again = ran.and_then(|()| match self.gather()?.1.key() == key {
-            true => Ok(()),
-            false => Err(Unfit {
+        let again = ran.and_then(|()| {
+            if self.gather()?.1.key() == key {
+                return Ok(());
+            }
+            Err(Unfit {
                 error: "its inputs changed while it ran".to_owned(),
                 hints: vec!["build again when the tree is quiet".to_owned()],
                 code: ExitCode::InputsChanged,
-            }),
+            })
         });
         if let Err(unfit) = again {
             Self::move_back(aside);

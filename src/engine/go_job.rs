@@ -16,6 +16,7 @@ use crate::engine::go_settle::{Settled, from_store, linked};
 use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
 use crate::engine::listing::{Listing, ListingKey};
 use crate::engine::session::{Delivery, Session, finished};
+use crate::model::strategy::{Promise, Strategy};
 use crate::model::target::Target;
 use crate::plan::ladder::Step;
 use crate::plan::predict::{Forecast, Obstacle, forecast};
@@ -138,17 +139,17 @@ impl Job<'_, '_> {
                 while let Step::Look(rung) = unit.climb.step() {
                     let at = &unit.of.rungs[rung];
                     let forecast = match &at.needs {
-                        Forecast::Holds => match self.forecast(unit, at) {
-                            Some(forecast) => forecast,
-                            None => {
+                        Forecast::Holds => {
+                            let Some(forecast) = self.forecast(unit, at) else {
                                 let key = question(unit, at);
                                 let shared = (key.module.clone(), key.selection.clone());
                                 let all = wanted.entry(shared).or_insert_with(|| key.clone());
                                 all.patterns.extend(key.patterns);
                                 all.tests |= key.tests;
                                 break;
-                            }
-                        },
+                            };
+                            forecast
+                        }
                         impossible => impossible.clone(),
                     };
                     unit.climb.foresee(rung, forecast);
@@ -221,7 +222,9 @@ impl Job<'_, '_> {
         let links = missing.into_iter().map(|(index, planned, _)| (index, planned)).collect();
         let batches = go_batch::sort(units, links);
         if session.outputs.is_none() {
-            batches.iter().for_each(|it| it.tell(session, units));
+            for batch in &batches {
+                batch.tell(session, units);
+            }
             let told = batches.into_iter().flat_map(|it| it.links);
             let told =
                 told.map(|(index, it)| Tried { index, rung: it.rung, settled: Settled::Told });
@@ -273,7 +276,10 @@ impl Job<'_, '_> {
                 self.end(unit, error, hints, ExitCode::InputsChanged);
                 return true;
             }
-            Settled::NotAsPromised(reason) => (AttemptOutcome::NotAsPromised, reason),
+            Settled::NotAsPromised(reason, hints) => {
+                unit.climb.advise(hints);
+                (AttemptOutcome::NotAsPromised, reason)
+            }
             Settled::Failed(reason) => (AttemptOutcome::Failed, reason),
         };
         unit.climb.tried(rung, outcome, Some(reason.clone()));
@@ -328,6 +334,10 @@ impl Job<'_, '_> {
         let rules = self.session.rules;
         let tried = &unit.of.settings.ladder.tries;
         let promise = tried.last()?.promise;
+        if promise == Promise::Any {
+            // Then a policy was broken, of which nothing is forecast.
+            return None;
+        }
         let first = rules.ladders.get("static").map(|it| it.tries.clone()).unwrap_or_default();
         let candidates = first.iter().chain(rules.strategies.values());
         let race = tried.iter().any(|it| it.race);
@@ -344,7 +354,9 @@ impl Job<'_, '_> {
                 continue;
             }
             if self.forecast(unit, &rung) == Some(Forecast::Holds) {
-                return Some(format!("`link: \"{}\"` would hold: {}", strategy.name, strategy.doc));
+                let colon = if strategy.doc.is_empty() { "" } else { ": " };
+                let Strategy { name, doc, .. } = &**strategy;
+                return Some(format!("`link: \"{name}\"` would hold{colon}{doc}"));
             }
         }
         None
