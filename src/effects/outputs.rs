@@ -107,6 +107,9 @@ impl Outputs {
     #[expect(clippy::disallowed_methods, reason = "outputs are placed by rename, here alone")]
     pub fn place(&self, made: &Path, path: &RelPath) -> Result<PathBuf, OutputError> {
         let to = path.below(&self.folder);
+        if let Some(link) = self.link_above(path) {
+            return Err(OutputError::NotAFolder(link));
+        }
         let placed = fs::set_permissions(made, fs::Permissions::from_mode(MODE))
             .and_then(|()| make_folder_of(&to))
             .and_then(|()| fs::rename(made, &to));
@@ -121,8 +124,16 @@ impl Outputs {
     pub fn holds(&self, digests: &Digests, path: &RelPath, digest: &Digest) -> bool {
         let to = path.below(&self.folder);
         let metadata = fs::symlink_metadata(&to);
-        metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+        self.link_above(path).is_none()
+            && metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
             && digests.digest(&to).is_ok_and(|it| it == *digest)
+    }
+
+    /// Finds a folder on the way to `path` that is a link, and so leads out of the output folder.
+    fn link_above(&self, path: &RelPath) -> Option<PathBuf> {
+        let to = path.below(&self.folder);
+        let folders = to.ancestors().skip(1).take_while(|it| **it != self.folder);
+        folders.filter(|it| it.is_symlink()).last().map(Path::to_owned)
     }
 
     /// Writes the ledger, if its bytes are other than those on disk.

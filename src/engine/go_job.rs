@@ -16,6 +16,7 @@ use crate::engine::go_settle::{Settled, from_store, linked};
 use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
 use crate::engine::listing::{Listing, ListingKey};
 use crate::engine::session::{Delivery, Session, finished};
+use crate::model::strategy::{Promise, Strategy};
 use crate::model::target::Target;
 use crate::plan::configuration::Selection;
 use crate::plan::ladder::Step;
@@ -281,7 +282,10 @@ impl Job<'_, '_> {
                 self.end(unit, error, hints, ExitCode::InputsChanged);
                 return true;
             }
-            Settled::NotAsPromised(reason) => (AttemptOutcome::NotAsPromised, reason),
+            Settled::NotAsPromised(reason, hints) => {
+                unit.climb.advise(hints);
+                (AttemptOutcome::NotAsPromised, reason)
+            }
             Settled::Failed(reason) => (AttemptOutcome::Failed, reason),
         };
         unit.climb.tried(rung, outcome, Some(reason.clone()));
@@ -346,6 +350,10 @@ impl Job<'_, '_> {
         let rules = self.session.rules;
         let tried = &unit.of.settings.ladder.tries;
         let promise = tried.last()?.promise;
+        if promise == Promise::Any {
+            // Then a policy was broken, of which nothing is forecast.
+            return None;
+        }
         let first = rules.ladders.get("static").map(|it| it.tries.clone()).unwrap_or_default();
         let candidates = first.iter().chain(rules.strategies.values());
         let race = tried.iter().any(|it| it.race);
@@ -362,7 +370,9 @@ impl Job<'_, '_> {
                 continue;
             }
             if self.forecast(unit, &rung) == Some(Forecast::Holds) {
-                return Some(format!("`link: \"{}\"` would hold: {}", strategy.name, strategy.doc));
+                let colon = if strategy.doc.is_empty() { "" } else { ": " };
+                let Strategy { name, doc, .. } = &**strategy;
+                return Some(format!("`link: \"{name}\"` would hold{colon}{doc}"));
             }
         }
         None

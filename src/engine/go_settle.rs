@@ -34,8 +34,8 @@ use std::path::Path;
 pub enum Settled {
     /// As promised, and in place.
     Verified(Box<Proof>),
-    /// Built, and not as promised.
-    NotAsPromised(String),
+    /// Built, and not as promised: why, and what would help.
+    NotAsPromised(String, Vec<&'static str>),
     /// The tools could not build it.
     Failed(String),
     /// An input changed meanwhile; nothing was kept.
@@ -183,7 +183,10 @@ fn prove(
     let evidence = Evidence { inspection, linker_hazards: hazards.to_vec() };
     let promise = unit.of.rungs[planned.rung].strategy.promise;
     let policy = unit.of.settings.policy.as_deref();
-    verify(evidence, promise, policy).map_err(|it: Mismatch| Settled::NotAsPromised(it.to_string()))
+    verify(evidence, promise, policy).map_err(|it: Mismatch| {
+        let hints = it.breaches.iter().filter_map(|it| it.hint).collect();
+        Settled::NotAsPromised(it.to_string(), hints)
+    })
 }
 
 fn is_current(
@@ -309,6 +312,13 @@ fn stopped(error: &ProcessError) -> Unfit {
 
 fn no_room(error: &OutputError) -> Unfit {
     let source = std::error::Error::source(error).map(|it| format!(": {it}")).unwrap_or_default();
-    let hints = vec!["free some space, or make the folder writable".to_owned()];
-    Unfit { error: format!("{error}{source}"), hints, code: ExitCode::Disk }
+    let (hint, code) = match error {
+        OutputError::NotAFolder(_) => {
+            ("move it away; linkwright makes its own folder", ExitCode::Refused)
+        }
+        OutputError::Locked(_) | OutputError::Write(..) => {
+            ("free some space, or make the folder writable", ExitCode::Disk)
+        }
+    };
+    Unfit { error: format!("{error}{source}"), hints: vec![hint.to_owned()], code }
 }

@@ -7,7 +7,7 @@ use std::fs;
 
 const MANY: &str = r#"build(defaults: (link: "pure"), targets: [
     go_binary(name: "a", package: "./a"), go_binary(name: "b", package: "./b"),
-    suite(name: "all", targets: [":a", ":b"]),
+    suite(name: "both", targets: [":a", ":b"]),
 ])"#;
 
 fn many() -> Option<Workspace> {
@@ -87,13 +87,14 @@ fn a_workspace_is_found_from_below_and_with_a_flag() {
 fn patterns_choose_and_leave_out() {
     let Some(it) = many() else { return };
     let labels = |arguments: &[&str]| lines(&it.run(&[&["query"], arguments].concat()));
-    assert_eq!(labels(&[]), ["//:a", "//:all", "//:b", "//sub:s"]);
-    assert_eq!(labels(&["//...", "-//sub/..."]), ["//:a", "//:all", "//:b"]);
-    assert_eq!(labels(&["-//:a", "//:all", "//:a"]), ["//:all"]);
-    assert_eq!(labels(&["--deps", "//:all"]), ["//:a", "//:all", "//:b"]);
-    assert_eq!(labels(&["--rdeps", ":b"]), ["//:all", "//:b"]);
-    assert_eq!(labels(&["--path-to", ":b", ":all"]), ["//:all", "//:b"]);
-    assert_eq!(labels(&["--kind", "suite"]), ["//:all"]);
+    assert_eq!(labels(&[]), ["//:a", "//:b", "//:both", "//sub:s"]);
+    assert_eq!(labels(&["//...", "-//sub/..."]), ["//:a", "//:b", "//:both"]);
+    assert_eq!(labels(&["-//:a", "//:both", "//:a"]), ["//:both"]);
+    assert_eq!(labels(&["-//:a", "//:all"]), ["//:b", "//:both"]);
+    assert_eq!(labels(&["--deps", "//:both"]), ["//:a", "//:b", "//:both"]);
+    assert_eq!(labels(&["--rdeps", ":b"]), ["//:b", "//:both"]);
+    assert_eq!(labels(&["--path-to", ":b", ":both"]), ["//:both", "//:b"]);
+    assert_eq!(labels(&["--kind", "suite"]), ["//:both"]);
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn graphs_can_be_read_by_their_readers() {
     let dot = it.run(&["graph", "--output", "dot"]);
     let drawn = String::from_utf8(dot.stdout).unwrap();
     assert!(drawn.starts_with("digraph") && drawn.trim_end().ends_with('}'), "{drawn}");
-    holds(&drawn, &["\"//:all\" -> \"//:a\"", "\"//:all\" -> \"//:b\"", "\"//sub:s\""]);
+    holds(&drawn, &["\"//:both\" -> \"//:a\"", "\"//:both\" -> \"//:b\"", "\"//sub:s\""]);
     let json = it.run(&["graph", "--json"]);
     let graph: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(graph["nodes"].as_array().unwrap().len(), 4);
@@ -213,7 +214,7 @@ fn the_table_of_a_build_goes_to_stdout_and_failures_to_stderr() {
     let out = String::from_utf8(output.stdout).unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     holds(&out, &["TARGET", "//:a", "static", "pure", "built", "//:b", "failed"]);
-    holds(&out, &["3 outputs: 2 built, 1 failed"]);
+    holds(&out, &["4 outputs: 2 built, 1 failed, 1 skipped"]);
     holds(&err, &["failed: //:b", "b/main.go:3:15: undefined: oops"]);
     let quiet = it.run(&["build", "-q", "//:a"]);
     assert_eq!((quiet.status.code(), text(&quiet).as_str()), (Some(0), ""));
