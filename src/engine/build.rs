@@ -12,7 +12,7 @@ use crate::engine::session::{Delivery, Session, finished};
 use crate::model::strategy::RuleSet;
 use crate::model::target::{Rule, Target};
 use crate::model::targets::Targets;
-use crate::plan::record::Ledger;
+use crate::plan::record::{Ledger, Record};
 use crate::words::exit_code::ExitCode;
 use crate::words::problem::Problem;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -247,22 +247,28 @@ fn record(
     results: Vec<Delivery>,
 ) -> Result<(), BuildError> {
     let tried = results.iter().filter(|it| it.finished.state != State::Skipped);
-    let touched: BTreeSet<_> = tried.map(|it| it.finished.label.clone()).collect();
+    let touched: BTreeSet<_> = tried.clone().map(|it| it.finished.label.clone()).collect();
+    // A target that failed before its outputs were known says nothing about them.
+    let unclear: BTreeSet<_> = tried
+        .filter(|it| it.finished.state == State::Failed && it.finished.output.is_none())
+        .map(|it| it.finished.label.clone())
+        .collect();
+    let named: BTreeSet<_> = results.iter().filter_map(|it| it.finished.output.clone()).collect();
     let mut records: Vec<_> = results.into_iter().filter_map(|it| it.record).collect();
-    let made: BTreeSet<_> = records.iter().map(|it| it.output.clone()).collect();
     if let Some(old) = outputs.read_ledger().and_then(|it| Ledger::parse(&it)) {
-        // What no target makes any more goes, if it is still what we made.
-        for it in old.records.iter().filter(|it| targets.get(&it.label).is_none()) {
-            let ours = outputs.holds(&machine.digests, &it.output, &it.blake3);
-            if ours && !made.contains(&it.output) {
-                outputs.remove(&it.output);
-            }
+        let holds = |it: &Record| outputs.holds(&machine.digests, &it.output, &it.blake3);
+        let is_made = |it: &Record| {
+            let label = &it.label;
+            let is_known = !touched.contains(label) || unclear.contains(label);
+            targets.get(label).is_some() && is_known || named.contains(&it.output)
+        };
+        // What no target makes any more goes, if it is still what we made: its target is gone, or
+        // its Go package has no tests now.
+        for it in old.records.iter().filter(|it| !is_made(it) && holds(it)) {
+            outputs.remove(&it.output);
         }
-        let kept = old.besides(&touched).filter(|it| {
-            targets.get(&it.label).is_some()
-                && outputs.holds(&machine.digests, &it.output, &it.blake3)
-        });
-        records.extend(kept);
+        let kept = old.besides(&touched);
+        records.extend(kept.filter(|it| targets.get(&it.label).is_some() && holds(it)));
     }
     outputs.write_ledger(&Ledger::new(records).text()?)?;
     Ok(())

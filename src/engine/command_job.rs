@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the store keeps of a command under its key.
 #[derive(Debug, Serialize, Deserialize)]
@@ -276,8 +276,7 @@ impl Job<'_, '_> {
         let mut aside = Vec::new();
         for output in &self.command.outputs {
             let from = output.below(root);
-            let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let to = from.with_file_name(format!(".{name}.linkwright-old"));
+            let to = aside_of(&from);
             match std::fs::rename(&from, &to) {
                 Ok(()) => aside.push((from, to)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -304,8 +303,7 @@ impl Job<'_, '_> {
         let mut outputs = BTreeMap::new();
         for output in &self.command.outputs {
             let path = output.below(&session.request.root);
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let _ = std::fs::remove_file(path.with_file_name(format!(".{name}.linkwright-old")));
+            let _ = std::fs::remove_file(aside_of(&path));
             let copied = session.machine.store.put_file(&path).map_err(|it| disk(output, &it))?;
             let mode = std::fs::metadata(&path).map_or(0o644, |it| it.permissions().mode() & 0o777);
             outputs.insert(output.to_string(), (copied.digest, mode));
@@ -321,6 +319,8 @@ impl Job<'_, '_> {
         for output in &self.command.outputs {
             let Some((digest, mode)) = made.outputs.get(output.as_str()) else { return Ok(None) };
             let path = output.below(&self.session.request.root);
+            // Whatever a killed build moved here is nobody's.
+            let _ = std::fs::remove_file(aside_of(&path));
             if machine.digests.digest(&path).is_ok_and(|it| it == *digest) {
                 continue;
             }
@@ -334,6 +334,12 @@ impl Job<'_, '_> {
         }
         Ok(Some(state))
     }
+}
+
+/// Where the old output `path` waits while a new one is made.
+fn aside_of(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.linkwright-old"))
 }
 
 fn format_label(label: &Label) -> String {

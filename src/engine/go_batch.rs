@@ -60,7 +60,7 @@ pub struct Finished {
     pub scratch: Option<tempfile::TempDir>,
 }
 
-/// Sorts links into as few batches as can be.
+/// Sorts links into as few batches as can be, the largest first.
 #[must_use]
 pub fn sort(units: &[Unit<'_>], links: Vec<(usize, Planned)>) -> Vec<Batch> {
     let mut sorted: BTreeMap<Shared, Vec<(usize, Planned)>> = BTreeMap::new();
@@ -95,6 +95,7 @@ pub fn sort(units: &[Unit<'_>], links: Vec<(usize, Planned)>) -> Vec<Batch> {
         let shared = |links| Batch { shared: shared.clone(), links };
         batches.extend(rounds.into_iter().map(|(_, links)| shared(links)));
     }
+    batches.sort_by_key(|it| std::cmp::Reverse(it.links.len()));
     batches
 }
 
@@ -178,7 +179,7 @@ impl Batch {
             let unit = &units[*index];
             let path = scratch.path().join(unit.tool_name());
             let linked = if path.is_file() && !failed(&output, unit) {
-                Linked::File { path, text: output.text_of(&unit.go_package) }
+                Linked::File { path, text: told(&output, unit) }
             } else {
                 Linked::Failed(reason(&output, unit, planned, &ended.how()))
             };
@@ -235,6 +236,13 @@ impl Batch {
 fn failed(output: &BuildOutput, unit: &Unit<'_>) -> bool {
     let own = |it: &&String| plain(it) == unit.go_package || plain(it) == unit.root;
     output.failed.iter().any(|it| own(&it))
+}
+
+/// Returns what the tools said of an output that came out: of its package and, where that is another
+/// one, of the program made of it, to which a test binary's linker warnings belong.
+fn told(output: &BuildOutput, unit: &Unit<'_>) -> String {
+    let names = BTreeSet::from([unit.go_package.as_str(), unit.root.as_str()]);
+    names.into_iter().map(|it| output.text_of(it)).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns why a link failed: the words of its own packages, else those of nobody's.

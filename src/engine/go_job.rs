@@ -10,7 +10,7 @@
 
 use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError};
 use crate::engine::event::{Event, State};
-use crate::engine::go_batch::{self, Linked};
+use crate::engine::go_batch;
 use crate::engine::go_inputs::{InputsError, Planned, gather};
 use crate::engine::go_settle::{Settled, from_store, linked};
 use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
@@ -23,7 +23,9 @@ use crate::plan::predict::{Forecast, Obstacle, forecast};
 use crate::plan::record::{Attempt, AttemptOutcome};
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
-use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{
+    IntoParallelIterator, IntoParallelRefIterator, ParallelExtend, ParallelIterator,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -223,23 +225,27 @@ impl Job<'_, '_> {
                 told.map(|(index, it)| Tried { index, rung: it.rung, settled: Settled::Told });
             return told.collect();
         }
-        let ended = batches.into_par_iter().flat_map_iter(|it| {
-            let ended = it.run(session, go, units);
+        let run = |batch: go_batch::Batch| -> Vec<Tried> {
+            let ended = batch.run(session, go, units);
             // The inputs are looked at again now; what was read of the C side is too old for that.
             session.forget_c_files();
-            ended
-        });
-        ended
-            .flat_map_iter(|batch| {
-                let settle = |(index, planned, made): (usize, Planned, Linked)| {
+            // The scratch folder goes with its batch, so its files are settled here.
+            let settle = |batch: go_batch::Finished| {
+                let settled = batch.links.into_par_iter().map(|(index, planned, made)| {
                     let unit = &units[index];
                     let settled = linked(session, go, unit, &planned, &listings[&index], made);
                     Tried { index, rung: planned.rung, settled }
-                };
-                // The scratch folder goes with the batch, so its files are settled here.
-                batch.links.into_iter().map(settle).collect::<Vec<_>>()
-            })
-            .collect()
+                });
+                settled.collect::<Vec<_>>()
+            };
+            ended.into_iter().flat_map(settle).collect()
+        };
+        // Two `go` processes do not wait for each other's packages but compile them twice. So the
+        // largest batch runs alone, and those after it find most of theirs compiled.
+        let mut batches = batches.into_iter();
+        let mut tried: Vec<_> = batches.next().map(run).unwrap_or_default();
+        tried.par_extend(batches.collect::<Vec<_>>().into_par_iter().flat_map_iter(run));
+        tried
     }
 
     /// Takes what came of a rung; tells whether the output is at its end.

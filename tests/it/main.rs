@@ -10,13 +10,23 @@
     reason = "a test fails by panicking, says what it did, and is the edge of the world"
 )]
 
+mod batches;
 mod command_line;
+mod commands;
 mod documents;
+mod edges;
+mod faults;
+mod forecast;
 mod hostile_elf;
+mod incremental;
+mod ledger;
 mod linkage_document;
+mod policies;
 mod readelf;
+mod refusals;
 mod rules_doc;
 mod story;
 mod support;
 mod tidy;
 mod truth_table;
+mod workspace;
