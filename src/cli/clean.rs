@@ -32,7 +32,7 @@ pub fn run(args: CleanArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
             let files = count(removed.files, "file");
             format!("removed {}: {files}, {}", OUTPUT_FOLDER, human_size(removed.bytes))
         }
-        None => format!("there is no {}", OUTPUT_FOLDER),
+        None => format!("there is no {OUTPUT_FOLDER}"),
     };
     if console.settings.verbosity > Verbosity::Quiet {
         writeln!(console.err, "{line}")?;

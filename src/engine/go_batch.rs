@@ -239,8 +239,8 @@ fn failed(output: &BuildOutput, unit: &Unit<'_>) -> bool {
     output.failed.iter().any(|it| own(&it))
 }
 
-/// Returns what the tools said of an output that came out: of its package and, where that is another
-/// one, of the program made of it, to which a test binary's linker warnings belong.
+/// Returns what the tools said of an output that came out: of its package and, where that is
+/// another one, of the program made of it, to which a test binary's linker warnings belong.
 fn told(output: &BuildOutput, unit: &Unit<'_>) -> String {
     let names = BTreeSet::from([unit.go_package.as_str(), unit.root.as_str()]);
     names.into_iter().map(|it| output.text_of(it)).collect::<Vec<_>>().join("\n")
