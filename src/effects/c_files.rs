@@ -3,8 +3,8 @@
 
 use crate::effects::c_tools::CTools;
 use crate::effects::machine::Machine;
-use crate::effects::out_folder::NAME;
 use crate::words::digest::Digest;
+use crate::words::path::OUTPUT_FOLDER;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
@@ -42,7 +42,7 @@ pub fn of_module(
     let walk = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
     let entered = walk.filter_entry(|it| {
         let name = it.file_name();
-        it.depth() == 0 || !(name == NAME || name.as_encoded_bytes().starts_with(b"."))
+        it.depth() == 0 || !(name == OUTPUT_FOLDER || name.as_encoded_bytes().starts_with(b"."))
     });
     let is_c = |it: &Path| {
         let ending = it.extension().and_then(OsStr::to_str);

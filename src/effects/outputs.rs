@@ -13,9 +13,9 @@
 
 use crate::effects::digests::Digests;
 use crate::effects::file;
-use crate::effects::out_folder::{MARKER, NAME};
+use crate::effects::out_folder::MARKER;
 use crate::words::digest::Digest;
-use crate::words::path::RelPath;
+use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -54,7 +54,7 @@ impl Outputs {
     ///
     /// Returns [`OutputError`] if the folder is not ours to write, or the wait was in vain.
     pub fn open(root: &Path, wait: Duration, waiting: &dyn Fn()) -> Result<Self, OutputError> {
-        let folder = root.join(NAME);
+        let folder = root.join(OUTPUT_FOLDER);
         let write = |path: &Path| {
             let path = path.to_owned();
             move |error| OutputError::Write(path, error)
@@ -230,7 +230,7 @@ mod tests {
     fn an_output_folder_that_is_a_link_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(elsewhere.path(), root.path().join(NAME)).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), root.path().join(OUTPUT_FOLDER)).unwrap();
         assert!(matches!(open(root.path()), Err(OutputError::NotAFolder(_))));
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }

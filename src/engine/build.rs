@@ -6,8 +6,8 @@ use crate::engine::command_job::{files_of, run_command};
 use crate::engine::event::{Counts, Event, Sink, State};
 use crate::engine::go_job;
 use crate::engine::go_unit::Unfit;
-use crate::engine::request::{AfterFailure, BuildRequest, Mode};
-use crate::engine::scheduler::{self, OnFailure, Outcome};
+use crate::engine::request::{BuildRequest, Mode};
+use crate::engine::scheduler::{self, Outcome};
 use crate::engine::session::{Delivery, Session, finished};
 use crate::model::strategy::RuleSet;
 use crate::model::target::{Rule, Target};
@@ -25,7 +25,7 @@ use std::time::Duration;
 const LOCK_WAIT: Duration = Duration::from_mins(10);
 
 /// Targets in the order of dependencies: edges lead from a target to what needs it.
-pub type TargetGraph<'a> = DiGraph<&'a Target, ()>;
+pub type BuildGraph<'a> = DiGraph<&'a Target, ()>;
 
 /// Why a build could not begin or could not be recorded. What fails inside a build is no error
 /// but a result, told by events and by [`Counts::exit_code`].
@@ -91,7 +91,7 @@ pub fn build(
 pub fn plan<'a>(
     request: &BuildRequest,
     targets: &'a Targets,
-) -> Result<TargetGraph<'a>, BuildError> {
+) -> Result<BuildGraph<'a>, BuildError> {
     // An empty workspace has nothing to build, and that is fine.
     let wanted = if targets.is_empty() { Vec::new() } else { targets.select(&request.patterns)? };
     let mut open: Vec<_> = wanted.iter().filter_map(|it| targets.get(it)).collect();
@@ -126,13 +126,9 @@ fn open_outputs(request: &BuildRequest, sink: Sink<'_>) -> Result<Option<Outputs
 }
 
 /// Runs the graph: commands one by one, Go targets that are ready together.
-fn execute(session: &Session<'_>, graph: &TargetGraph<'_>) -> Result<Vec<Outcome>, BuildError> {
+fn execute(session: &Session<'_>, graph: &BuildGraph<'_>) -> Result<Vec<Outcome>, BuildError> {
     let jobs = session.request.jobs.get();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
-    let on_failure = match session.request.after_failure {
-        AfterFailure::Stop => OnFailure::Stop,
-        AfterFailure::KeepGoing => OnFailure::KeepGoing,
-    };
     let group = |ready: Vec<NodeIndex>| {
         if session.machine.interrupt.is_set() {
             return Vec::new();
@@ -159,7 +155,7 @@ fn execute(session: &Session<'_>, graph: &TargetGraph<'_>) -> Result<Vec<Outcome
         };
         job.iter().map(outcome).collect()
     };
-    Ok(scheduler::run(graph, &pool, on_failure, group, work))
+    Ok(scheduler::run(graph, &pool, session.request.after_failure, group, work))
 }
 
 fn check_files(session: &Session<'_>, target: &Target) -> bool {
@@ -175,7 +171,7 @@ fn check_files(session: &Session<'_>, target: &Target) -> bool {
 
 /// Collects what was delivered, and tells of the targets that were never tried.
 fn results(
-    graph: &TargetGraph<'_>,
+    graph: &BuildGraph<'_>,
     outcomes: &[Outcome],
     delivered: mpsc::Receiver<Delivery>,
     sink: Sink<'_>,

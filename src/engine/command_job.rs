@@ -15,7 +15,7 @@ use crate::plan::fingerprint::CommandInputs;
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
-use crate::words::path::RelPath;
+use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use crate::words::problem::Problem;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -72,7 +72,7 @@ pub fn files_of(session: &Session<'_>, label: &Label) -> Result<Vec<PathBuf>, Ve
                 files.extend(found.iter().map(|it| it.below(root)));
             }
             Rule::GoBinary(_) => {
-                files.push(root.join("linkwright-out/bin").join(label.output_path()));
+                files.push(root.join(OUTPUT_FOLDER).join("bin").join(label.output_path()));
             }
             Rule::GoTests(_) | Rule::Suite => open.extend(target.dependencies.iter().cloned()),
         }

@@ -179,21 +179,25 @@ impl Job<'_, '_> {
                 unreachable!("invariant: an open output has a rung to try")
             };
             let selection = &unit.of.rungs[rung].selection;
-            let listing = session.listing_of(&unit.of.module, selection, &unit.root)?;
+            let Some(listing) = session.listing_of(&unit.of.module, selection, &unit.root) else {
+                // Another job saw files of the module change and had it forgotten meanwhile. Left
+                // as it is, the output would stay open for ever: nothing looks at its rung again.
+                return Err(Tried { index, rung, settled: Settled::Changed });
+            };
             let planned = match gather(session, go, unit, rung, &listing) {
                 Ok(planned) => planned,
                 Err(error) => {
                     let settled = Settled::Unfit(unreadable(&error));
-                    return Some(Err(Tried { index, rung, settled }));
+                    return Err(Tried { index, rung, settled });
                 }
             };
-            Some(match from_store(session, go, unit, &planned) {
+            match from_store(session, go, unit, &planned) {
                 Some(settled) => Err(Tried { index, rung, settled }),
                 None => Ok((index, planned, listing)),
-            })
+            }
         };
         let open: Vec<_> = open.iter().copied().collect();
-        let plans: Vec<_> = open.into_par_iter().filter_map(plan).collect();
+        let plans: Vec<_> = open.into_par_iter().map(plan).collect();
         let (mut tried, mut missing) = (Vec::new(), Vec::new());
         for plan in plans {
             match plan {

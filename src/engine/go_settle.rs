@@ -23,6 +23,7 @@ use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
+use crate::words::path::OUTPUT_FOLDER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -255,7 +256,7 @@ impl Proof {
         finished.strategy = Some(strategy.name.clone());
         finished.size = Some(made.size);
         finished.warnings.clone_from(&made.warnings);
-        let output = format!("linkwright-out/{}", unit.output);
+        let output = format!("{OUTPUT_FOLDER}/{}", unit.output);
         let args = arguments(unit.kind, &planned.configuration, &output, &[&unit.go_package]);
         let mut environment = planned.configuration.environment();
         for name in ["CC", "CXX"] {
