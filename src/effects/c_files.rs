@@ -91,16 +91,24 @@ pub fn libraries(machine: &Machine, tools: &CTools, words: &[String]) -> BTreeMa
     found
 }
 
-/// Asks pkg-config for what `#cgo pkg-config` will put into the flags.
+/// Asks pkg-config for what `#cgo pkg-config: WORDS` will put into the flags.
 ///
 /// # Errors
 ///
-/// Returns [`CFilesError`] if there is no pkg-config, or it does not know the package.
-pub fn pkg_config(machine: &Machine, package: &str) -> Result<String, CFilesError> {
+/// Returns [`CFilesError`] if there is no pkg-config, or it does not know a package.
+///
+/// # Source
+///
+/// `getPkgConfigFlags`, `cmd/go/internal/work/exec.go`: words that begin with `-` go before `--`.
+pub fn pkg_config(machine: &Machine, words: &[String]) -> Result<String, CFilesError> {
+    let asked = words.join(" ");
     let program = machine.program("pkg-config");
-    let program = program.ok_or_else(|| CFilesError::NoPkgConfig(package.to_owned()))?;
-    let args = ["--cflags", "--libs", "--", package].map(OsStr::new);
-    let failed = |words: String| CFilesError::PkgConfig(package.to_owned(), words);
+    let program = program.ok_or_else(|| CFilesError::NoPkgConfig(asked.clone()))?;
+    let (flags, packages): (Vec<_>, Vec<_>) = words.iter().partition(|it| it.starts_with('-'));
+    let mut args: Vec<&OsStr> = flags.into_iter().map(OsStr::new).collect();
+    args.extend(["--cflags", "--libs", "--"].map(OsStr::new));
+    args.extend(packages.into_iter().map(OsStr::new));
+    let failed = |words: String| CFilesError::PkgConfig(asked.clone(), words);
     let ended = machine.ask(&program, &args, Path::new("/"));
     let ended = ended.map_err(|it| failed(it.to_string()))?;
     if ended.status.success() {

@@ -117,7 +117,7 @@ impl Job<'_, '_> {
         self.session.note_command();
         self.session.step_ended(step, ran.is_ok());
         if let Err(unfit) = ran.and_then(|()| self.check_inputs(&key)) {
-            Self::move_back(aside);
+            self.move_back(aside);
             return Err(unfit);
         }
         self.keep(&key, inputs)?;
@@ -289,8 +289,12 @@ impl Job<'_, '_> {
         Ok(aside)
     }
 
+    /// Leaves the outputs as they were before the run: what it made of them goes.
     #[expect(clippy::disallowed_methods, reason = "outputs of a command are moved, not copied")]
-    fn move_back(aside: Vec<(PathBuf, PathBuf)>) {
+    fn move_back(&self, aside: Vec<(PathBuf, PathBuf)>) {
+        for output in &self.command.outputs {
+            let _ = std::fs::remove_file(output.below(&self.session.request.root));
+        }
         for (from, to) in aside {
             let _ = std::fs::rename(to, from);
         }

@@ -468,7 +468,6 @@ fn a_vendored_package_is_an_input() {
 }
 
 #[test]
-#[ignore = "only C files below the module are inputs yet"]
 fn a_header_outside_of_the_module_counts() {
     let main = prints_c(r#"#include "../include/x.h""#, "C.X");
     let Some(it) = Workspace::with_c(&[
@@ -488,7 +487,6 @@ fn a_header_outside_of_the_module_counts() {
 }
 
 #[test]
-#[ignore = "only C files with a known ending are inputs yet"]
 fn a_header_of_any_name_counts() {
     let main = prints_c(r#"#include "tables/x.data""#, "C.X");
     let Some(it) = Workspace::with_c(&[
