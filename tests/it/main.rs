@@ -11,10 +11,12 @@
 )]
 
 mod batches;
+mod checkout;
 mod command_line;
 mod commands;
 mod documents;
 mod edges;
+mod examples;
 mod faults;
 mod forecast;
 mod hostile_elf;
@@ -23,6 +25,7 @@ mod ledger;
 mod linkage_document;
 mod policies;
 mod readelf;
+mod real;
 mod refusals;
 mod rules_doc;
 mod story;

@@ -1,0 +1,120 @@
+//! Programs and tests that others wrote, named by import path, built from their released modules.
+//!
+//! `tests/real` is a workspace of some fifty outputs: tools of the Go project, gRPC, protobuf, SQLite.
+//! The judges are `readelf`, `go list`, and a start in a root that holds nothing but the program.
+
+use crate::checkout::{Checkout, can_build, start_alone};
+use expect_test::expect;
+use std::collections::BTreeSet;
+use std::fs;
+
+#[test]
+fn programs_and_tests_of_real_modules_are_built_verified_and_restored() {
+    if !can_build() {
+        return;
+    }
+    let real = Checkout::of("tests/real");
+    if !real.command("go").args(["mod", "download"]).output().unwrap().status.success() {
+        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "no Go modules are to be had");
+        println!("passed over: no Go modules are to be had");
+        return;
+    }
+    let first = real.events(&[]);
+    let done = first.last().unwrap();
+    assert_eq!(done["failed"], 0, "{done}");
+    let outputs = real.records().len();
+    assert!(outputs >= 50, "only {outputs} outputs");
+    // Two questions to `go list`; programs and tests, with C and without.
+    assert!(done["go_processes"].as_u64().unwrap() <= 10, "{done}");
+
+    for file in real.judge() {
+        let name = file.display().to_string();
+        let record =
+            real.records().into_iter().find(|it| name.ends_with(it["output"].as_str().unwrap()));
+        let linkage = record.unwrap()["linkage"].clone();
+        assert_eq!(linkage["class"], "static", "{name}: {linkage:#}");
+    }
+    the_programs_are_those_of_go_list(&real);
+    the_programs_start_alone(&real);
+    the_linkers_warning_of_dlopen_is_kept_unless_the_tag_ends_it(&real);
+
+    let ledger = fs::read(real.path("linkwright-out/ledger.json")).unwrap();
+    let second = real.events(&[]);
+    assert_eq!(second.last().unwrap()["up_to_date"], outputs);
+    fs::remove_dir_all(real.path("linkwright-out")).unwrap();
+    let third = real.events(&[]);
+    assert_eq!(third.last().unwrap()["restored"], outputs);
+    for events in [&second, &third] {
+        for step in events.iter().filter(|it| it["event"] == "step_started") {
+            assert_eq!(step["argv"][1], "list", "nothing changed, and yet it ran {step}");
+        }
+    }
+    assert!(ledger == fs::read(real.path("linkwright-out/ledger.json")).unwrap());
+}
+
+fn the_programs_are_those_of_go_list(real: &Checkout) {
+    let mut list = real.command("go");
+    list.args(["list", "-f", "{{if eq .Name \"main\"}}{{.ImportPath}}{{end}}", "tool", "./..."]);
+    let list = list.env("GOFLAGS", "").env("GOTOOLCHAIN", "local").output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    let theirs: BTreeSet<_> = list.lines().filter(|it| !it.is_empty()).map(str::to_owned).collect();
+    let records = real.records();
+    let programs = records.iter().filter(|it| !it["output"].as_str().unwrap().ends_with(".test"));
+    let ours: BTreeSet<_> =
+        programs.map(|it| it["go_package"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ours, theirs);
+    assert!(ours.len() >= 20);
+}
+
+/// Each says how it is called; that this is no success for some is their own affair.
+fn the_programs_start_alone(real: &Checkout) {
+    let mut told = String::new();
+    for record in real.records() {
+        let output = record["output"].as_str().unwrap();
+        if output.ends_with(".test") {
+            continue;
+        }
+        let file = real.path("linkwright-out").join(output);
+        let Some(start) = start_alone(&file, &["-h"]) else { return };
+        let text = [start.stdout, start.stderr].concat();
+        let text = String::from_utf8_lossy(&text).to_lowercase();
+        let word = ["usage", "sum: 45", "unknown argument", "command", "utility", "telemetry"];
+        let word = word.into_iter().find(|it| text.contains(it)).unwrap_or("nothing known");
+        let code = start.status.code();
+        told += &format!("{output}: {} {word}\n", code.map_or(-1, |it| it));
+    }
+    expect![[r#"
+        bin/bundle: 0 usage
+        bin/callgraph: 0 usage
+        bin/deadcode: 0 usage
+        bin/digraph: 2 usage
+        bin/eg: 0 usage
+        bin/fiximports: 0 usage
+        bin/goimports: 2 usage
+        bin/gomvpkg: 0 usage
+        bin/gonew: 2 usage
+        bin/gotext: 2 usage
+        bin/goyacc: 0 usage
+        bin/grpc_client: 0 usage
+        bin/grpc_server: 0 usage
+        bin/html2article: 0 usage
+        bin/present2md: 2 usage
+        bin/protoc-gen-go: 1 unknown argument
+        bin/rows: 0 sum: 45
+        bin/ssadump: 0 usage
+        bin/stress: 0 usage
+        bin/stringer: 0 usage
+    "#]].assert_eq(&told);
+}
+
+fn the_linkers_warning_of_dlopen_is_kept_unless_the_tag_ends_it(real: &Checkout) {
+    let records = real.records();
+    let hazards = |label: &str| {
+        let record = records.iter().find(|it| it["label"] == label).unwrap();
+        record["linkage"]["hazards"].clone()
+    };
+    assert_eq!(hazards("//:rows"), serde_json::json!([]));
+    let dlopen =
+        serde_json::json!([{"kind": "dlopen", "symbol": "dlopen", "basis": "linker_warning"}]);
+    assert_eq!(hazards("//:sqlite_tests"), dlopen);
+}
