@@ -104,7 +104,8 @@ fn the_programs_start_alone(real: &Checkout) {
         bin/ssadump: 0 usage
         bin/stress: 0 usage
         bin/stringer: 0 usage
-    "#]].assert_eq(&told);
+    "#]]
+    .assert_eq(&told);
 }
 
 fn the_linkers_warning_of_dlopen_is_kept_unless_the_tag_ends_it(real: &Checkout) {
