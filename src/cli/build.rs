@@ -83,10 +83,7 @@ pub fn prepare(
     console: &Console<'_>,
 ) -> Result<BuildRequest, Failure> {
     let Place { root, here } = rooms::find_workspace(&console.settings.folder)?;
-    let store = console.settings.store.clone().ok_or_else(|| {
-        Failure::new(ExitCode::MachineLacks, "there is no place for the store")
-            .hint("set HOME or XDG_CACHE_HOME, or say `--store DIR`")
-    })?;
+    let store = console.settings.store()?;
     Ok(BuildRequest {
         root,
         patterns: parse_patterns(patterns, &here)?,

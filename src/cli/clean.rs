@@ -7,11 +7,13 @@ use crate::report::failure::Failure;
 use crate::report::table::{count, human_size};
 use crate::report::terminal::Verbosity;
 use crate::words::exit_code::ExitCode;
+use crate::words::path::OUTPUT_FOLDER;
 
 /// Remove the workspace's linkwright-out folder
 ///
-/// Never needed for a right result. Only a folder that linkwright made (it holds a file .linkwright)
-/// is removed, and links in it are not followed. The store stays: the next build restores from it.
+/// Never needed for a right result. Only a folder that linkwright made (it holds a file
+/// .linkwright) is removed, and links in it are not followed. The store stays: the next build
+/// restores from it.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct CleanArgs {}
@@ -28,9 +30,9 @@ pub fn run(args: CleanArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let line = match removed {
         Some(removed) => {
             let files = count(removed.files, "file");
-            format!("removed {}: {files}, {}", out_folder::NAME, human_size(removed.bytes))
+            format!("removed {}: {files}, {}", OUTPUT_FOLDER, human_size(removed.bytes))
         }
-        None => format!("there is no {}", out_folder::NAME),
+        None => format!("there is no {OUTPUT_FOLDER}"),
     };
     if console.settings.verbosity > Verbosity::Quiet {
         writeln!(console.err, "{line}")?;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 /// Say which strategies can work on this machine, and what to install
 ///
-/// Looks for the tools, and links a small program by each strategy. Exits with 36 if none works, or,
-/// where strategies are named, if one of these does not.
+/// Looks for the tools, and links a small program by each strategy. Exits with 36 if none works,
+/// or, where strategies are named, if one of these does not.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct DoctorArgs {

@@ -11,8 +11,9 @@ use std::io;
 
 /// Write a BUILD.ron for the Go module in this folder
 ///
-/// Declares a `go_binary` for each program and one `go_tests` for the tests; `linkwright build` works
-/// right after it. Go modules in folders below get files of their own. Nothing is overwritten.
+/// Declares a `go_binary` for each program and one `go_tests` for the tests; `linkwright build`
+/// works right after it. Go modules in folders below get files of their own. Nothing is
+/// overwritten.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct InitArgs {

@@ -252,11 +252,7 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
 
 fn machine_of(console: &Console<'_>) -> Result<Machine, Failure> {
     let settings = &console.settings;
-    let store = settings.store.clone().ok_or_else(|| {
-        Failure::new(ExitCode::MachineLacks, "there is no place for the store")
-            .hint("set HOME or XDG_CACHE_HOME, or say `--store DIR`")
-    })?;
-    machine(&store, settings.go_cache.as_deref(), &console.environment.variables)
+    machine(&settings.store()?, settings.go_cache.as_deref(), &console.environment.variables)
 }
 
 /// Looks for the tools and places that builds need.

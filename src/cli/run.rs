@@ -3,12 +3,12 @@
 use crate::cli::build::{BuildOptions, look, prepare};
 use crate::cli::console::{Console, Stopped};
 use crate::cli::rooms::{self, Program};
-use crate::effects::out_folder;
 use crate::engine::event::Finished;
 use crate::report::command_line::CommandLine;
 use crate::report::failure::Failure;
 use crate::report::reporter::{Reporter, Stream};
 use crate::words::exit_code::ExitCode;
+use crate::words::path::OUTPUT_FOLDER;
 use crate::words::pattern::{Pattern, PatternSet};
 use std::ffi::OsString;
 
@@ -53,11 +53,11 @@ pub fn run(args: RunArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     if code != ExitCode::Done {
         return Ok(code.number());
     }
-    let file = request.root.join(out_folder::NAME);
+    let file = request.root.join(OUTPUT_FOLDER);
     if options.dry_run {
         let output = finished.iter().find_map(|it| it.output.as_ref());
         if let Some(output) = output {
-            let mut words = vec![format!("{}/{output}", out_folder::NAME)];
+            let mut words = vec![format!("{}/{output}", OUTPUT_FOLDER)];
             words.extend(arguments.iter().map(|it| it.to_string_lossy().into_owned()));
             let line = CommandLine { argv: &words, env: &[], folder: "." };
             writeln!(console.out, "{}", line.render())?;

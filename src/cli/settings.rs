@@ -73,6 +73,18 @@ impl Settings {
             folder,
         })
     }
+
+    /// Returns the store's folder.
+    ///
+    /// # Errors
+    ///
+    /// Blames the machine if nothing names one.
+    pub fn store(&self) -> Result<PathBuf, Failure> {
+        self.store.clone().ok_or_else(|| {
+            Failure::new(ExitCode::MachineLacks, "there is no place for the store")
+                .hint("set HOME or XDG_CACHE_HOME, or say `--store DIR`")
+        })
+    }
 }
 
 /// Returns `linkwright` in the user's cache folder, as the XDG Base Directory Specification says: a

@@ -3,8 +3,8 @@
 
 use crate::effects::c_tools::CTools;
 use crate::effects::machine::Machine;
-use crate::effects::out_folder::NAME;
 use crate::words::digest::Digest;
+use crate::words::path::OUTPUT_FOLDER;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
@@ -42,7 +42,7 @@ pub fn of_module(
     let walk = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
     let entered = walk.filter_entry(|it| {
         let name = it.file_name();
-        it.depth() == 0 || !(name == NAME || name.as_encoded_bytes().starts_with(b"."))
+        it.depth() == 0 || !(name == OUTPUT_FOLDER || name.as_encoded_bytes().starts_with(b"."))
     });
     let is_c = |it: &Path| {
         let ending = it.extension().and_then(OsStr::to_str);
@@ -83,23 +83,32 @@ pub fn libraries(machine: &Machine, tools: &CTools, words: &[String]) -> BTreeMa
         } else if !word.starts_with('-')
             && let Ok(digest) = machine.digests.digest(Path::new(word))
         {
+            // Named without its folder, which is this machine's; two may have one name.
             let name = Path::new(word).file_name().unwrap_or_default().to_string_lossy();
-            found.insert(name.into_owned(), digest);
+            found.insert(format!("{name} ({})", found.len()), digest);
         }
     }
     found
 }
 
-/// Asks pkg-config for what `#cgo pkg-config` will put into the flags.
+/// Asks pkg-config for what `#cgo pkg-config: WORDS` will put into the flags.
 ///
 /// # Errors
 ///
-/// Returns [`CFilesError`] if there is no pkg-config, or it does not know the package.
-pub fn pkg_config(machine: &Machine, package: &str) -> Result<String, CFilesError> {
+/// Returns [`CFilesError`] if there is no pkg-config, or it does not know a package.
+///
+/// # Source
+///
+/// `getPkgConfigFlags`, `cmd/go/internal/work/exec.go`: words that begin with `-` go before `--`.
+pub fn pkg_config(machine: &Machine, words: &[String]) -> Result<String, CFilesError> {
+    let asked = words.join(" ");
     let program = machine.program("pkg-config");
-    let program = program.ok_or_else(|| CFilesError::NoPkgConfig(package.to_owned()))?;
-    let args = ["--cflags", "--libs", "--", package].map(OsStr::new);
-    let failed = |words: String| CFilesError::PkgConfig(package.to_owned(), words);
+    let program = program.ok_or_else(|| CFilesError::NoPkgConfig(asked.clone()))?;
+    let (flags, packages): (Vec<_>, Vec<_>) = words.iter().partition(|it| it.starts_with('-'));
+    let mut args: Vec<&OsStr> = flags.into_iter().map(OsStr::new).collect();
+    args.extend(["--cflags", "--libs", "--"].map(OsStr::new));
+    args.extend(packages.into_iter().map(OsStr::new));
+    let failed = |words: String| CFilesError::PkgConfig(asked.clone(), words);
     let ended = machine.ask(&program, &args, Path::new("/"));
     let ended = ended.map_err(|it| failed(it.to_string()))?;
     if ended.status.success() {

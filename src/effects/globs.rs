@@ -12,10 +12,9 @@
 //!
 //! The result is sorted and depends on the names alone, not on the order of the disk.
 
-use crate::effects::workspace::OUTPUT_FOLDER;
 use crate::model::target::{Glob, Rule, Target};
 use crate::words::label::PackagePath;
-use crate::words::path::RelPath;
+use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use crate::words::problem::Problem;
 use globset::{GlobSet, GlobSetBuilder};
 use std::collections::{BTreeMap, BTreeSet};

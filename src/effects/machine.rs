@@ -1,8 +1,8 @@
 //! The machine as one run sees it: which variables are let through, where the store is, and the
 //! memory of what was hashed.
 //!
-//! The environment is read once, at the edge; here it is cut to what a child may see. Variables that
-//! can change what is built (`GOFLAGS`, `CC`, `CGO_*`, `LD_*`, …) are never among them.
+//! The environment is read once, at the edge; here it is cut to what a child may see. Variables
+//! that can change what is built (`GOFLAGS`, `CC`, `CGO_*`, `LD_*`, …) are never among them.
 
 use crate::effects::digests::Digests;
 use crate::effects::process::{Ended, Interrupt, Invocation, ProcessError, run};

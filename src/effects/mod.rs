@@ -2,6 +2,7 @@
 //! the outputs. Each returns small typed errors and formats nothing for people.
 
 pub mod c_files;
+pub mod c_includes;
 pub mod c_tools;
 pub mod digests;
 pub mod file;

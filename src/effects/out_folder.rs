@@ -8,13 +8,11 @@
 //!
 //! **Invariant:** no link is followed, so nothing outside the folder is touched.
 
+use crate::words::path::OUTPUT_FOLDER;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
-
-/// The folder's name, in the workspace root.
-pub const NAME: &str = "linkwright-out";
 
 /// The file in it that says who made it.
 pub const MARKER: &str = ".linkwright";
@@ -48,7 +46,7 @@ pub enum RemoveError {
 ///
 /// Returns [`RemoveError`]; the first two change nothing.
 pub fn remove(root: &Path) -> Result<Option<Removed>, RemoveError> {
-    let folder = root.join(NAME);
+    let folder = root.join(OUTPUT_FOLDER);
     let fault = |path: &Path| {
         let path = path.to_path_buf();
         |error| RemoveError::Io(path, error)
@@ -101,7 +99,7 @@ mod tests {
         let outside = root.path().join("precious");
         fs::create_dir_all(outside.join("sub")).unwrap();
         fs::write(outside.join("file"), "mine").unwrap();
-        let folder = root.path().join(NAME);
+        let folder = root.path().join(OUTPUT_FOLDER);
         fs::create_dir_all(folder.join("bin/cmd")).unwrap();
         fs::write(folder.join("bin/cmd/x"), "12345").unwrap();
         symlink(&outside, folder.join("bin/link")).unwrap();
@@ -116,7 +114,7 @@ mod tests {
     #[test]
     fn what_we_did_not_make_stays() {
         let root = tempfile::tempdir().unwrap();
-        let folder = root.path().join(NAME);
+        let folder = root.path().join(OUTPUT_FOLDER);
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("thesis.txt"), "mine").unwrap();
         assert!(matches!(remove(root.path()), Err(RemoveError::NotOurs(_))));

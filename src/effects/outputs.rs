@@ -13,9 +13,9 @@
 
 use crate::effects::digests::Digests;
 use crate::effects::file;
-use crate::effects::out_folder::{MARKER, NAME};
+use crate::effects::out_folder::MARKER;
 use crate::words::digest::Digest;
-use crate::words::path::RelPath;
+use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -54,7 +54,7 @@ impl Outputs {
     ///
     /// Returns [`OutputError`] if the folder is not ours to write, or the wait was in vain.
     pub fn open(root: &Path, wait: Duration, waiting: &dyn Fn()) -> Result<Self, OutputError> {
-        let folder = root.join(NAME);
+        let folder = root.join(OUTPUT_FOLDER);
         let write = |path: &Path| {
             let path = path.to_owned();
             move |error| OutputError::Write(path, error)
@@ -107,6 +107,9 @@ impl Outputs {
     #[expect(clippy::disallowed_methods, reason = "outputs are placed by rename, here alone")]
     pub fn place(&self, made: &Path, path: &RelPath) -> Result<PathBuf, OutputError> {
         let to = path.below(&self.folder);
+        if let Some(link) = self.link_above(path) {
+            return Err(OutputError::NotAFolder(link));
+        }
         let placed = fs::set_permissions(made, fs::Permissions::from_mode(MODE))
             .and_then(|()| make_folder_of(&to))
             .and_then(|()| fs::rename(made, &to));
@@ -121,8 +124,16 @@ impl Outputs {
     pub fn holds(&self, digests: &Digests, path: &RelPath, digest: &Digest) -> bool {
         let to = path.below(&self.folder);
         let metadata = fs::symlink_metadata(&to);
-        metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+        self.link_above(path).is_none()
+            && metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
             && digests.digest(&to).is_ok_and(|it| it == *digest)
+    }
+
+    /// Finds a folder on the way to `path` that is a link, and so leads out of the output folder.
+    fn link_above(&self, path: &RelPath) -> Option<PathBuf> {
+        let to = path.below(&self.folder);
+        let folders = to.ancestors().skip(1).take_while(|it| **it != self.folder);
+        folders.filter(|it| it.is_symlink()).last().map(Path::to_owned)
     }
 
     /// Writes the ledger, if its bytes are other than those on disk.
@@ -219,7 +230,7 @@ mod tests {
     fn an_output_folder_that_is_a_link_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(elsewhere.path(), root.path().join(NAME)).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), root.path().join(OUTPUT_FOLDER)).unwrap();
         assert!(matches!(open(root.path()), Err(OutputError::NotAFolder(_))));
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }

@@ -19,6 +19,7 @@ use crate::model::strategy::RuleSet;
 use crate::model::targets::Targets;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::PackagePath;
+use crate::words::path::OUTPUT_FOLDER;
 use crate::words::problem::{Problem, exit_code, sort};
 use crate::words::span::Source;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -32,9 +33,6 @@ use walkdir::{DirEntry, WalkDir};
 
 /// The name of the file that makes a folder a package.
 pub const BUILD_FILE: &str = "BUILD.ron";
-
-/// The folder of outputs, below the root.
-pub const OUTPUT_FOLDER: &str = "linkwright-out";
 
 /// Folders that are not looked into, besides hidden ones and other repositories.
 pub const SKIPPED: [&str; 4] = [OUTPUT_FOLDER, "node_modules", "testdata", "vendor"];

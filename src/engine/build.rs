@@ -6,13 +6,13 @@ use crate::engine::command_job::{files_of, run_command};
 use crate::engine::event::{Counts, Event, Sink, State};
 use crate::engine::go_job;
 use crate::engine::go_unit::Unfit;
-use crate::engine::request::{AfterFailure, BuildRequest, Mode};
-use crate::engine::scheduler::{self, OnFailure, Outcome};
+use crate::engine::request::{BuildRequest, Mode};
+use crate::engine::scheduler::{self, Outcome};
 use crate::engine::session::{Delivery, Session, finished};
 use crate::model::strategy::RuleSet;
 use crate::model::target::{Rule, Target};
 use crate::model::targets::Targets;
-use crate::plan::record::Ledger;
+use crate::plan::record::{Ledger, Record};
 use crate::words::exit_code::ExitCode;
 use crate::words::problem::Problem;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -25,7 +25,7 @@ use std::time::Duration;
 const LOCK_WAIT: Duration = Duration::from_mins(10);
 
 /// Targets in the order of dependencies: edges lead from a target to what needs it.
-pub type TargetGraph<'a> = DiGraph<&'a Target, ()>;
+pub type BuildGraph<'a> = DiGraph<&'a Target, ()>;
 
 /// Why a build could not begin or could not be recorded. What fails inside a build is no error
 /// but a result, told by events and by [`Counts::exit_code`].
@@ -91,7 +91,7 @@ pub fn build(
 pub fn plan<'a>(
     request: &BuildRequest,
     targets: &'a Targets,
-) -> Result<TargetGraph<'a>, BuildError> {
+) -> Result<BuildGraph<'a>, BuildError> {
     // An empty workspace has nothing to build, and that is fine.
     let wanted = if targets.is_empty() { Vec::new() } else { targets.select(&request.patterns)? };
     let mut open: Vec<_> = wanted.iter().filter_map(|it| targets.get(it)).collect();
@@ -126,13 +126,9 @@ fn open_outputs(request: &BuildRequest, sink: Sink<'_>) -> Result<Option<Outputs
 }
 
 /// Runs the graph: commands one by one, Go targets that are ready together.
-fn execute(session: &Session<'_>, graph: &TargetGraph<'_>) -> Result<Vec<Outcome>, BuildError> {
+fn execute(session: &Session<'_>, graph: &BuildGraph<'_>) -> Result<Vec<Outcome>, BuildError> {
     let jobs = session.request.jobs.get();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
-    let on_failure = match session.request.after_failure {
-        AfterFailure::Stop => OnFailure::Stop,
-        AfterFailure::KeepGoing => OnFailure::KeepGoing,
-    };
     let group = |ready: Vec<NodeIndex>| {
         if session.machine.interrupt.is_set() {
             return Vec::new();
@@ -159,7 +155,7 @@ fn execute(session: &Session<'_>, graph: &TargetGraph<'_>) -> Result<Vec<Outcome
         };
         job.iter().map(outcome).collect()
     };
-    Ok(scheduler::run(graph, &pool, on_failure, group, work))
+    Ok(scheduler::run(graph, &pool, session.request.after_failure, group, work))
 }
 
 fn check_files(session: &Session<'_>, target: &Target) -> bool {
@@ -175,7 +171,7 @@ fn check_files(session: &Session<'_>, target: &Target) -> bool {
 
 /// Collects what was delivered, and tells of the targets that were never tried.
 fn results(
-    graph: &TargetGraph<'_>,
+    graph: &BuildGraph<'_>,
     outcomes: &[Outcome],
     delivered: mpsc::Receiver<Delivery>,
     sink: Sink<'_>,
@@ -247,22 +243,28 @@ fn record(
     results: Vec<Delivery>,
 ) -> Result<(), BuildError> {
     let tried = results.iter().filter(|it| it.finished.state != State::Skipped);
-    let touched: BTreeSet<_> = tried.map(|it| it.finished.label.clone()).collect();
+    let touched: BTreeSet<_> = tried.clone().map(|it| it.finished.label.clone()).collect();
+    // A target that failed before its outputs were known says nothing about them.
+    let unclear: BTreeSet<_> = tried
+        .filter(|it| it.finished.state == State::Failed && it.finished.output.is_none())
+        .map(|it| it.finished.label.clone())
+        .collect();
+    let named: BTreeSet<_> = results.iter().filter_map(|it| it.finished.output.clone()).collect();
     let mut records: Vec<_> = results.into_iter().filter_map(|it| it.record).collect();
-    let made: BTreeSet<_> = records.iter().map(|it| it.output.clone()).collect();
     if let Some(old) = outputs.read_ledger().and_then(|it| Ledger::parse(&it)) {
-        // What no target makes any more goes, if it is still what we made.
-        for it in old.records.iter().filter(|it| targets.get(&it.label).is_none()) {
-            let ours = outputs.holds(&machine.digests, &it.output, &it.blake3);
-            if ours && !made.contains(&it.output) {
-                outputs.remove(&it.output);
-            }
+        let holds = |it: &Record| outputs.holds(&machine.digests, &it.output, &it.blake3);
+        let is_made = |it: &Record| {
+            let label = &it.label;
+            let is_known = !touched.contains(label) || unclear.contains(label);
+            targets.get(label).is_some() && is_known || named.contains(&it.output)
+        };
+        // What no target makes any more goes, if it is still what we made: its target is gone, or
+        // its Go package has no tests now.
+        for it in old.records.iter().filter(|it| !is_made(it) && holds(it)) {
+            outputs.remove(&it.output);
         }
-        let kept = old.besides(&touched).filter(|it| {
-            targets.get(&it.label).is_some()
-                && outputs.holds(&machine.digests, &it.output, &it.blake3)
-        });
-        records.extend(kept);
+        let kept = old.besides(&touched);
+        records.extend(kept.filter(|it| targets.get(&it.label).is_some() && holds(it)));
     }
     outputs.write_ledger(&Ledger::new(records).text()?)?;
     Ok(())

@@ -15,13 +15,13 @@ use crate::plan::fingerprint::CommandInputs;
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
-use crate::words::path::RelPath;
+use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use crate::words::problem::Problem;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the store keeps of a command under its key.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub fn files_of(session: &Session<'_>, label: &Label) -> Result<Vec<PathBuf>, Ve
                 files.extend(found.iter().map(|it| it.below(root)));
             }
             Rule::GoBinary(_) => {
-                files.push(root.join("linkwright-out/bin").join(label.output_path()));
+                files.push(root.join(OUTPUT_FOLDER).join("bin").join(label.output_path()));
             }
             Rule::GoTests(_) | Rule::Suite => open.extend(target.dependencies.iter().cloned()),
         }
@@ -117,7 +117,7 @@ impl Job<'_, '_> {
         self.session.note_command();
         self.session.step_ended(step, ran.is_ok());
         if let Err(unfit) = ran.and_then(|()| self.check_inputs(&key)) {
-            Self::move_back(aside);
+            self.move_back(aside);
             return Err(unfit);
         }
         self.keep(&key, inputs)?;
@@ -276,8 +276,7 @@ impl Job<'_, '_> {
         let mut aside = Vec::new();
         for output in &self.command.outputs {
             let from = output.below(root);
-            let name = from.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let to = from.with_file_name(format!(".{name}.linkwright-old"));
+            let to = aside_of(&from);
             match std::fs::rename(&from, &to) {
                 Ok(()) => aside.push((from, to)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -290,8 +289,12 @@ impl Job<'_, '_> {
         Ok(aside)
     }
 
+    /// Leaves the outputs as they were before the run: what it made of them goes.
     #[expect(clippy::disallowed_methods, reason = "outputs of a command are moved, not copied")]
-    fn move_back(aside: Vec<(PathBuf, PathBuf)>) {
+    fn move_back(&self, aside: Vec<(PathBuf, PathBuf)>) {
+        for output in &self.command.outputs {
+            let _ = std::fs::remove_file(output.below(&self.session.request.root));
+        }
         for (from, to) in aside {
             let _ = std::fs::rename(to, from);
         }
@@ -304,8 +307,7 @@ impl Job<'_, '_> {
         let mut outputs = BTreeMap::new();
         for output in &self.command.outputs {
             let path = output.below(&session.request.root);
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let _ = std::fs::remove_file(path.with_file_name(format!(".{name}.linkwright-old")));
+            let _ = std::fs::remove_file(aside_of(&path));
             let copied = session.machine.store.put_file(&path).map_err(|it| disk(output, &it))?;
             let mode = std::fs::metadata(&path).map_or(0o644, |it| it.permissions().mode() & 0o777);
             outputs.insert(output.to_string(), (copied.digest, mode));
@@ -321,6 +323,8 @@ impl Job<'_, '_> {
         for output in &self.command.outputs {
             let Some((digest, mode)) = made.outputs.get(output.as_str()) else { return Ok(None) };
             let path = output.below(&self.session.request.root);
+            // Whatever a killed build moved here is nobody's.
+            let _ = std::fs::remove_file(aside_of(&path));
             if machine.digests.digest(&path).is_ok_and(|it| it == *digest) {
                 continue;
             }
@@ -334,6 +338,12 @@ impl Job<'_, '_> {
         }
         Ok(Some(state))
     }
+}
+
+/// Where the old output `path` waits while a new one is made.
+fn aside_of(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.linkwright-old"))
 }
 
 fn format_label(label: &Label) -> String {

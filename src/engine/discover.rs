@@ -2,16 +2,12 @@
 
 use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError};
 use crate::effects::machine::Machine;
-use crate::effects::out_folder::NAME;
+use crate::effects::workspace::SKIPPED;
 use crate::formats::go_list::GoPackage as Listed;
-
 use crate::plan::configuration::{GoPlatform, Selection};
 use crate::plan::starter::{GoModule, GoPackage};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// Folders that hold no modules to ship.
-const PASSED_OVER: [&str; 4] = ["testdata", "vendor", "node_modules", NAME];
 
 /// Finds every module at and below `root`, with its packages as the default settings see them.
 ///
@@ -32,7 +28,7 @@ fn module_folders(root: &Path) -> Vec<PathBuf> {
     let entered = walk.filter_entry(|it| {
         let name = it.file_name().to_string_lossy();
         // The `go` command passes over names that begin with `_` or `.` too.
-        it.depth() == 0 || !(name.starts_with(['.', '_']) || PASSED_OVER.contains(&&*name))
+        it.depth() == 0 || !(name.starts_with(['.', '_']) || SKIPPED.contains(&&*name))
     });
     let files = entered.filter_map(Result::ok).filter(|it| it.file_type().is_file());
     let modules = files.filter(|it| it.file_name() == "go.mod");

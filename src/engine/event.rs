@@ -48,7 +48,8 @@ pub enum Event {
     StepStarted {
         /// A number that `StepFinished` repeats.
         step: usize,
-        /// What it does, for people: `link 4 programs by netgo`, `list Go packages`, `run //:protos`.
+        /// What it does, for people: `link 4 programs by netgo`, `list Go packages`, `run
+        /// //:protos`.
         what: String,
         /// The exact argument vector.
         argv: Vec<String>,
@@ -83,7 +84,8 @@ pub enum Event {
         /// One sentence.
         message: String,
     },
-    /// The run cannot begin or go on; the command line, a rule file, the machine or we are at fault.
+    /// The run cannot begin or go on; the command line, a rule file, the machine or we are at
+    /// fault.
     Error(ErrorEvent),
     /// The run is over; always the last event.
     Done(Counts),

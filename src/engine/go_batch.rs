@@ -12,6 +12,7 @@ use crate::engine::go_unit::{Kind, Unit};
 use crate::engine::session::Session;
 use crate::formats::go_events::{BuildOutput, plain};
 use crate::plan::configuration::Configuration;
+use crate::words::path::OUTPUT_FOLDER;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ pub struct Finished {
     pub scratch: Option<tempfile::TempDir>,
 }
 
-/// Sorts links into as few batches as can be.
+/// Sorts links into as few batches as can be, the largest first.
 #[must_use]
 pub fn sort(units: &[Unit<'_>], links: Vec<(usize, Planned)>) -> Vec<Batch> {
     let mut sorted: BTreeMap<Shared, Vec<(usize, Planned)>> = BTreeMap::new();
@@ -95,6 +96,7 @@ pub fn sort(units: &[Unit<'_>], links: Vec<(usize, Planned)>) -> Vec<Batch> {
         let shared = |links| Batch { shared: shared.clone(), links };
         batches.extend(rounds.into_iter().map(|(_, links)| shared(links)));
     }
+    batches.sort_by_key(|it| std::cmp::Reverse(it.links.len()));
     batches
 }
 
@@ -120,7 +122,7 @@ pub fn arguments(
 impl Batch {
     /// Tells what would be run, without running it.
     pub fn tell(&self, session: &Session<'_>, units: &[Unit<'_>]) {
-        let (args, env) = self.command(units, "linkwright-out/tmp/");
+        let (args, env) = self.command(units, &format!("{OUTPUT_FOLDER}/tmp/"));
         let step = session.step(self.what(units), "go", &args, &env, &self.shared.module.folder);
         session.step_ended(step, true);
     }
@@ -237,8 +239,8 @@ fn failed(output: &BuildOutput, unit: &Unit<'_>) -> bool {
     output.failed.iter().any(|it| own(&it))
 }
 
-/// Returns what the tools said of an output that came out: of its package and, where that is another
-/// one, of the program made of it, to which a test binary's linker warnings belong.
+/// Returns what the tools said of an output that came out: of its package and, where that is
+/// another one, of the program made of it, to which a test binary's linker warnings belong.
 fn told(output: &BuildOutput, unit: &Unit<'_>) -> String {
     let names = BTreeSet::from([unit.go_package.as_str(), unit.root.as_str()]);
     names.into_iter().map(|it| output.text_of(it)).collect::<Vec<_>>().join("\n")

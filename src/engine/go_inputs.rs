@@ -1,11 +1,13 @@
 //! Gathers the inputs of one link: the facts that `plan::fingerprint` makes the key of.
 
 use crate::effects::c_files::{self, CFilesError};
+use crate::effects::c_includes;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
 use crate::engine::go_unit::{Kind, Rung, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
+use crate::model::target::GoSettings;
 use crate::plan::configuration::Configuration;
 use crate::plan::fingerprint::{Framed, LinkInputs};
 use crate::plan::origin::Origin;
@@ -64,7 +66,7 @@ pub fn gather(
     let settings = unit.of.settings;
     let configuration = Configuration::new(&at.strategy, settings, at.selection.clone(), compilers);
     let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
-    let c_side = CSide::gather(session, at, &closure)?;
+    let c_side = CSide::gather(session, at, settings, &closure)?;
     let salt = c_side.salt();
     let (files, modules) = sources(session, unit, &closure)?;
     let module = &unit.of.module;
@@ -107,6 +109,7 @@ impl CSide {
     fn gather(
         session: &Session<'_>,
         rung: &Rung,
+        settings: &GoSettings,
         closure: &[&GoPackage],
     ) -> Result<Self, InputsError> {
         let Some(tools) = rung.c_tools.as_ref().filter(|_| rung.selection.cgo) else {
@@ -115,26 +118,52 @@ impl CSide {
         let mut this = Self::default();
         let cgo: Vec<_> =
             closure.iter().filter(|it| it.files.use_cgo() && !it.standard).copied().collect();
-        let mut words: Vec<String> = rung.strategy.extldflags.clone();
+        let own = rung.strategy.extldflags.iter().chain(&settings.extldflags);
+        let mut words: Vec<String> = own.cloned().collect();
         words.extend(cgo.iter().flat_map(|it| it.cgo_ldflags.iter().cloned()));
-        for package in cgo.iter().flat_map(|it| &it.cgo_pkg_config) {
-            if package.starts_with('-') {
-                continue;
-            }
-            let answer = c_files::pkg_config(session.machine, package)?;
+        for asked in cgo.iter().map(|it| &it.cgo_pkg_config).filter(|it| !it.is_empty()) {
+            let answer = c_files::pkg_config(session.machine, asked)?;
             words.extend(answer.split_whitespace().map(str::to_owned));
-            this.pkg_config.insert(package.clone(), answer);
+            this.pkg_config.insert(asked.join(" "), answer);
         }
         this.libraries = c_files::libraries(session.machine, tools, &words);
-        let local = cgo.iter().filter(|it| matches!(Origin::of(it), Origin::Local));
-        let modules =
-            local.filter_map(|it| Some((it.module.as_ref()?, Origin::module_folder(it)?)));
-        for (module, folder) in &modules.collect::<BTreeMap<_, _>>() {
-            for (name, digest) in session.c_files(folder)?.iter() {
-                this.files.insert(format!("{}: {name}", module.path), *digest);
-            }
+        for package in cgo.iter().filter(|it| matches!(Origin::of(it), Origin::Local)) {
+            this.add_local(session, rung, package)?;
         }
         Ok(this)
+    }
+
+    /// Adds what C code of a local package may read: every C file of its module, and what it names
+    /// in `#include`, wherever that is and whatever it is called.
+    fn add_local(
+        &mut self,
+        session: &Session<'_>,
+        rung: &Rung,
+        package: &GoPackage,
+    ) -> Result<(), InputsError> {
+        let Some((module, folder)) = package.module.as_ref().zip(Origin::module_folder(package))
+        else {
+            return Ok(());
+        };
+        for (name, digest) in session.c_files(&folder)?.iter() {
+            self.files.insert(format!("{}: {name}", module.path), *digest);
+        }
+        let own = Path::new(&package.dir);
+        let env = rung.selection.env.values().flat_map(|it| it.split_whitespace());
+        let flags = package.cgo_cflags.iter().map(String::as_str).chain(env);
+        let folders: Vec<_> =
+            flags.filter_map(|it| Some(own.join(it.strip_prefix("-I")?))).collect();
+        let sources = package.files.compiled().map(|it| own.join(it)).collect();
+        let included = c_includes::included(session.machine, sources, &folders);
+        let included = included.map_err(|(path, error)| InputsError::Unreadable(path, error))?;
+        for (path, digest) in included {
+            let name = match path.strip_prefix(&folder) {
+                Ok(below) => below.to_string_lossy().into_owned(),
+                Err(_) => session.relative(&path),
+            };
+            self.files.insert(format!("{}: {name}", module.path), digest);
+        }
+        Ok(())
     }
 
     /// Libraries are no part of the salt: a link reads them anew each time, since its build ID is

@@ -10,12 +10,13 @@
 
 use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError};
 use crate::engine::event::{Event, State};
-use crate::engine::go_batch::{self, Linked};
+use crate::engine::go_batch;
 use crate::engine::go_inputs::{InputsError, Planned, gather};
 use crate::engine::go_settle::{Settled, from_store, linked};
 use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
 use crate::engine::listing::{Listing, ListingKey};
 use crate::engine::session::{Delivery, Session, finished};
+use crate::model::strategy::{Promise, Strategy};
 use crate::model::target::Target;
 use crate::plan::configuration::Selection;
 use crate::plan::ladder::Step;
@@ -23,7 +24,9 @@ use crate::plan::predict::{Forecast, Obstacle, forecast};
 use crate::plan::record::{Attempt, AttemptOutcome};
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
-use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{
+    IntoParallelIterator, IntoParallelRefIterator, ParallelExtend, ParallelIterator,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -176,21 +179,25 @@ impl Job<'_, '_> {
                 unreachable!("invariant: an open output has a rung to try")
             };
             let selection = &unit.of.rungs[rung].selection;
-            let listing = session.listing_of(&unit.of.module, selection, &unit.root)?;
+            let Some(listing) = session.listing_of(&unit.of.module, selection, &unit.root) else {
+                // Another job saw files of the module change and had it forgotten meanwhile. Left
+                // as it is, the output would stay open for ever: nothing looks at its rung again.
+                return Err(Tried { index, rung, settled: Settled::Changed });
+            };
             let planned = match gather(session, go, unit, rung, &listing) {
                 Ok(planned) => planned,
                 Err(error) => {
                     let settled = Settled::Unfit(unreadable(&error));
-                    return Some(Err(Tried { index, rung, settled }));
+                    return Err(Tried { index, rung, settled });
                 }
             };
-            Some(match from_store(session, go, unit, &planned) {
+            match from_store(session, go, unit, &planned) {
                 Some(settled) => Err(Tried { index, rung, settled }),
                 None => Ok((index, planned, listing)),
-            })
+            }
         };
         let open: Vec<_> = open.iter().copied().collect();
-        let plans: Vec<_> = open.into_par_iter().filter_map(plan).collect();
+        let plans: Vec<_> = open.into_par_iter().map(plan).collect();
         let (mut tried, mut missing) = (Vec::new(), Vec::new());
         for plan in plans {
             match plan {
@@ -223,18 +230,27 @@ impl Job<'_, '_> {
                 told.map(|(index, it)| Tried { index, rung: it.rung, settled: Settled::Told });
             return told.collect();
         }
-        let ended = batches.into_par_iter().flat_map_iter(|it| it.run(session, go, units));
-        ended
-            .flat_map_iter(|batch| {
-                let settle = |(index, planned, made): (usize, Planned, Linked)| {
+        let run = |batch: go_batch::Batch| -> Vec<Tried> {
+            let ended = batch.run(session, go, units);
+            // The inputs are looked at again now; what was read of the C side is too old for that.
+            session.forget_c_files();
+            // The scratch folder goes with its batch, so its files are settled here.
+            let settle = |batch: go_batch::Finished| {
+                let settled = batch.links.into_par_iter().map(|(index, planned, made)| {
                     let unit = &units[index];
                     let settled = linked(session, go, unit, &planned, &listings[&index], made);
                     Tried { index, rung: planned.rung, settled }
-                };
-                // The scratch folder goes with the batch, so its files are settled here.
-                batch.links.into_iter().map(settle).collect::<Vec<_>>()
-            })
-            .collect()
+                });
+                settled.collect::<Vec<_>>()
+            };
+            ended.into_iter().flat_map(settle).collect()
+        };
+        // Two `go` processes do not wait for each other's packages but compile them twice. So the
+        // largest batch runs alone, and those after it find most of theirs compiled.
+        let mut batches = batches.into_iter();
+        let mut tried: Vec<_> = batches.next().map(run).unwrap_or_default();
+        tried.par_extend(batches.collect::<Vec<_>>().into_par_iter().flat_map_iter(run));
+        tried
     }
 
     /// Takes what came of a rung; tells whether the output is at its end.
@@ -270,7 +286,10 @@ impl Job<'_, '_> {
                 self.end(unit, error, hints, ExitCode::InputsChanged);
                 return true;
             }
-            Settled::NotAsPromised(reason) => (AttemptOutcome::NotAsPromised, reason),
+            Settled::NotAsPromised(reason, hints) => {
+                unit.climb.advise(hints);
+                (AttemptOutcome::NotAsPromised, reason)
+            }
             Settled::Failed(reason) => (AttemptOutcome::Failed, reason),
         };
         unit.climb.tried(rung, outcome, Some(reason.clone()));
@@ -335,6 +354,10 @@ impl Job<'_, '_> {
         let rules = self.session.rules;
         let tried = &unit.of.settings.ladder.tries;
         let promise = tried.last()?.promise;
+        if promise == Promise::Any {
+            // Then a policy was broken, of which nothing is forecast.
+            return None;
+        }
         let first = rules.ladders.get("static").map(|it| it.tries.clone()).unwrap_or_default();
         let candidates = first.iter().chain(rules.strategies.values());
         let race = tried.iter().any(|it| it.race);
@@ -351,7 +374,9 @@ impl Job<'_, '_> {
                 continue;
             }
             if self.forecast(unit, &rung) == Some(Forecast::Holds) {
-                return Some(format!("`link: \"{}\"` would hold: {}", strategy.name, strategy.doc));
+                let colon = if strategy.doc.is_empty() { "" } else { ": " };
+                let Strategy { name, doc, .. } = &**strategy;
+                return Some(format!("`link: \"{name}\"` would hold{colon}{doc}"));
             }
         }
         None

@@ -23,6 +23,7 @@ use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
+use crate::words::path::OUTPUT_FOLDER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -34,8 +35,8 @@ use std::path::Path;
 pub enum Settled {
     /// As promised, and in place.
     Verified(Box<Proof>),
-    /// Built, and not as promised.
-    NotAsPromised(String),
+    /// Built, and not as promised: why, and what would help.
+    NotAsPromised(String, Vec<&'static str>),
     /// The tools could not build it.
     Failed(String),
     /// An input changed meanwhile; nothing was kept.
@@ -183,7 +184,10 @@ fn prove(
     let evidence = Evidence { inspection, linker_hazards: hazards.to_vec() };
     let promise = unit.of.rungs[planned.rung].strategy.promise;
     let policy = unit.of.settings.policy.as_deref();
-    verify(evidence, promise, policy).map_err(|it: Mismatch| Settled::NotAsPromised(it.to_string()))
+    verify(evidence, promise, policy).map_err(|it: Mismatch| {
+        let hints = it.breaches.iter().filter_map(|it| it.hint).collect();
+        Settled::NotAsPromised(it.to_string(), hints)
+    })
 }
 
 fn is_current(
@@ -194,7 +198,6 @@ fn is_current(
     listing: &Listing,
 ) -> bool {
     let again = || gather(session, go, unit, planned.rung, listing);
-    session.forget_c_files();
     listing.is_current() && again().is_ok_and(|it| it.key == planned.key)
 }
 
@@ -253,7 +256,7 @@ impl Proof {
         finished.strategy = Some(strategy.name.clone());
         finished.size = Some(made.size);
         finished.warnings.clone_from(&made.warnings);
-        let output = format!("linkwright-out/{}", unit.output);
+        let output = format!("{OUTPUT_FOLDER}/{}", unit.output);
         let args = arguments(unit.kind, &planned.configuration, &output, &[&unit.go_package]);
         let mut environment = planned.configuration.environment();
         for name in ["CC", "CXX"] {
@@ -310,6 +313,13 @@ fn stopped(error: &ProcessError) -> Unfit {
 
 fn no_room(error: &OutputError) -> Unfit {
     let source = std::error::Error::source(error).map(|it| format!(": {it}")).unwrap_or_default();
-    let hints = vec!["free some space, or make the folder writable".to_owned()];
-    Unfit { error: format!("{error}{source}"), hints, code: ExitCode::Disk }
+    let (hint, code) = match error {
+        OutputError::NotAFolder(_) => {
+            ("move it away; linkwright makes its own folder", ExitCode::Refused)
+        }
+        OutputError::Locked(_) | OutputError::Write(..) => {
+            ("free some space, or make the folder writable", ExitCode::Disk)
+        }
+    };
+    Unfit { error: format!("{error}{source}"), hints: vec![hint.to_owned()], code }
 }

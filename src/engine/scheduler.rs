@@ -13,6 +13,7 @@
 //!      └── a dependency was not done ────────────────────────────────────────────────────────┘
 //! ```
 
+use crate::engine::request::AfterFailure;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,15 +41,6 @@ enum State {
     Ended(Outcome),
 }
 
-/// Whether a failure ends the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnFailure {
-    /// What does not depend on it still runs.
-    KeepGoing,
-    /// No further job is given out.
-    Stop,
-}
-
 /// Runs `work` on every node of `graph`, whose edges lead from a node to what depends on it.
 ///
 /// `group` sorts the nodes that are ready into jobs; together they must hold each node once.
@@ -58,12 +50,12 @@ pub enum OnFailure {
 pub fn run<N: Sync>(
     graph: &DiGraph<N, ()>,
     pool: &rayon::ThreadPool,
-    on_failure: OnFailure,
+    after_failure: AfterFailure,
     group: impl Fn(Vec<NodeIndex>) -> Vec<Vec<NodeIndex>>,
     work: impl Fn(&[NodeIndex]) -> Vec<(NodeIndex, Outcome)> + Sync,
 ) -> Vec<Outcome> {
     let (report, reports) = mpsc::channel();
-    let mut coordinator = Coordinator::new(graph, on_failure);
+    let mut coordinator = Coordinator::new(graph, after_failure);
     pool.in_place_scope(|scope| {
         let mut running = 0_usize;
         loop {
@@ -92,7 +84,7 @@ pub fn run<N: Sync>(
 
 struct Coordinator<'a, N> {
     graph: &'a DiGraph<N, ()>,
-    on_failure: OnFailure,
+    after_failure: AfterFailure,
     states: Vec<State>,
     /// The nodes in [`State::Ready`], in the order in which they became so.
     ready: Vec<NodeIndex>,
@@ -100,9 +92,9 @@ struct Coordinator<'a, N> {
 }
 
 impl<'a, N> Coordinator<'a, N> {
-    fn new(graph: &'a DiGraph<N, ()>, on_failure: OnFailure) -> Self {
+    fn new(graph: &'a DiGraph<N, ()>, after_failure: AfterFailure) -> Self {
         let states = Vec::with_capacity(graph.node_count());
-        let mut this = Self { graph, on_failure, states, ready: Vec::new(), stopped: false };
+        let mut this = Self { graph, after_failure, states, ready: Vec::new(), stopped: false };
         for node in graph.node_indices() {
             let waits = graph.edges_directed(node, Direction::Incoming).count();
             this.states.push(if waits == 0 { State::Ready } else { State::Blocked(waits) });
@@ -135,7 +127,7 @@ impl<'a, N> Coordinator<'a, N> {
 
     /// Ends `node`, and with it every node that can now never run.
     fn finish(&mut self, node: NodeIndex, outcome: Outcome) {
-        self.stopped |= outcome != Outcome::Done && self.on_failure == OnFailure::Stop;
+        self.stopped |= outcome != Outcome::Done && self.after_failure == AfterFailure::Stop;
         let mut ended = vec![(node, outcome)];
         while let Some((node, outcome)) = ended.pop() {
             self.states[node.index()] = State::Ended(outcome);
@@ -236,7 +228,7 @@ mod tests {
                         true => vec![ready],
                         false => ready.into_iter().map(|it| vec![it]).collect(),
                     };
-                    let outcomes = run(&graph, pool, OnFailure::KeepGoing, group, work);
+                    let outcomes = run(&graph, pool, AfterFailure::KeepGoing, group, work);
                     assert_eq!(outcomes, expected(&edges, fails), "{edges:?}, {fails} fails");
                     let ran = outcomes.iter().filter(|it| **it != Outcome::Skipped).count();
                     assert_eq!(ended.into_inner().unwrap().len(), ran, "each once: {edges:?}");
@@ -253,7 +245,7 @@ mod tests {
     fn a_panicking_worker_does_not_hang_the_build() {
         let graph = graph(&[(0, 1), (1, 2), (2, 3)]);
         let work = |_: &[NodeIndex]| panic!("on purpose");
-        let outcomes = run(&graph, &pool(1), OnFailure::KeepGoing, each_alone, work);
+        let outcomes = run(&graph, &pool(1), AfterFailure::KeepGoing, each_alone, work);
         assert_eq!(outcomes[0], Outcome::Crashed);
         assert_eq!(outcomes[1..], [Outcome::Skipped; NODES - 1]);
     }
@@ -262,7 +254,7 @@ mod tests {
     fn without_keep_going_a_failure_ends_the_run() {
         let graph = graph(&[(0, 1), (2, 3)]);
         let work = |job: &[NodeIndex]| vec![(job[0], Outcome::Failed)];
-        let outcomes = run(&graph, &pool(1), OnFailure::Stop, each_alone, work);
+        let outcomes = run(&graph, &pool(1), AfterFailure::Stop, each_alone, work);
         assert_eq!(outcomes[1], Outcome::Skipped);
         assert_eq!(outcomes[3], Outcome::Skipped);
     }
@@ -278,7 +270,7 @@ mod tests {
         let fails_first = |job: &[NodeIndex]| vec![(job[0], Outcome::Failed)];
         let thread = std::thread::Builder::new().stack_size(256 << 10);
         let outcomes = thread
-            .spawn(move || run(&graph, &pool(1), OnFailure::KeepGoing, each_alone, fails_first))
+            .spawn(move || run(&graph, &pool(1), AfterFailure::KeepGoing, each_alone, fails_first))
             .unwrap()
             .join()
             .unwrap();

@@ -10,8 +10,8 @@
 //! | lld, mold | nothing: they pass over these sections. Silence is no proof; the symbols are looked at as well |
 //!
 //! Other linker warnings are kept as one line each: bfd and gold write `FILE: warning: TEXT`,
-//! lld `ld.lld: warning: TEXT`, mold `mold: warning: TEXT`. A compiler's warnings, which have a line
-//! and a column, are left out: they are about code, not linkage.
+//! lld `ld.lld: warning: TEXT`, mold `mold: warning: TEXT`. A compiler's warnings, which have a
+//! line and a column, are left out: they are about code, not linkage.
 //!
 //! **Invariant:** temporary folders, whose names change with each run, do not get into a result.
 

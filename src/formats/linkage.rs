@@ -117,7 +117,8 @@ pub struct Linkage {
     pub rpath: Vec<String>,
     /// `DT_AUDIT` and `DT_DEPAUDIT` entries: libraries that the loader runs first.
     pub audit: Vec<String>,
-    /// `DT_FILTER` and `DT_AUXILIARY` entries: libraries whose symbols take the place of this one's.
+    /// `DT_FILTER` and `DT_AUXILIARY` entries: libraries whose symbols take the place of this
+    /// one's.
     #[serde(default)]
     pub filters: Vec<String>,
     /// `DT_SONAME`.

@@ -3,8 +3,9 @@
 //! `ron` with serde gives values without positions, and stops at the first error. A rule file must
 //! be told *all* that is wrong with it, each thing at its place, so the tree is built here, from
 //! [`crate::formats::ron_lexer`]'s tokens, on a stack of its own: linear, without recursion, and
-//! with the brackets that were opened at hand when one is missing. `ron` stays the judge: it decodes
-//! every string with an escape, and the tests hold that what is accepted here is accepted by it.
+//! with the brackets that were opened at hand when one is missing. `ron` stays the judge: it
+//! decodes every string with an escape, and the tests hold that what is accepted here is accepted
+//! by it.
 //!
 //! | input | outcome |
 //! |---|---|

@@ -4,7 +4,7 @@ use crate::formats::build_file::CommandSpec;
 use crate::model::settings::plain;
 use crate::model::target::{ArgPiece, Command, Glob};
 use crate::words::label::{Label, PackagePath};
-use crate::words::path::RelPath;
+use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use crate::words::problem::Problem;
 use crate::words::span::{Span, Spanned};
 
@@ -198,7 +198,7 @@ impl Check<'_> {
             return None;
         };
         let mut segments = path.as_str().split('/');
-        if segments.any(|it| it == "linkwright-out" || it == ".git") {
+        if segments.any(|it| it == OUTPUT_FOLDER || it == ".git") {
             let message = format!("the output `{value}` lies in a folder that is not a command's");
             self.report(&text.span, message, "`linkwright-out` and `.git` are kept by others");
             return None;

@@ -1,9 +1,9 @@
 //! Finds cycles among dependencies, the shortest first, in near-linear time and without recursion.
 //!
 //! Nodes that have no dependencies left are taken away until none is left to take; what remains
-//! holds all cycles. Of each strongly connected part of it one cycle is told: the shortest, found by
-//! a breadth-first search from every node, which is exact. The searches of one part share a budget
-//! of steps, linear in its size; when it is used up, the shortest cycle seen so far is told.
+//! holds all cycles. Of each strongly connected part of it one cycle is told: the shortest, found
+//! by a breadth-first search from every node, which is exact. The searches of one part share a
+//! budget of steps, linear in its size; when it is used up, the shortest cycle seen so far is told.
 
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};

@@ -126,7 +126,8 @@ pub const GO_REFUSED: &[(&str, &str)] = &[
     ("V", "it prints and stops"),
 ];
 
-/// Words for a C linker. A `*` stands for a value: not empty, no `,`, not beginning with `@` or `-`.
+/// Words for a C linker. A `*` stands for a value: not empty, no `,`, not beginning with `@` or
+/// `-`.
 pub const C_LINKER: &[&str] = &[
     "-F*",
     "-L*",

@@ -2,8 +2,8 @@
 //!
 //! A `BUILD.ron` is read before anybody has looked at it: in a fresh clone, in CI, in a review. So
 //! no word in it may make a tool run a program of the file's choosing (`-extld=./x`, `-fplugin=`),
-//! read more words from a file (`@file`) or write elsewhere (`-o`, `-Wl,-Map=`). The spirit, and most
-//! of the list for C, is that of Go's own guard against flags in cgo files.
+//! read more words from a file (`@file`) or write elsewhere (`-o`, `-Wl,-Map=`). The spirit, and
+//! most of the list for C, is that of Go's own guard against flags in cgo files.
 //!
 //! | words | rule | because |
 //! |---|---|---|

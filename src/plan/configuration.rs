@@ -4,6 +4,7 @@
 //! holds. Everything the `go` command would read from elsewhere is said here outright (`GOFLAGS`,
 //! `GOENV`, `GOTOOLCHAIN`, `CC`, `CGO_CFLAGS`, …), so nothing is inherited.
 
+use crate::model::platform::level_variable;
 use crate::model::strategy::{BuildMode, Cgo, LinkMode, Strategy};
 use crate::model::target::{GoSettings, Platform};
 use std::collections::BTreeMap;
@@ -61,27 +62,6 @@ impl GoPlatform {
         let level = asked.level.clone().and_then(|it| Some((level_variable(&goarch)?.into(), it)));
         Self { goos, goarch, level }
     }
-}
-
-/// Returns the variable that holds the sub-level of an architecture.
-///
-/// # Source
-///
-/// `go help environment`, "Architecture-specific environment variables".
-#[must_use]
-pub fn level_variable(goarch: &str) -> Option<&'static str> {
-    Some(match goarch {
-        "386" => "GO386",
-        "amd64" => "GOAMD64",
-        "arm" => "GOARM",
-        "arm64" => "GOARM64",
-        "mips" | "mipsle" => "GOMIPS",
-        "mips64" | "mips64le" => "GOMIPS64",
-        "ppc64" | "ppc64le" => "GOPPC64",
-        "riscv64" => "GORISCV64",
-        "wasm" => "GOWASM",
-        _ => return None,
-    })
 }
 
 impl Selection {

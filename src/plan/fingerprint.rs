@@ -13,10 +13,10 @@
 //! | C headers, sources and archives of the module, where cgo code is local | C includes what Go does not see |
 //! | the folder, where a path gets into the output | without `-trimpath`, or with `${SRCDIR}` in cgo flags |
 //!
-//! Left out, because the output does not depend on them (`-trimpath`, `-buildvcs=false`, `-buildid=`):
-//! times, host, user, the path of the workspace, the paths of the tools, `-p`, other targets of the
-//! same `go` process, and the promise and policy, which are held against the bytes each time. With
-//! `buildvcs: true` the state of the repository is asked of `git` and is in `vcs`.
+//! Left out, because the output does not depend on them (`-trimpath`, `-buildvcs=false`,
+//! `-buildid=`): times, host, user, the path of the workspace, the paths of the tools, `-p`, other
+//! targets of the same `go` process, and the promise and policy, which are held against the bytes
+//! each time. With `buildvcs: true` the state of the repository is asked of `git` and is in `vcs`.
 
 use crate::words::digest::Digest;
 use serde::{Deserialize, Serialize};

@@ -118,11 +118,20 @@ impl Climb {
         attempts
     }
 
-    /// Returns what would make an impossible rung possible, each once.
+    /// Takes what would make a rung that was tried hold.
+    pub fn advise(&mut self, hints: Vec<&'static str>) {
+        self.hints.extend(hints.into_iter().map(str::to_owned));
+    }
+
+    /// Returns what would make a rung possible or hold, each once.
     #[must_use]
     pub fn hints(&self) -> Vec<String> {
-        let mut hints = self.hints.clone();
-        hints.dedup();
+        let mut hints: Vec<String> = Vec::new();
+        for hint in &self.hints {
+            if !hints.contains(hint) {
+                hints.push(hint.clone());
+            }
+        }
         hints
     }
 

@@ -203,3 +203,183 @@ fn rule(reason: String) -> Forecast {
 fn breaks(reason: String) -> Forecast {
     Forecast::Breaks { reason }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::go_list::parse;
+    use crate::plan::configuration::GoPlatform;
+    use expect_test::{Expect, expect};
+    use std::collections::BTreeMap;
+
+    fn strategy() -> Strategy {
+        Strategy {
+            name: "s".into(),
+            doc: String::new(),
+            cgo: Cgo::Auto,
+            tags: vec![],
+            linkmode: LinkMode::Auto,
+            buildmode: BuildMode::Default,
+            race: false,
+            cc: None,
+            cxx: None,
+            ldflags: vec![],
+            extldflags: vec![],
+            go_flags: vec![],
+            needs: vec![],
+            promise: Promise::Static,
+        }
+    }
+
+    fn selection(cgo: bool, race: bool) -> Selection {
+        let platform = GoPlatform { goos: "linux".into(), goarch: "amd64".into(), level: None };
+        Selection { platform, cgo, tags: vec![], race, env: BTreeMap::new() }
+    }
+
+    fn shown(forecast: &Forecast) -> String {
+        match forecast {
+            Forecast::Holds => "holds".to_owned(),
+            Forecast::Breaks { reason } => format!("breaks: {reason}"),
+            Forecast::Impossible { reason, hint, .. } => {
+                let hint = hint.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+                format!("impossible: {reason}{hint}")
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check_needs(strategy: &Strategy, cgo: bool, meets: &[Need], expect: Expect) {
+        let meets: BTreeSet<_> = meets.iter().copied().collect();
+        let machine = (!meets.is_empty()).then_some("x86_64-linux-gnu");
+        let c = CFacts { machine, serves: machine.is_some(), meets: &meets };
+        expect.assert_eq(&shown(&needs(strategy, &selection(cgo, strategy.race), c)));
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_named_with_what_to_install() {
+        let needs = vec![Need::CCompiler, Need::StaticLibc];
+        let glibc = Strategy { cgo: Cgo::On, needs, ..strategy() };
+        check_needs(
+            &glibc,
+            true,
+            &[],
+            expect![
+                "impossible: there is no C compiler `gcc` here (install `gcc` and `libc6-dev` (Debian), `gcc` and `glibc-devel` (Fedora))"
+            ],
+        );
+        check_needs(
+            &glibc,
+            true,
+            &[Need::CCompiler],
+            expect![
+                "impossible: `gcc` finds no static C library (install `libc6-dev` (Debian), `glibc-static` (Fedora))"
+            ],
+        );
+        check_needs(&glibc, true, &[Need::CCompiler, Need::StaticLibc], expect!["holds"]);
+        let musl = Strategy { cc: Some("musl-gcc".into()), ..glibc };
+        check_needs(
+            &musl,
+            true,
+            &[],
+            expect![
+                "impossible: there is no C compiler `musl-gcc` here (install `musl-tools` (Debian), `musl-gcc` (Fedora))"
+            ],
+        );
+    }
+
+    #[test]
+    fn strategies_that_contradict_themselves_are_refused() {
+        let race = Strategy { race: true, cgo: Cgo::Off, ..strategy() };
+        let c = [Need::CCompiler];
+        check_needs(
+            &race,
+            false,
+            &c,
+            expect!["impossible: the race detector needs cgo, and this strategy has it off"],
+        );
+        let pie = Strategy { race: true, cgo: Cgo::On, buildmode: BuildMode::Pie, ..strategy() };
+        check_needs(
+            &pie,
+            true,
+            &c,
+            expect!["impossible: Go refuses `-race` with `-buildmode=pie`"],
+        );
+        let external = Strategy { linkmode: LinkMode::External, cgo: Cgo::Off, ..strategy() };
+        check_needs(
+            &external,
+            false,
+            &c,
+            expect!["impossible: the C linker needs cgo, and this strategy has it off"],
+        );
+    }
+
+    #[track_caller]
+    fn check(strategy: &Strategy, cgo: bool, root: &str, expect: Expect) {
+        let text = br#"
+            {"ImportPath": "pure", "Name": "main", "Imports": ["fmt"]}
+            {"ImportPath": "fmt", "Standard": true}
+            {"ImportPath": "web", "Name": "main", "Imports": ["net/http"]}
+            {"ImportPath": "net/http", "Standard": true, "Imports": ["net"]}
+            {"ImportPath": "net", "Standard": true, "CgoFiles": ["cgo.go"]}
+            {"ImportPath": "db", "Name": "main", "Imports": ["db/c"]}
+            {"ImportPath": "db/c", "CgoFiles": ["c.go"]}
+            {"ImportPath": "self", "Name": "main", "CgoFiles": ["main.go"]}
+            {"ImportPath": "bad", "Error": {"Err": "build constraints exclude all Go files in /x"}}
+        "#;
+        let graph = GoGraph::new(parse(text).unwrap());
+        let selection = selection(cgo, strategy.race);
+        expect.assert_eq(&shown(&forecast(strategy, &selection, &graph, root)));
+    }
+
+    #[test]
+    fn go_s_own_linker_makes_cgo_dynamic_and_ignores_extldflags() {
+        let plain = strategy();
+        check(&plain, true, "pure", expect!["holds"]);
+        check(
+            &plain,
+            true,
+            "web",
+            expect![
+                "breaks: `net` uses cgo (imported by `web` → `net/http`); Go's own linker can only link that dynamically"
+            ],
+        );
+        let seed = Strategy { extldflags: vec!["-static".into()], ..strategy() };
+        check(
+            &seed,
+            true,
+            "web",
+            expect![
+                "breaks: `net` uses cgo (imported by `web` → `net/http`); Go links it with its own linker, which ignores `-extldflags`"
+            ],
+        );
+        check(&seed, true, "db", expect!["holds"]);
+        check(&plain, true, "db", expect!["breaks: the C linker is not told to link statically"]);
+        let internal = Strategy { linkmode: LinkMode::Internal, ..strategy() };
+        check(
+            &internal,
+            true,
+            "self",
+            expect![
+                "breaks: `self` itself uses cgo; Go's own linker can only link that dynamically"
+            ],
+        );
+    }
+
+    #[test]
+    fn a_pie_by_go_s_own_linker_asks_for_a_loader() {
+        let pie = Strategy { buildmode: BuildMode::Pie, cgo: Cgo::Off, ..strategy() };
+        check(&pie, false, "pure", expect!["breaks: a PIE by Go's own linker asks for a loader"]);
+        let any = Strategy { promise: Promise::Any, ..pie };
+        check(&any, false, "pure", expect!["holds"]);
+    }
+
+    #[test]
+    fn what_does_not_load_is_impossible_in_go_s_own_words() {
+        check(
+            &strategy(),
+            false,
+            "bad",
+            expect!["impossible: build constraints exclude all Go files in /x"],
+        );
+    }
+}

@@ -1,4 +1,4 @@
-//! Problems as people read them, and as programs read them.
+//! Problems as people read them.
 //!
 //! Each problem is shown with its places: file, line, column, the line, carets, a word about it;
 //! then what to do. Lines come from files that anybody may have written, so they are made safe
@@ -12,11 +12,10 @@
 //! | a line of more than [`WIDTH`] characters | its part around the place, with `…` | a minified file fills the screen |
 //! | a place of many lines | its first line | the rest says nothing more |
 
+use crate::report::escape::is_unsafe;
 use crate::words::problem::Problem;
 use crate::words::span::{Source, Span};
 use annotate_snippets::{AnnotationKind, Element, Level, Renderer, Snippet};
-use schemars::JsonSchema;
-use serde::Serialize;
 use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -192,65 +191,8 @@ pub fn safe(text: &str, width: usize) -> String {
 fn push_safe(out: &mut String, it: char) {
     match it {
         '\t' => out.push_str("    "),
-        _ if it.is_control() || is_deceptive(it) => out.extend(it.escape_unicode()),
+        _ if is_unsafe(it) => out.extend(it.escape_unicode()),
         _ => out.push(it),
-    }
-}
-
-/// Tells whether a character changes how others are read: direction, joining, no width; or means
-/// something else on each machine.
-fn is_deceptive(it: char) -> bool {
-    matches!(it, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// A problem as `--json` prints it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct PlainProblem {
-    /// One sentence.
-    pub message: String,
-    /// The places, the first where the user must look.
-    pub places: Vec<PlainPlace>,
-    /// What to do.
-    pub hints: Vec<String>,
-    /// The exit code it leads to.
-    pub exit_code: u8,
-}
-
-/// A place in a rule file; lines and columns count from 1, columns in characters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct PlainPlace {
-    /// Path relative to the workspace root.
-    pub file: String,
-    /// The line of the first character.
-    pub line: usize,
-    /// The column of the first character.
-    pub column: usize,
-    /// The line of the end.
-    pub end_line: usize,
-    /// The column after the last character.
-    pub end_column: usize,
-    /// What the place shows; may be empty.
-    pub word: String,
-}
-
-impl PlainProblem {
-    /// Takes a problem apart.
-    #[must_use]
-    pub fn of(problem: &Problem) -> Self {
-        let place = |(span, word): &(Span, String)| {
-            let (line, column) = span.line_and_column();
-            let end =
-                Span { source: Arc::clone(&span.source), range: span.range.end..span.range.end };
-            let (end_line, end_column) = end.line_and_column();
-            let file = span.source.name.clone();
-            PlainPlace { file, line, column, end_line, end_column, word: word.clone() }
-        };
-        Self {
-            message: problem.message.clone(),
-            places: problem.places.iter().map(place).collect(),
-            hints: problem.hints.clone(),
-            exit_code: problem.code.number(),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! How problems look, and that no file can talk to the terminal through them.
 
-use super::{PlainProblem, render, render_one, safe};
+use super::{render, render_one, safe};
 use crate::words::problem::Problem;
 use crate::words::span::{Source, Span};
 use expect_test::{Expect, expect};
@@ -179,30 +179,4 @@ fn many_problems_are_counted() {
     let out = render(&problems, false);
     assert_eq!(out.matches("error: bad").count(), 100);
     assert!(out.ends_with("\n\n... and 3 more problems\n\n"), "{out}");
-}
-
-#[test]
-fn programs_get_lines_and_columns_of_both_ends() {
-    let source = file("build(\n  é: [\n 1])");
-    let problem = Problem::new("wrong").at(at(&source, "[\n 1]"), "this").hint("do").refused();
-    let json = serde_json::to_string_pretty(&PlainProblem::of(&problem)).unwrap();
-    expect![[r#"
-        {
-          "message": "wrong",
-          "places": [
-            {
-              "file": "cmd/BUILD.ron",
-              "line": 2,
-              "column": 6,
-              "end_line": 3,
-              "end_column": 4,
-              "word": "this"
-            }
-          ],
-          "hints": [
-            "do"
-          ],
-          "exit_code": 11
-        }"#]]
-    .assert_eq(&json);
 }

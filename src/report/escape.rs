@@ -41,12 +41,16 @@ fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Tells whether a terminal may obey `it` instead of showing it: C0, C1, DEL, and the marks that
-/// change the direction of what follows.
-fn is_unsafe(it: char) -> bool {
+/// Tells whether a terminal may obey `it` instead of showing it, or the eye is led astray.
+///
+/// The first are C0, C1 and DEL. The second are marks that change the direction of what follows,
+/// that join it or have no width, and characters that mean something else on each machine.
+#[must_use]
+pub fn is_unsafe(it: char) -> bool {
     it.is_control()
-        || matches!(it, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2028}' | '\u{2029}')
-        || matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(it, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(it, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(it, '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The folder of outputs, in the workspace root.
+pub const OUTPUT_FOLDER: &str = "linkwright-out";
+
 /// A `/`-separated path relative to the workspace root (or to the output folder), never empty.
 ///
 /// # Invariants

@@ -1,12 +1,12 @@
 //! The documents say what the program does: no flag, command, variable or exit code is missing.
 
+use crate::support::manifest_dir;
 use clap::CommandFactory as _;
 use linkwright::cli::arguments::Arguments;
 use linkwright::words::exit_code::ExitCode;
-use std::path::Path;
 
 fn document(name: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()
+    std::fs::read_to_string(manifest_dir().join("docs").join(name)).unwrap()
 }
 
 #[test]
@@ -65,4 +65,55 @@ fn every_event_is_in_the_document() {
         let name = variant["properties"]["event"]["const"].as_str().unwrap();
         assert!(text.contains(&format!("`{name}`")), "docs/cli.md does not tell of `{name}`");
     }
+}
+
+/// Returns what a text shows of our command line that is not there: words after `linkwright` that
+/// are no command, flags that the command does not take.
+fn invented(text: &str) -> Vec<String> {
+    let mut program = Arguments::command();
+    program.build();
+    let mut invented = Vec::new();
+    let calls = text.lines().flat_map(|line| {
+        let shown = line.strip_prefix("$ ").into_iter();
+        shown.chain(line.split('`').skip(1).step_by(2)).collect::<Vec<_>>()
+    });
+    for call in calls {
+        let call = call.split(" #").next().unwrap_or_default();
+        let mut words = call.split_whitespace();
+        let (flags, command) = match words.next() {
+            Some("linkwright") => {
+                let Some(name) = words.next() else { continue };
+                let Some(command) = program.find_subcommand(name) else {
+                    invented.push(call.to_owned());
+                    continue;
+                };
+                (words.collect::<Vec<_>>(), vec![command])
+            }
+            // A flag by itself is one of any command.
+            Some(flag) if flag.starts_with("--") => {
+                (vec![flag], program.get_subcommands().collect())
+            }
+            _ => continue,
+        };
+        for flag in flags.iter().take_while(|it| **it != "--") {
+            let Some(name) = flag.strip_prefix("--") else { continue };
+            let name = name.split('=').next();
+            let known = |it: &clap::Command| it.get_arguments().any(|it| it.get_long() == name);
+            if !command.iter().any(|it| known(it)) {
+                invented.push(call.to_owned());
+            }
+        }
+    }
+    invented
+}
+
+#[test]
+fn the_readme_shows_only_commands_and_flags_that_are_there() {
+    let text = std::fs::read_to_string(manifest_dir().join("README.md")).unwrap();
+    assert_eq!(invented(&text), Vec::<String>::new());
+    assert!(text.matches("$ linkwright ").count() >= 4, "README.md shows no calls");
+    for bad in ["$ linkwright make\n", "$ linkwright build --fast //...\n", "say `--fastest`\n"] {
+        assert_eq!(invented(bad).len(), 1, "{bad}");
+    }
+    assert_eq!(invented("`linkwright verify F --policy release`, `--jobs`"), Vec::<String>::new());
 }

@@ -10,16 +10,26 @@
     reason = "a test fails by panicking, says what it did, and is the edge of the world"
 )]
 
+mod batches;
 mod checkout;
 mod command_line;
+mod commands;
 mod documents;
+mod edges;
 mod examples;
+mod faults;
+mod forecast;
 mod hostile_elf;
+mod incremental;
+mod ledger;
 mod linkage_document;
+mod policies;
 mod readelf;
 mod real;
+mod refusals;
 mod rules_doc;
 mod story;
 mod support;
 mod tidy;
 mod truth_table;
+mod workspace;

@@ -1,8 +1,8 @@
 //! The old story, step by step, with plain `go`: what its recipe does with the Go that is here.
 //!
 //! `docs/story.md` tells the story and names a test for each step. Nothing of linkwright runs here:
-//! these are the facts about Go, C and ELF that its strategies stand on, so each is judged by others:
-//! `readelf`, the exit code of `go`, and a start in a root that holds nothing but the file.
+//! these are the facts about Go, C and ELF that its strategies stand on, so each is judged by
+//! others: `readelf`, the exit code of `go`, and a start in a root that holds nothing but the file.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -411,7 +411,8 @@ fn start_alone(program: &Path) -> Option<Output> {
     start_in(tempfile::tempdir().unwrap().path(), program)
 }
 
-/// Starts `program` as the user with the number 0 in `root`; `None` if this machine does not allow it.
+/// Starts `program` as the user with the number 0 in `root`; `None` if this machine does not allow
+/// it.
 fn start_in(root: &Path, program: &Path) -> Option<Output> {
     fs::copy(program, root.join("program")).unwrap();
     // `unshare` gives each user a namespace in which to be root and to change the root.

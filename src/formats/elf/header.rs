@@ -212,8 +212,8 @@ pub(super) fn machine(machine: u16, layout: Layout) -> Option<&'static str> {
 
 /// Tells whether no kernel would read a file for `machine` in this layout.
 ///
-/// x32 and the ILP32 form of `arm64` fall under it: a 64-bit kernel without them reads such files as 64-bit
-/// ones, and Go makes neither.
+/// x32 and the ILP32 form of `arm64` fall under it: a 64-bit kernel without them reads such files
+/// as 64-bit ones, and Go makes neither.
 fn contradicts(machine: u16, layout: Layout) -> bool {
     let is = |it: elf::Machine| machine == it.0;
     let Layout { wide, big } = layout;

@@ -14,8 +14,8 @@
 //!
 //! Hazards are looked for in static files with glibc only: musl has no name service modules, and
 //! its static `dlopen` fails always. A function of [`NAME_SERVICE`] that `.symtab` defines is a
-//! hazard of basis `symbol`. Where the symbols are stripped, the text `/etc/nsswitch.conf` is one of
-//! basis `text`: in glibc only the name service's own code reads that file.
+//! hazard of basis `symbol`. Where the symbols are stripped, the text `/etc/nsswitch.conf` is one
+//! of basis `text`: in glibc only the name service's own code reads that file.
 //!
 //! `dlopen` is left out: glibc 2.34 and later define it in *every* static program, `puts("hi")`
 //! included, for their own use. Only the linker's warning tells that somebody else calls it.

@@ -153,6 +153,9 @@ impl fmt::Display for Mismatch {
         for (index, breach) in self.breaches.iter().enumerate() {
             let comma = if index == 0 { "" } else { "; " };
             write!(out, "{comma}{}", breach.clause)?;
+            if let rule @ BrokenRule::Policy { .. } = &breach.rule {
+                write!(out, " ({rule})")?;
+            }
         }
         Ok(())
     }

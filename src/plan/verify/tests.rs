@@ -1,3 +1,5 @@
+//! Each class and each clause of a policy, kept and broken.
+
 use super::*;
 use crate::formats::linkage::{HazardBasis, HazardKind, Relro};
 use crate::model::policy::Demand;
@@ -260,7 +262,10 @@ fn a_mismatch_gives_its_first_clause_as_the_reason_and_says_whose_rule_it_is() {
     let dynamic = linkage(Class::Dynamic, &["libc.so.6"]);
     let both = judge(dynamic.clone(), Promise::Static, Some(&policy)).unwrap_err();
     assert_eq!(both.reason(), "it needs `libc.so.6`");
-    assert_eq!(both.to_string(), "it needs `libc.so.6`; it is class `dynamic`");
+    assert_eq!(
+        both.to_string(),
+        "it needs `libc.so.6`; it is class `dynamic` (policy `p`, `class`)"
+    );
     assert!(both.breaks_promise() && !both.breaks_only_policy());
     let policy_only = judge(dynamic, Promise::Any, Some(&policy)).unwrap_err();
     assert!(!policy_only.breaks_promise() && policy_only.breaks_only_policy());
