@@ -117,3 +117,18 @@ fn the_readme_shows_only_commands_and_flags_that_are_there() {
     }
     assert_eq!(invented("`linkwright verify F --policy release`, `--jobs`"), Vec::<String>::new());
 }
+
+#[test]
+fn every_test_that_the_story_names_is_there() {
+    let tests = manifest_dir().join("tests/it");
+    let sources =
+        ["story.rs", "examples.rs"].map(|it| std::fs::read_to_string(tests.join(it)).unwrap());
+    let text = document("story.md");
+    let names = text.lines().filter_map(|it| it.strip_prefix("* `")?.strip_suffix('`'));
+    let names: Vec<_> = names.collect();
+    assert!(names.len() >= 15, "{names:#?}");
+    for name in names {
+        let function = format!("#[test]\nfn {name}() {{");
+        assert!(sources.iter().any(|it| it.contains(&function)), "no test `{name}`");
+    }
+}

@@ -92,11 +92,15 @@ fn glibc_warns_where_it_is_linked_in_and_the_tags_end_that() {
         let warning = format!("Using '{function}' in statically linked applications");
         assert!(warnings.contains(&warning), "no warning of {function}:\n{warnings}");
     }
+    let (code, verdict) = module.verdict("out");
+    assert!(code == Some(6) && verdict.starts_with("out: static: "), "{verdict}");
+    assert!(verdict.contains("getaddrinfo"), "{verdict}");
 
     let tags = ["build", "-tags", "netgo,osusergo", "-ldflags", STATIC_TODAY, "-o", "out", "."];
     let build = module.go(&tags);
     assert!(build.status.success() && build.stderr.is_empty(), "{build:?}");
     assert_eq!(module.linkage("out"), Linkage::Static);
+    assert_eq!(module.verdict("out").0, Some(0));
 }
 
 /// A root whose `nsswitch.conf` names a module, with the module and the C library beside it.
@@ -294,6 +298,8 @@ fn a_pie_without_cgo_is_static_to_ldd_and_does_not_start_alone() {
     assert_eq!(module.linkage("out"), Linkage::NeedsLoader);
     let Some(start) = start_alone(&module.path("out")) else { return };
     assert_eq!(start.status.code(), Some(127), "{start:?}");
+    let (code, verdict) = module.verdict("out");
+    assert!(code == Some(6) && verdict.starts_with("out: needs_loader: "), "{verdict}");
 
     module.build(&[
         "-buildmode=pie",
@@ -301,6 +307,7 @@ fn a_pie_without_cgo_is_static_to_ldd_and_does_not_start_alone() {
         r#"-linkmode external -extldflags "-static-pie""#,
     ]);
     assert_eq!(module.linkage("out"), Linkage::Static);
+    assert!(module.verdict("out").1.starts_with("out: static_pie: "));
     let Some(start) = start_alone(&module.path("out")) else { return };
     assert_eq!(String::from_utf8_lossy(&start.stderr), "hello\n");
 }
@@ -376,6 +383,14 @@ impl Module {
     fn build(&self, words: &[&str]) {
         let output = self.go(&[&["build", "-o", "out"], words, &["."]].concat());
         assert!(output.status.success(), "{words:?}: {output:?}");
+    }
+
+    /// Asks linkwright about a file, under the policy `release`: its exit code and what it says.
+    fn verdict(&self, name: &str) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_linkwright"));
+        command.args(["verify", "--policy", "release", name]).env_clear();
+        let output = command.current_dir(self.folder.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
     }
 
     fn linkage(&self, name: &str) -> Linkage {
