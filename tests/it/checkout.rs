@@ -128,7 +128,7 @@ impl Checkout {
         let files: Vec<_> = records.iter().map(path).collect();
         let judged = readelf(&files);
         for (record, file) in records.iter().zip(&files) {
-            let theirs = judged.get(file).unwrap_or_else(|| panic!("no program: {file:?}"));
+            let theirs = judged.get(file).unwrap_or_else(|| panic!("no program: {record:#}"));
             let ours = inspect_file(file).unwrap().linkage;
             assert_eq!(Facts::from(&ours), *theirs, "{record:#}");
             // The ledger says what was read; hazards come from the linker as well.

@@ -1,11 +1,12 @@
 //! Programs and tests that others wrote, named by import path, built from their released modules.
 //!
-//! `tests/real` is a workspace of some fifty outputs: tools of the Go project, gRPC, protobuf, SQLite.
+//! `tests/real` is a workspace of some fifty outputs: tools of the Go project, gRPC, protobuf, `SQLite`.
 //! The judges are `readelf`, `go list`, and a start in a root that holds nothing but the program.
 
 use crate::checkout::{Checkout, can_build, start_alone};
 use expect_test::expect;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 
 #[test]
@@ -52,6 +53,10 @@ fn programs_and_tests_of_real_modules_are_built_verified_and_restored() {
     assert!(ledger == fs::read(real.path("linkwright-out/ledger.json")).unwrap());
 }
 
+fn is_program(record: &serde_json::Value) -> bool {
+    !record["label"].as_str().unwrap().ends_with("tests")
+}
+
 fn the_programs_are_those_of_go_list(real: &Checkout) {
     let mut list = real.command("go");
     list.args(["list", "-f", "{{if eq .Name \"main\"}}{{.ImportPath}}{{end}}", "tool", "./..."]);
@@ -59,7 +64,7 @@ fn the_programs_are_those_of_go_list(real: &Checkout) {
     let list = String::from_utf8(list.stdout).unwrap();
     let theirs: BTreeSet<_> = list.lines().filter(|it| !it.is_empty()).map(str::to_owned).collect();
     let records = real.records();
-    let programs = records.iter().filter(|it| !it["output"].as_str().unwrap().ends_with(".test"));
+    let programs = records.iter().filter(|it| is_program(it));
     let ours: BTreeSet<_> =
         programs.map(|it| it["go_package"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ours, theirs);
@@ -69,11 +74,8 @@ fn the_programs_are_those_of_go_list(real: &Checkout) {
 /// Each says how it is called; that this is no success for some is their own affair.
 fn the_programs_start_alone(real: &Checkout) {
     let mut told = String::new();
-    for record in real.records() {
+    for record in real.records().iter().filter(|it| is_program(it)) {
         let output = record["output"].as_str().unwrap();
-        if output.ends_with(".test") {
-            continue;
-        }
         let file = real.path("linkwright-out").join(output);
         let Some(start) = start_alone(&file, &["-h"]) else { return };
         let text = [start.stdout, start.stderr].concat();
@@ -81,7 +83,7 @@ fn the_programs_start_alone(real: &Checkout) {
         let word = ["usage", "sum: 45", "unknown argument", "command", "utility", "telemetry"];
         let word = word.into_iter().find(|it| text.contains(it)).unwrap_or("nothing known");
         let code = start.status.code();
-        told += &format!("{output}: {} {word}\n", code.map_or(-1, |it| it));
+        writeln!(told, "{output}: {} {word}", code.unwrap_or(-1)).unwrap();
     }
     expect![[r#"
         bin/bundle: 0 usage
