@@ -8,11 +8,13 @@
 use crate::effects::machine::Machine;
 use crate::model::strategy::Need;
 use crate::words::digest::Digest;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A C compiler with its linker and libraries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,7 @@ pub struct CTools {
     pub identity: Digest,
     /// What a probe has shown to link.
     pub meets: BTreeSet<Need>,
+    headers: OnceLock<Digest>,
 }
 
 /// What the linker says when a probe does not link; the last line of its words.
@@ -89,6 +92,7 @@ impl CTools {
             name: format!("{name} {version}").trim_end().to_owned(),
             machine: target,
             meets,
+            headers: OnceLock::new(),
             cc,
             cxx,
         })
@@ -120,6 +124,13 @@ impl CTools {
         goarch_of == goarch && os == goos
     }
 
+    /// Returns the digest of every file below the folders that it searches for `#include <…>`: one
+    /// that changed, and one that is new and stands before another, both count.
+    #[must_use]
+    pub fn headers(&self, machine: &Machine) -> Digest {
+        *self.headers.get_or_init(|| headers_of(machine, &self.cc, &self.cxx))
+    }
+
     /// Finds the file that `-lNAME` means to the compiler: `(static, shared)`.
     #[must_use]
     pub fn library(&self, machine: &Machine, name: &str) -> (Option<PathBuf>, Option<PathBuf>) {
@@ -135,6 +146,36 @@ fn ask(machine: &Machine, program: &Path, arg: &str) -> Option<String> {
     let ended = machine.ask(program, &[OsStr::new(arg)], Path::new("/")).ok()?;
     let text = ended.stdout_text().trim().to_owned();
     (ended.status.success() && !text.is_empty()).then_some(text)
+}
+
+/// Reads from a compiler's own words where it looks for headers, and digests what lies there.
+fn headers_of(machine: &Machine, cc: &Path, cxx: &Path) -> Digest {
+    let mut folders = Vec::new();
+    for (compiler, language) in [(cc, "c"), (cxx, "c++")] {
+        let args = ["-E", "-v", "-x", language, "/dev/null"].map(OsStr::new);
+        let ended = machine.ask(compiler, &args, Path::new("/"));
+        let words = ended.map(|it| it.stderr_text()).unwrap_or_default();
+        let named = words.lines().skip_while(|it| !it.starts_with("#include <")).skip(1);
+        let named = named.take_while(|it| it.starts_with(' ')).map(|it| PathBuf::from(it.trim()));
+        folders.extend(named);
+    }
+    // A folder below another is walked with it.
+    folders.sort();
+    folders.dedup_by(|later, earlier| later.starts_with(earlier));
+    let walks = folders.iter().map(|it| walkdir::WalkDir::new(it).follow_links(true));
+    let files = walks.flatten().filter_map(Result::ok).filter(|it| it.file_type().is_file());
+    let mut paths: Vec<_> = files.map(walkdir::DirEntry::into_path).collect();
+    paths.sort();
+    let digests: Vec<_> = paths.par_iter().map(|it| machine.digests.digest(it).ok()).collect();
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright c headers 1");
+    for (path, digest) in paths.iter().zip(digests) {
+        let name = path.as_os_str().as_encoded_bytes();
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name);
+        // A file that cannot be read here cannot be read by the compiler either.
+        hasher.update(digest.as_ref().map_or(&[][..], |it| it.as_bytes()));
+    }
+    Digest::from_hasher(&hasher)
 }
 
 /// The programs that compile and link, by content.
@@ -248,6 +289,7 @@ mod tests {
             machine: machine.to_owned(),
             identity: Digest::of(b""),
             meets: BTreeSet::new(),
+            headers: OnceLock::new(),
         }
     }
 
@@ -264,6 +306,37 @@ mod tests {
             assert!(!tools(machine).serves("darwin", goarch), "{machine}");
             assert!(!tools(machine).serves(goos, "s390x"), "{machine}");
         }
+    }
+
+    /// A compiler that says where it looks for headers, in the words of gcc and clang.
+    #[test]
+    fn a_header_that_changes_or_appears_where_the_compiler_looks_counts() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let mut file = std::fs::File::create(dir.path().join(name)).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        std::fs::create_dir_all(dir.path().join("include/sub")).unwrap();
+        write("include/sub/a.h", "1");
+        let folder = dir.path().join("include").display().to_string();
+        write(
+            "cc",
+            &format!(
+                "#!/bin/sh\nprintf 'x\\n#include <...> search starts here:\\n {folder}\\nEnd of search list.\\n' >&2\n"
+            ),
+        );
+        let cc = dir.path().join("cc");
+        std::fs::set_permissions(&cc, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let machine = Machine::sample(dir.path());
+        let headers = || headers_of(&machine, &cc, &cc);
+        let first = headers();
+        assert_eq!(headers(), first);
+        write("include/sub/a.h", "2");
+        let second = headers();
+        assert_ne!(second, first, "its content changed");
+        write("include/stdio.h", "");
+        assert_ne!(headers(), second, "it may stand before another of its name");
     }
 
     #[test]

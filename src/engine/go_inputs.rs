@@ -7,6 +7,7 @@ use crate::engine::go_unit::{Kind, Rung, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
+use crate::model::strategy::LinkMode;
 use crate::model::target::GoSettings;
 use crate::plan::configuration::Configuration;
 use crate::plan::fingerprint::{Framed, LinkInputs};
@@ -83,7 +84,8 @@ pub fn gather(
         environment,
         flags: configuration.flags.clone(),
         go: go.identity,
-        c_tools: at.c_tools.as_ref().filter(|_| at.selection.cgo).map(|it| it.identity),
+        c_tools: c_side.tools.map(|it| it.0),
+        c_headers: c_side.tools.map(|it| it.1),
         c_libraries: c_side.libraries,
         pkg_config: c_side.pkg_config,
         modules,
@@ -100,6 +102,8 @@ pub fn gather(
 /// What C brings in beyond Go's own files.
 #[derive(Default)]
 struct CSide {
+    /// The C tools and their headers.
+    tools: Option<(Digest, Digest)>,
     libraries: BTreeMap<String, Digest>,
     pkg_config: BTreeMap<String, String>,
     files: BTreeMap<String, Digest>,
@@ -112,10 +116,15 @@ impl CSide {
         settings: &GoSettings,
         closure: &[&GoPackage],
     ) -> Result<Self, InputsError> {
-        let Some(tools) = rung.c_tools.as_ref().filter(|_| rung.selection.cgo) else {
+        let takes_part = rung.selection.cgo
+            && (rung.strategy.linkmode == LinkMode::External
+                || rung.strategy.race
+                || closure.iter().any(|it| it.files.use_cgo()));
+        let Some(tools) = rung.c_tools.as_ref().filter(|_| takes_part) else {
             return Ok(Self::default());
         };
-        let mut this = Self::default();
+        let identity = Some((tools.identity, tools.headers(session.machine)));
+        let mut this = Self { tools: identity, ..Self::default() };
         let cgo: Vec<_> =
             closure.iter().filter(|it| it.files.use_cgo() && !it.standard).copied().collect();
         let own = rung.strategy.extldflags.iter().chain(&settings.extldflags);
@@ -169,10 +178,10 @@ impl CSide {
     /// Libraries are no part of the salt: a link reads them anew each time, since its build ID is
     /// empty; and targets that share the rest can then share a process.
     fn salt(&self) -> Option<String> {
-        if self.files.is_empty() {
-            return None;
-        }
+        let (tools, headers) = self.tools.as_ref()?;
         let mut framed = Framed::new("linkwright c salt 1");
+        framed.digest(tools);
+        framed.digest(headers);
         framed.digests(&self.files);
         Some(framed.finish().to_string().chars().take(16).collect())
     }

@@ -238,7 +238,8 @@ fn proof(
     (verified, state): (Verified, State),
 ) -> Settled {
     let rung = &unit.of.rungs[planned.rung];
-    let cc = rung.c_tools.as_ref().filter(|_| rung.selection.cgo).map(|it| it.name.clone());
+    let takes_part = planned.inputs.c_tools.is_some();
+    let cc = rung.c_tools.as_ref().filter(|_| takes_part).map(|it| it.name.clone());
     let toolchain = ToolchainNames { go: go.version.clone(), cc };
     let folder = session.relative(&unit.of.module.folder);
     let planned = planned.clone();

@@ -5,12 +5,12 @@
 //! | Go package, and whether it is its test binary | they name what is built |
 //! | flags and environment of the `go` command | they are its arguments; what is not said is fixed |
 //! | the Go toolchain by content | its compiler, linker and standard library are in the output |
-//! | the C tools by content, where cgo is on | they compile, link, and are linked in |
+//! | the C tools and their headers by content, where they take part | they compile, link, and are linked in |
 //! | `-l` libraries and archives named by cgo flags, by content | they are linked in |
 //! | pkg-config's answers | they become flags |
 //! | every file of every local Go package of the closure, by content | they are compiled |
 //! | modules by path and version; `go.mod`, `go.sum`, `go.work`, `vendor/modules.txt` by content | `go.sum` pins their bytes; the rest chooses them |
-//! | C headers, sources and archives of the module, where cgo code is local | C includes what Go does not see |
+//! | C headers, sources and archives of the module, and what they include outside it, where cgo code is local | C includes what Go does not see |
 //! | the folder, where a path gets into the output | without `-trimpath`, or with `${SRCDIR}` in cgo flags |
 //!
 //! Left out, because the output does not depend on them (`-trimpath`, `-buildvcs=false`,
@@ -38,8 +38,10 @@ pub struct LinkInputs {
     pub flags: Vec<String>,
     /// The Go toolchain's digest.
     pub go: Digest,
-    /// The C tools' digest, where cgo is on.
+    /// The C tools' digest, where they take part.
     pub c_tools: Option<Digest>,
+    /// The digest of the headers that the C compiler brings, where it takes part.
+    pub c_headers: Option<Digest>,
     /// Libraries that cgo flags name, by the word that names them.
     pub c_libraries: BTreeMap<String, Digest>,
     /// What pkg-config answered, by package.
@@ -73,6 +75,7 @@ impl LinkInputs {
             flags,
             go,
             c_tools,
+            c_headers,
             c_libraries,
             pkg_config,
             modules,
@@ -89,6 +92,7 @@ impl LinkInputs {
         framed.list(flags);
         framed.digest(go);
         framed.optional(c_tools.as_ref(), Framed::digest);
+        framed.optional(c_headers.as_ref(), Framed::digest);
         framed.digests(c_libraries);
         framed.texts(pkg_config);
         framed.texts(modules);
@@ -216,6 +220,7 @@ mod tests {
             flags: vec!["-trimpath".into()],
             go: Digest::of(b"go"),
             c_tools: Some(Digest::of(b"gcc")),
+            c_headers: Some(Digest::of(b"stdio.h")),
             c_libraries: one("-lm"),
             pkg_config: BTreeMap::from([("zlib".into(), "-lz".into())]),
             modules: BTreeMap::from([("example.com/d".into(), "v1.0.0".into())]),
@@ -247,6 +252,8 @@ mod tests {
             |it, _, other| it.go = other,
             |it, _, other| it.c_tools = Some(other),
             |it, _, _| it.c_tools = None,
+            |it, _, other| it.c_headers = Some(other),
+            |it, _, _| it.c_headers = None,
             |it, _, other| {
                 it.c_libraries.insert("-lm".into(), other);
             },
@@ -292,6 +299,6 @@ mod tests {
     /// Pins the meaning of stored keys: if this fails, raise [`DOMAIN`].
     #[test]
     fn the_key_of_known_inputs_is_known() {
-        expect!["150e9c51ed914815"].assert_eq(&inputs().key().to_string()[..16]);
+        expect!["9cad1ce5228b3750"].assert_eq(&inputs().key().to_string()[..16]);
     }
 }
