@@ -48,6 +48,7 @@ fn net_and_user_is_dynamic_by_default_and_by_the_seed_recipe_and_static_by_netgo
         failed: //:seed (example.com/net-and-user)
           no strategy of `seed_2015` gives what it promises
             seed_2015: built, but not as promised: it needs `libc.so.6`
+          hint: link it in: the tags `netgo,osusergo` where only Go's own packages use C, else external linking with `-static` (strategy `static_glibc`)
           hint: `link: "netgo"` would hold: Go's own name resolver and user look-up, linked by Go's own linker: static if nothing else uses cgo.
     "#]].assert_eq(&shown_report(&example, &["build", ":seed"]));
     assert_eq!(example.judge().len(), 2, "what broke its promise is not recorded");
