@@ -280,6 +280,12 @@ fn identity_of(files: &BTreeSet<(PathBuf, Digest)>) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effects::digests::Digests;
+    use crate::effects::machine::STEP_LIMIT;
+    use crate::effects::process::Interrupt;
+    use crate::effects::store::Store;
+    use std::collections::BTreeMap;
+    use std::sync::atomic::AtomicUsize;
 
     fn tools(machine: &str) -> CTools {
         CTools {
@@ -328,7 +334,15 @@ mod tests {
         );
         let cc = dir.path().join("cc");
         std::fs::set_permissions(&cc, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let machine = Machine::sample(dir.path());
+        let machine = Machine {
+            caller: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
+            go_cache: dir.path().join("go"),
+            store: Store::new(&dir.path().join("store")),
+            digests: Digests::open(&dir.path().join("stamps"), false),
+            interrupt: Interrupt::default(),
+            go_processes: AtomicUsize::new(0),
+            step_limit: STEP_LIMIT,
+        };
         let headers = || headers_of(&machine, &cc, &cc);
         let first = headers();
         assert_eq!(headers(), first);

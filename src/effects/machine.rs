@@ -110,19 +110,3 @@ impl Machine {
         self.go_processes.fetch_add(1, Ordering::Relaxed);
     }
 }
-
-#[cfg(test)]
-impl Machine {
-    /// Makes a machine whose store and caches lie below `folder`.
-    pub(crate) fn sample(folder: &Path) -> Self {
-        Self {
-            caller: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
-            go_cache: folder.join("go"),
-            store: Store::new(&folder.join("store")),
-            digests: Digests::open(&folder.join("stamps"), false),
-            interrupt: Interrupt::default(),
-            go_processes: AtomicUsize::new(0),
-            step_limit: STEP_LIMIT,
-        }
-    }
-}

@@ -1,8 +1,8 @@
 //! A copy of a workspace of this repository, in a temporary folder, with a store of its own.
 //!
-//! Go's compile cache is shared by all copies and kept for the next run: most of the time goes to Go's
-//! own library. The caller's environment reaches linkwright only as far as it says where modules
-//! come from.
+//! Go's compile cache is shared by all copies and kept for the next run: most of the time goes to
+//! Go's own library. The caller's environment reaches linkwright only as far as it says where
+//! modules come from.
 
 use crate::readelf::{Facts, readelf};
 use crate::support::manifest_dir;
@@ -153,7 +153,7 @@ fn ignored(folder: &Path) -> BTreeSet<PathBuf> {
     ignored
 }
 
-/// Returns a line with `#` in place of sizes and of the number of processes, columns two blanks apart.
+/// Returns a line with `#` for sizes and for the number of processes, columns two blanks apart.
 pub(crate) fn without_sizes(line: &str) -> String {
     let indent = line.len() - line.trim_start().len();
     let is_size = |it: &str| {

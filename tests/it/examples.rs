@@ -1,4 +1,4 @@
-//! Every example, built by the program itself: its report, its files before `readelf`, its programs run.
+//! Every example, built by the program itself: its report, its files and `readelf`, its programs.
 //!
 //! Each is built in a copy. What the README of an example shows is held against the same copy.
 
@@ -343,7 +343,7 @@ fn the_projects_own_build_file_names_the_examples() {
     assert!(query.status.success(), "{query:?}");
 }
 
-/// The commands in a README are those of the program: each `$ linkwright …` names targets that are there.
+/// The commands in a README are the program's: each `$ linkwright …` names targets that exist.
 #[test]
 fn what_the_readmes_of_the_examples_call_is_there() {
     for example in ["cpp-database", "generated", "gossip-tests", "nested", "net-and-user"] {

@@ -1,6 +1,6 @@
 //! Programs and tests that others wrote, named by import path, built from their released modules.
 //!
-//! `tests/real` is a workspace of some fifty outputs: tools of the Go project, gRPC, protobuf, `SQLite`.
+//! `tests/real` is a workspace of fifty outputs: tools of the Go project, gRPC, protobuf, `SQLite`.
 //! The judges are `readelf`, `go list`, and a start in a root that holds nothing but the program.
 
 use crate::checkout::{Checkout, can_build, start_alone};
