@@ -4,12 +4,13 @@
 //! and so who has to act.
 
 use crate::cli::console::Console;
+use crate::cli::environment::Environment;
 use crate::cli::examination;
 use crate::effects::digests::Digests;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
 use crate::effects::machine::{Machine, STEP_LIMIT};
-use crate::effects::process::{self, Interrupt};
+use crate::effects::process::{self, Guard, Interrupt};
 use crate::effects::store::Store;
 use crate::effects::workspace::{self, FindError, LoadError};
 use crate::engine::build::{self, BuildError};
@@ -119,7 +120,8 @@ pub fn rules_at(folder: &Path) -> Result<RuleSet, Failure> {
 /// Says why the build could not begin or go on.
 pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure> {
     let declared = load(&request.root)?;
-    let machine = machine(&request.store, request.go_cache.as_deref(), &request.variables)?;
+    let BuildRequest { store, go_cache, variables, guard, .. } = request;
+    let machine = machine(store, go_cache.as_deref(), variables, guard.as_ref())?;
     let counts = build::build(request, (&declared.targets, &declared.rules), &machine, sink);
     let counts = counts.map_err(|it| no_build(&it))?;
     let code = ExitCode::ALL.into_iter().find(|it| it.number() == counts.exit_code);
@@ -162,6 +164,7 @@ fn machine(
     store: &Path,
     go_cache: Option<&Path>,
     variables: &BTreeMap<OsString, OsString>,
+    guard: Option<&Guard>,
 ) -> Result<Machine, Failure> {
     let interrupt = Interrupt::on_signals().map_err(|error| {
         Failure::new(ExitCode::MachineLacks, "cannot catch signals").because(&error)
@@ -174,25 +177,21 @@ fn machine(
         digests: Digests::open(&stamps, false),
         store: opened,
         interrupt,
+        guard: guard.cloned(),
         go_processes: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
     })
 }
 
-/// Starts a program with the caller's environment and streams, and waits for it; returns its exit
-/// code, or 128 and the signal that ended it.
-///
-/// # Errors
-///
-/// Blames the machine if it cannot be started.
-pub fn start(program: &Program, console: &Console<'_>) -> Result<u8, Failure> {
+/// Becomes a program, with the caller's environment, streams and terminal; returns only if it
+/// cannot be started, and blames the machine.
+pub fn become_program(program: &Program, console: &Console<'_>) -> Failure {
     let Program { file, arguments, folder } = program;
-    process::start(file, arguments, &console.environment.variables, folder).map_err(|error| {
-        let message = format!("cannot start `{}`", file.display());
-        Failure::new(ExitCode::MachineLacks, message)
-            .because(&error)
-            .hint("`linkwright verify FILE` says what it needs to start")
-    })
+    let variables = &console.environment.variables;
+    let error = process::become_program(file, arguments, variables, folder);
+    Failure::new(ExitCode::MachineLacks, format!("cannot start `{}`", file.display()))
+        .because(&error)
+        .hint("`linkwright verify FILE` says what it needs to start")
 }
 
 /// Reads the linkage of any files, `jobs` at a time, and holds each against a policy, if one is
@@ -252,7 +251,8 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
 
 fn machine_of(console: &Console<'_>) -> Result<Machine, Failure> {
     let settings = &console.settings;
-    machine(&settings.store()?, settings.go_cache.as_deref(), &console.environment.variables)
+    let Environment { variables, guard, .. } = console.environment;
+    machine(&settings.store()?, settings.go_cache.as_deref(), variables, guard.as_ref())
 }
 
 /// Looks for the tools and places that builds need.

@@ -2,7 +2,7 @@
 //! what it would otherwise read from elsewhere.
 
 use crate::effects::machine::Machine;
-use crate::effects::process::{Ended, Invocation, ProcessError, run};
+use crate::effects::process::{Ended, Invocation, ProcessError};
 use crate::formats::go_list::{self, GoPackage};
 use crate::plan::configuration::Selection;
 use crate::words::digest::Digest;
@@ -111,7 +111,7 @@ impl GoTool {
         let limit = std::time::Duration::from_mins(1);
         let invocation = Invocation { program: program.clone(), args, env, folder, limit };
         machine.count_go();
-        let ended = run(&invocation, &machine.interrupt)?;
+        let ended = machine.run(&invocation)?;
         let failed = |words: String| GoToolError::Failed { command: "go env -json".into(), words };
         if !ended.status.success() {
             return Err(failed(ended.stderr_text()));
@@ -223,7 +223,7 @@ impl GoTool {
             limit: machine.step_limit,
         };
         machine.count_go();
-        run(&invocation, &machine.interrupt)
+        machine.run(&invocation)
     }
 }
 

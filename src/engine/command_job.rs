@@ -6,7 +6,7 @@
 //! cannot pass for new; if it fails they are put back.
 
 use crate::effects::globs::expand_target;
-use crate::effects::process::{Invocation, ProcessError, run};
+use crate::effects::process::{Invocation, ProcessError};
 use crate::engine::event::{Finished, State};
 use crate::engine::go_unit::Unfit;
 use crate::engine::session::{Delivery, Session, finished};
@@ -219,14 +219,14 @@ impl Job<'_, '_> {
         let args = argv.iter().skip(1).cloned().collect();
         let limit = machine.step_limit;
         let invocation = Invocation { program, args, env, folder, limit };
-        let ended = run(&invocation, &machine.interrupt).map_err(|it| Unfit {
+        let ended = machine.run(&invocation).map_err(|it| Unfit {
+            hints: it.hint().map(str::to_owned).into_iter().collect(),
             code: match it {
                 ProcessError::Interrupted => ExitCode::Interrupted,
                 ProcessError::Spawn { .. } => ExitCode::MachineLacks,
                 ProcessError::TooLong { .. } => ExitCode::BuildFailed,
             },
             error: it.to_string(),
-            hints: Vec::new(),
         })?;
         if ended.status.success() {
             return Ok(());

@@ -301,14 +301,12 @@ fn sha256_of(path: &Path) -> io::Result<String> {
 }
 
 fn stopped(error: &ProcessError) -> Unfit {
-    let (hints, code) = match error {
-        ProcessError::Interrupted => (Vec::new(), ExitCode::Interrupted),
-        ProcessError::Spawn { .. } => (Vec::new(), ExitCode::MachineLacks),
-        ProcessError::TooLong { .. } => (
-            vec!["see what holds it up by running the command by hand".to_owned()],
-            ExitCode::BuildFailed,
-        ),
+    let code = match error {
+        ProcessError::Interrupted => ExitCode::Interrupted,
+        ProcessError::Spawn { .. } => ExitCode::MachineLacks,
+        ProcessError::TooLong { .. } => ExitCode::BuildFailed,
     };
+    let hints = error.hint().map(str::to_owned).into_iter().collect();
     Unfit { error: error.to_string(), hints, code }
 }
 
