@@ -64,6 +64,26 @@ pub struct Program {
     pub folder: PathBuf,
 }
 
+/// Starts the threads that read and hash files. Left to itself, rayon starts them when they are
+/// first needed, and panics where the machine has no room for them.
+///
+/// # Errors
+///
+/// Blames the machine.
+pub fn start_threads(jobs: NonZeroUsize) -> Result<(), Failure> {
+    match rayon::ThreadPoolBuilder::new().num_threads(jobs.get()).build_global() {
+        // Without a cause they were there before: a test has run another command.
+        Err(error) if std::error::Error::source(&error).is_some() => Err(no_threads(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn no_threads(error: &rayon::ThreadPoolBuildError) -> Failure {
+    Failure::new(ExitCode::MachineLacks, "cannot start worker threads")
+        .because(error)
+        .hint("say a smaller `--jobs`, or raise the limits that `ulimit -a` shows")
+}
+
 /// Finds the workspace that `folder` lies in.
 ///
 /// # Errors
@@ -208,11 +228,7 @@ pub fn inspect_all(
 ) -> Result<Vec<Result<FileFacts, InspectError>>, Failure> {
     let threads = jobs.get().min(files.len().max(1));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| {
-        Failure::new(ExitCode::MachineLacks, "cannot start worker threads")
-            .because(&error)
-            .hint("say a smaller `--jobs`")
-    })?;
+    let pool = pool.map_err(|it| no_threads(&it))?;
     Ok(pool.install(|| files.par_iter().map(|it| inspect(it, policy)).collect()))
 }
 

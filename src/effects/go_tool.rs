@@ -114,7 +114,7 @@ impl GoTool {
         let ended = machine.run(&invocation)?;
         let failed = |words: String| GoToolError::Failed { command: "go env -json".into(), words };
         if !ended.status.success() {
-            return Err(failed(ended.stderr_text()));
+            return Err(failed(said(&ended)));
         }
         let known: GoEnv =
             serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
@@ -188,7 +188,7 @@ impl GoTool {
         let failed =
             |words| GoToolError::Failed { command: format!("go {}", args.join(" ")), words };
         if !ended.status.success() {
-            return Err(failed(ended.stderr_text().trim().to_owned()));
+            return Err(failed(said(&ended)));
         }
         go_list::parse(&ended.stdout).map_err(|it| failed(it.to_string()))
     }
@@ -249,6 +249,14 @@ pub fn list_arguments(selection: &Selection, patterns: &[String], tests: bool) -
     args.push("--".to_owned());
     args.extend(patterns.iter().cloned());
     args
+}
+
+/// Returns what a `go` command that failed has to say, and the signal if one ended it.
+fn said(ended: &Ended) -> String {
+    let text = ended.stderr_text();
+    let signal = ended.was_killed().then(|| ended.how());
+    let words = [signal.as_deref(), Some(text.trim())].into_iter().flatten();
+    words.filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// Reads `go1.26.8`, `go1.27rc1` or `devel go1.28-…` as `(1, 26)`.

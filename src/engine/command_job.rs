@@ -277,6 +277,12 @@ impl Job<'_, '_> {
         for output in &self.command.outputs {
             let from = output.below(root);
             let to = aside_of(&from);
+            if to.exists() {
+                // A killed build has moved the old output there; what stands here it only began.
+                let _ = std::fs::remove_file(&from);
+                aside.push((from, to));
+                continue;
+            }
             match std::fs::rename(&from, &to) {
                 Ok(()) => aside.push((from, to)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {

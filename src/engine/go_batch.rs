@@ -11,6 +11,7 @@ use crate::engine::go_inputs::Planned;
 use crate::engine::go_unit::{Kind, Unit};
 use crate::engine::session::Session;
 use crate::formats::go_events::{BuildOutput, plain};
+use crate::formats::tool_trouble::{Trouble, trouble};
 use crate::plan::configuration::Configuration;
 use crate::words::path::OUTPUT_FOLDER;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +47,8 @@ pub enum Linked {
     },
     /// The tools could not build it.
     Failed(String),
+    /// The machine failed the tools; nothing is known of what they would have said.
+    Cut(String, Trouble),
     /// It did not end by itself.
     Stopped(Arc<ProcessError>),
     /// There is no room to build in.
@@ -176,13 +179,22 @@ impl Batch {
             }
         };
         let output = BuildOutput::parse(&ended.stdout_text(), &ended.stderr_text());
+        if ended.was_killed() {
+            // What lies in the scratch folder may be half of a file.
+            let text = format!("`go {}`: {}", args[0], ended.how());
+            return Err(self.all(|| Linked::Cut(text.clone(), Trouble::Killed)));
+        }
         let links = self.links.iter().map(|(index, planned)| {
             let unit = &units[*index];
             let path = scratch.path().join(unit.tool_name());
             let linked = if path.is_file() && !failed(&output, unit) {
                 Linked::File { path, text: told(&output, unit) }
             } else {
-                Linked::Failed(reason(&output, unit, planned, &ended.how()))
+                let reason = reason(&output, unit, planned, &ended.how());
+                match trouble(&reason) {
+                    None => Linked::Failed(reason),
+                    Some(trouble) => Linked::Cut(reason, trouble),
+                }
             };
             (*index, planned.clone(), linked)
         });

@@ -18,6 +18,7 @@ use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Session};
 use crate::formats::link_warnings::link_warnings;
 use crate::formats::linkage::Hazard;
+use crate::formats::tool_trouble::Trouble;
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
@@ -134,6 +135,7 @@ pub fn linked(
             return Settled::Failed(reason);
         }
         Linked::Failed(_) => return Settled::Changed,
+        Linked::Cut(reason, trouble) => return Settled::Unfit(cut(reason, trouble)),
         Linked::Stopped(error) => return Settled::Unfit(stopped(&error)),
         Linked::NoRoom(error) => return Settled::Unfit(no_room(&error)),
     };
@@ -298,6 +300,21 @@ fn sha256_of(path: &Path) -> io::Result<String> {
         let _ = write!(text, "{byte:02x}");
     }
     Ok(text)
+}
+
+fn cut(error: String, trouble: Trouble) -> Unfit {
+    let (hint, code) = match trouble {
+        Trouble::Killed => (
+            "build again; if the machine is out of memory, with a smaller `--jobs`",
+            ExitCode::BuildFailed,
+        ),
+        Trouble::Crowded => (
+            "say a smaller `--jobs`, or raise the limits that `ulimit -a` shows",
+            ExitCode::MachineLacks,
+        ),
+        Trouble::DiskFull => ("free some space, also where TMPDIR is", ExitCode::Disk),
+    };
+    Unfit { error, hints: vec![hint.to_owned()], code }
 }
 
 fn stopped(error: &ProcessError) -> Unfit {
