@@ -205,6 +205,7 @@ fn machine(
 
 /// Becomes a program, with the caller's environment, streams and terminal; returns only if it
 /// cannot be started, and blames the machine.
+#[must_use]
 pub fn become_program(program: &Program, console: &Console<'_>) -> Failure {
     let Program { file, arguments, folder } = program;
     let variables = &console.environment.variables;

@@ -112,7 +112,7 @@ fn serve_on(stdin: impl AsFd) -> io::Result<()> {
     control.write_all(&answer.to_bytes())
 }
 
-#[expect(clippy::disallowed_methods, reason = "one of the two places that spawn")]
+#[expect(clippy::disallowed_methods, reason = "one of the places that spawn")]
 fn start(request: &Request) -> io::Result<Pid> {
     let child = std::process::Command::new(&request.program)
         .args(&request.args)

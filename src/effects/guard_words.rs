@@ -58,7 +58,9 @@ impl Request {
         put(&mut bytes, program.as_os_str());
         put(&mut bytes, folder.as_os_str());
         bytes.extend((args.len() as u64).to_le_bytes());
-        args.iter().for_each(|it| put(&mut bytes, it));
+        for arg in args {
+            put(&mut bytes, arg);
+        }
         bytes.extend((env.len() as u64).to_le_bytes());
         for (name, value) in env {
             put(&mut bytes, name);

@@ -18,7 +18,7 @@ use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Session};
 use crate::formats::link_warnings::link_warnings;
 use crate::formats::linkage::Hazard;
-use crate::formats::tool_trouble::Trouble;
+use crate::formats::tool_limits::ToolLimit;
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
@@ -135,7 +135,7 @@ pub fn linked(
             return Settled::Failed(reason);
         }
         Linked::Failed(_) => return Settled::Changed,
-        Linked::Cut(reason, trouble) => return Settled::Unfit(cut(reason, trouble)),
+        Linked::Limited(limit, reason) => return Settled::Unfit(limited(limit, reason)),
         Linked::Stopped(error) => return Settled::Unfit(stopped(&error)),
         Linked::NoRoom(error) => return Settled::Unfit(no_room(&error)),
     };
@@ -302,17 +302,16 @@ fn sha256_of(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn cut(error: String, trouble: Trouble) -> Unfit {
-    let (hint, code) = match trouble {
-        Trouble::Killed => (
-            "build again; if the machine is out of memory, with a smaller `--jobs`",
-            ExitCode::BuildFailed,
+fn limited(limit: ToolLimit, error: String) -> Unfit {
+    let (hint, code) = match limit {
+        ToolLimit::Disk => ("free some space, or make the folder writable", ExitCode::Disk),
+        ToolLimit::System => (
+            "raise the limit (`ulimit -n`, `ulimit -u`), or say a smaller `--jobs`",
+            ExitCode::Disk,
         ),
-        Trouble::Crowded => (
-            "say a smaller `--jobs`, or raise the limits that `ulimit -a` shows",
-            ExitCode::MachineLacks,
-        ),
-        Trouble::DiskFull => ("free some space, also where TMPDIR is", ExitCode::Disk),
+        ToolLimit::Killed => {
+            ("the machine may be out of memory; say a smaller `--jobs`", ExitCode::BuildFailed)
+        }
     };
     Unfit { error, hints: vec![hint.to_owned()], code }
 }

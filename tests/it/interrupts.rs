@@ -574,7 +574,8 @@ fn a_machine_without_room_for_processes_is_told_and_nothing_is_kept() {
         assert!(!said.contains("panicked"), "{limit}: {said}");
         let code = output.status.code().unwrap();
         if code != 0 {
-            assert_eq!(code, 36, "{limit}: {said}");
+            // Threads of our own, or processes and what these start.
+            assert!(matches!(code, 12 | 36), "{limit}: {said}");
             holds(&said, &["--jobs"]);
         }
         codes.push(code);

@@ -15,8 +15,8 @@ const ROOMS: &[(&str, &str)] = &[
     ("words", "digest exit_code label near path pattern span problem"),
     (
         "formats",
-        "linkage bytes magic elf build_info inspection link_warnings tool_trouble go_events go_list \
-         ron_lexer ron_syntax ron_fields build_file rules_file",
+        "linkage bytes magic elf build_info inspection link_warnings go_events go_list \
+         ron_lexer ron_syntax ron_fields build_file rules_file tool_limits",
     ),
     (
         "model",

@@ -243,7 +243,8 @@ fn is_crowded(error: &io::Error) -> bool {
 /// Becomes `program`: this process is the program from here on, with the same streams and the
 /// same terminal, so signals, job control and the exit code are its own. Returns only if that
 /// fails.
-#[expect(clippy::disallowed_methods, reason = "one of the two places that spawn")]
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "one of the places that spawn")]
 pub fn become_program(
     program: &Path,
     args: &[OsString],
