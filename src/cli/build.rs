@@ -97,6 +97,7 @@ pub fn prepare(
         store,
         go_cache: console.settings.go_cache.clone(),
         variables: console.environment.variables.clone(),
+        guard: console.environment.guard.clone(),
     })
 }
 

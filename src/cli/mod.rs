@@ -23,7 +23,7 @@ pub mod settings;
 pub mod verify;
 
 use crate::cli::arguments::{Arguments, Command};
-use crate::cli::console::{Console, Stopped};
+use crate::cli::console::{Console, Lenient, Stopped};
 use crate::cli::environment::Environment;
 use crate::cli::flags::{ColorWhen, mask};
 use crate::cli::settings::{Settings, paint};
@@ -42,6 +42,8 @@ pub fn run(
     out: &mut (dyn Write + Send),
     err: &mut (dyn Write + Send),
 ) -> u8 {
+    // What goes to stderr is for whoever listens; a build does not fail for want of a listener.
+    let err: &mut (dyn Write + Send) = &mut Lenient(err);
     let arguments = mask(arguments);
     let parsed = match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => parsed,
@@ -52,6 +54,9 @@ pub fn run(
         Ok(settings) => settings,
         Err(failure) => return show_failure(&failure, err_paint, err),
     };
+    if let Err(failure) = rooms::start_threads(settings.jobs) {
+        return show_failure(&failure, err_paint, err);
+    }
     let mut console = Console { environment, settings, out, err };
     let ended = dispatch(parsed.command, &mut console).and_then(|code| {
         console.out.flush()?;

@@ -4,12 +4,13 @@
 //! and so who has to act.
 
 use crate::cli::console::Console;
+use crate::cli::environment::Environment;
 use crate::cli::examination;
 use crate::effects::digests::Digests;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
 use crate::effects::machine::{Machine, STEP_LIMIT};
-use crate::effects::process::{self, Interrupt};
+use crate::effects::process::{self, Guard, Interrupt};
 use crate::effects::store::Store;
 use crate::effects::workspace::{self, FindError, LoadError};
 use crate::engine::build::{self, BuildError};
@@ -61,6 +62,26 @@ pub struct Program {
     pub arguments: Vec<OsString>,
     /// The folder it starts in.
     pub folder: PathBuf,
+}
+
+/// Starts the threads that read and hash files. Left to itself, rayon starts them when they are
+/// first needed, and panics where the machine has no room for them.
+///
+/// # Errors
+///
+/// Blames the machine.
+pub fn start_threads(jobs: NonZeroUsize) -> Result<(), Failure> {
+    match rayon::ThreadPoolBuilder::new().num_threads(jobs.get()).build_global() {
+        // Without a cause they were there before: a test has run another command.
+        Err(error) if std::error::Error::source(&error).is_some() => Err(no_threads(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn no_threads(error: &rayon::ThreadPoolBuildError) -> Failure {
+    Failure::new(ExitCode::MachineLacks, "cannot start worker threads")
+        .because(error)
+        .hint("say a smaller `--jobs`, or raise the limits that `ulimit -a` shows")
 }
 
 /// Finds the workspace that `folder` lies in.
@@ -119,7 +140,8 @@ pub fn rules_at(folder: &Path) -> Result<RuleSet, Failure> {
 /// Says why the build could not begin or go on.
 pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure> {
     let declared = load(&request.root)?;
-    let machine = machine(&request.store, request.go_cache.as_deref(), &request.variables)?;
+    let BuildRequest { store, go_cache, variables, guard, .. } = request;
+    let machine = machine(store, go_cache.as_deref(), variables, guard.as_ref())?;
     let counts = build::build(request, (&declared.targets, &declared.rules), &machine, sink);
     let counts = counts.map_err(|it| no_build(&it))?;
     let code = ExitCode::ALL.into_iter().find(|it| it.number() == counts.exit_code);
@@ -162,6 +184,7 @@ fn machine(
     store: &Path,
     go_cache: Option<&Path>,
     variables: &BTreeMap<OsString, OsString>,
+    guard: Option<&Guard>,
 ) -> Result<Machine, Failure> {
     let interrupt = Interrupt::on_signals().map_err(|error| {
         Failure::new(ExitCode::MachineLacks, "cannot catch signals").because(&error)
@@ -174,25 +197,22 @@ fn machine(
         digests: Digests::open(&stamps, false),
         store: opened,
         interrupt,
+        guard: guard.cloned(),
         go_processes: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
     })
 }
 
-/// Starts a program with the caller's environment and streams, and waits for it; returns its exit
-/// code, or 128 and the signal that ended it.
-///
-/// # Errors
-///
-/// Blames the machine if it cannot be started.
-pub fn start(program: &Program, console: &Console<'_>) -> Result<u8, Failure> {
+/// Becomes a program, with the caller's environment, streams and terminal; returns only if it
+/// cannot be started, and blames the machine.
+#[must_use]
+pub fn become_program(program: &Program, console: &Console<'_>) -> Failure {
     let Program { file, arguments, folder } = program;
-    process::start(file, arguments, &console.environment.variables, folder).map_err(|error| {
-        let message = format!("cannot start `{}`", file.display());
-        Failure::new(ExitCode::MachineLacks, message)
-            .because(&error)
-            .hint("`linkwright verify FILE` says what it needs to start")
-    })
+    let variables = &console.environment.variables;
+    let error = process::become_program(file, arguments, variables, folder);
+    Failure::new(ExitCode::MachineLacks, format!("cannot start `{}`", file.display()))
+        .because(&error)
+        .hint("`linkwright verify FILE` says what it needs to start")
 }
 
 /// Reads the linkage of any files, `jobs` at a time, and holds each against a policy, if one is
@@ -209,11 +229,7 @@ pub fn inspect_all(
 ) -> Result<Vec<Result<FileFacts, InspectError>>, Failure> {
     let threads = jobs.get().min(files.len().max(1));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| {
-        Failure::new(ExitCode::MachineLacks, "cannot start worker threads")
-            .because(&error)
-            .hint("say a smaller `--jobs`")
-    })?;
+    let pool = pool.map_err(|it| no_threads(&it))?;
     Ok(pool.install(|| files.par_iter().map(|it| inspect(it, policy)).collect()))
 }
 
@@ -252,7 +268,8 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
 
 fn machine_of(console: &Console<'_>) -> Result<Machine, Failure> {
     let settings = &console.settings;
-    machine(&settings.store()?, settings.go_cache.as_deref(), &console.environment.variables)
+    let Environment { variables, guard, .. } = console.environment;
+    machine(&settings.store()?, settings.go_cache.as_deref(), variables, guard.as_ref())
 }
 
 /// Looks for the tools and places that builds need.

@@ -340,6 +340,7 @@ mod tests {
             store: Store::new(&dir.path().join("store")),
             digests: Digests::open(&dir.path().join("stamps"), false),
             interrupt: Interrupt::default(),
+            guard: None,
             go_processes: AtomicUsize::new(0),
             step_limit: STEP_LIMIT,
         };

@@ -2,7 +2,7 @@
 //! what it would otherwise read from elsewhere.
 
 use crate::effects::machine::Machine;
-use crate::effects::process::{Ended, Invocation, ProcessError, run};
+use crate::effects::process::{Ended, Invocation, ProcessError};
 use crate::formats::go_list::{self, GoPackage};
 use crate::plan::configuration::Selection;
 use crate::words::digest::Digest;
@@ -111,10 +111,10 @@ impl GoTool {
         let limit = std::time::Duration::from_mins(1);
         let invocation = Invocation { program: program.clone(), args, env, folder, limit };
         machine.count_go();
-        let ended = run(&invocation, &machine.interrupt)?;
+        let ended = machine.run(&invocation)?;
         let failed = |words: String| GoToolError::Failed { command: "go env -json".into(), words };
         if !ended.status.success() {
-            return Err(failed(ended.stderr_text()));
+            return Err(failed(said(&ended)));
         }
         let known: GoEnv =
             serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
@@ -188,7 +188,7 @@ impl GoTool {
         let failed =
             |words| GoToolError::Failed { command: format!("go {}", args.join(" ")), words };
         if !ended.status.success() {
-            return Err(failed(ended.stderr_text().trim().to_owned()));
+            return Err(failed(said(&ended)));
         }
         go_list::parse(&ended.stdout).map_err(|it| failed(it.to_string()))
     }
@@ -223,7 +223,7 @@ impl GoTool {
             limit: machine.step_limit,
         };
         machine.count_go();
-        run(&invocation, &machine.interrupt)
+        machine.run(&invocation)
     }
 }
 
@@ -249,6 +249,14 @@ pub fn list_arguments(selection: &Selection, patterns: &[String], tests: bool) -
     args.push("--".to_owned());
     args.extend(patterns.iter().cloned());
     args
+}
+
+/// Returns what a `go` command that failed has to say, and the signal if one ended it.
+fn said(ended: &Ended) -> String {
+    let text = ended.stderr_text();
+    let signal = ended.was_killed().then(|| ended.how());
+    let words = [signal.as_deref(), Some(text.trim())].into_iter().flatten();
+    words.filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// Reads `go1.26.8`, `go1.27rc1` or `devel go1.28-…` as `(1, 26)`.

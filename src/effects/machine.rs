@@ -5,7 +5,7 @@
 //! that can change what is built (`GOFLAGS`, `CC`, `CGO_*`, `LD_*`, …) are never among them.
 
 use crate::effects::digests::Digests;
-use crate::effects::process::{Ended, Interrupt, Invocation, ProcessError, run};
+use crate::effects::process::{self, Ended, Guard, Interrupt, Invocation, ProcessError};
 use crate::effects::store::Store;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -50,6 +50,8 @@ pub struct Machine {
     pub digests: Digests,
     /// Set when the run must end.
     pub interrupt: Interrupt,
+    /// What stands between us and each child, if something does.
+    pub guard: Option<Guard>,
     /// How many `go` processes were started.
     pub go_processes: AtomicUsize,
     /// The longest that one step may take.
@@ -102,7 +104,16 @@ impl Machine {
             folder: folder.to_owned(),
             limit: Duration::from_mins(2),
         };
-        run(&invocation, &self.interrupt)
+        self.run(&invocation)
+    }
+
+    /// Runs a program to its end.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ProcessError`] if it did not end by itself.
+    pub fn run(&self, invocation: &Invocation) -> Result<Ended, ProcessError> {
+        process::run(invocation, self.guard.as_ref(), &self.interrupt)
     }
 
     /// Counts one more `go` process.

@@ -6,7 +6,7 @@
 //! cannot pass for new; if it fails they are put back.
 
 use crate::effects::globs::expand_target;
-use crate::effects::process::{Invocation, ProcessError, run};
+use crate::effects::process::{Invocation, ProcessError};
 use crate::engine::event::{Finished, State};
 use crate::engine::go_unit::Unfit;
 use crate::engine::session::{Delivery, Session, finished};
@@ -219,14 +219,14 @@ impl Job<'_, '_> {
         let args = argv.iter().skip(1).cloned().collect();
         let limit = machine.step_limit;
         let invocation = Invocation { program, args, env, folder, limit };
-        let ended = run(&invocation, &machine.interrupt).map_err(|it| Unfit {
+        let ended = machine.run(&invocation).map_err(|it| Unfit {
+            hints: it.hint().map(str::to_owned).into_iter().collect(),
             code: match it {
                 ProcessError::Interrupted => ExitCode::Interrupted,
                 ProcessError::Spawn { .. } => ExitCode::MachineLacks,
                 ProcessError::TooLong { .. } => ExitCode::BuildFailed,
             },
             error: it.to_string(),
-            hints: Vec::new(),
         })?;
         if ended.status.success() {
             return Ok(());
@@ -277,6 +277,12 @@ impl Job<'_, '_> {
         for output in &self.command.outputs {
             let from = output.below(root);
             let to = aside_of(&from);
+            if to.exists() {
+                // A killed build has moved the old output there; what stands here it only began.
+                let _ = std::fs::remove_file(&from);
+                aside.push((from, to));
+                continue;
+            }
             match std::fs::rename(&from, &to) {
                 Ok(()) => aside.push((from, to)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {

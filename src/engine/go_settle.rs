@@ -18,6 +18,7 @@ use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Session};
 use crate::formats::link_warnings::link_warnings;
 use crate::formats::linkage::Hazard;
+use crate::formats::tool_limits::ToolLimit;
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
@@ -134,6 +135,7 @@ pub fn linked(
             return Settled::Failed(reason);
         }
         Linked::Failed(_) => return Settled::Changed,
+        Linked::Limited(limit, reason) => return Settled::Unfit(limited(limit, reason)),
         Linked::Stopped(error) => return Settled::Unfit(stopped(&error)),
         Linked::NoRoom(error) => return Settled::Unfit(no_room(&error)),
     };
@@ -300,15 +302,27 @@ fn sha256_of(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn stopped(error: &ProcessError) -> Unfit {
-    let (hints, code) = match error {
-        ProcessError::Interrupted => (Vec::new(), ExitCode::Interrupted),
-        ProcessError::Spawn { .. } => (Vec::new(), ExitCode::MachineLacks),
-        ProcessError::TooLong { .. } => (
-            vec!["see what holds it up by running the command by hand".to_owned()],
-            ExitCode::BuildFailed,
+fn limited(limit: ToolLimit, error: String) -> Unfit {
+    let (hint, code) = match limit {
+        ToolLimit::Disk => ("free some space, or make the folder writable", ExitCode::Disk),
+        ToolLimit::System => (
+            "raise the limit (`ulimit -n`, `ulimit -u`), or say a smaller `--jobs`",
+            ExitCode::Disk,
         ),
+        ToolLimit::Killed => {
+            ("the machine may be out of memory; say a smaller `--jobs`", ExitCode::BuildFailed)
+        }
     };
+    Unfit { error, hints: vec![hint.to_owned()], code }
+}
+
+fn stopped(error: &ProcessError) -> Unfit {
+    let code = match error {
+        ProcessError::Interrupted => ExitCode::Interrupted,
+        ProcessError::Spawn { .. } => ExitCode::MachineLacks,
+        ProcessError::TooLong { .. } => ExitCode::BuildFailed,
+    };
+    let hints = error.hint().map(str::to_owned).into_iter().collect();
     Unfit { error: error.to_string(), hints, code }
 }
 

@@ -89,5 +89,6 @@ fn request(root: &Path, machine: &Machine) -> BuildRequest {
         store: machine.store.root().to_owned(),
         go_cache: Some(machine.go_cache.clone()),
         variables: BTreeMap::new(),
+        guard: machine.guard.clone(),
     }
 }

@@ -21,6 +21,7 @@ mod faults;
 mod forecast;
 mod hostile_elf;
 mod incremental;
+mod interrupts;
 mod ledger;
 mod linkage_document;
 mod policies;
