@@ -289,9 +289,7 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
             GoToolError::Missing
             | GoToolError::TooOld(..)
             | GoToolError::NoRoom(_)
-            | GoToolError::Unreadable(..) => {
-                ExitCode::MachineLacks
-            }
+            | GoToolError::Unreadable(..) => ExitCode::MachineLacks,
             GoToolError::Process(_) | GoToolError::Failed { .. } => ExitCode::BadInput,
         };
         let failure = Failure::new(code, error.to_string());

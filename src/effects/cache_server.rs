@@ -415,3 +415,181 @@ impl Coordinator<'_> {
         self.report
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest as _, Sha256};
+    use std::collections::BTreeMap;
+    use std::io::Cursor;
+
+    struct Said {
+        answers: Vec<Response>,
+        report: Report,
+    }
+
+    fn ask(shelf: &Arc<Shelf>, input: &str, deadline: Duration) -> Said {
+        let mut output = Vec::new();
+        let input = Cursor::new(input.as_bytes().to_vec());
+        let report = serve(input, &mut output, shelf, (deadline, 3)).unwrap();
+        let lines = output.split(|it| *it == b'\n').filter(|it| !it.is_empty());
+        let mut answers: Vec<Response> =
+            lines.map(|it| serde_json::from_slice(it).unwrap()).collect();
+        assert_eq!(answers.remove(0), Response::greeting());
+        Said { answers, report }
+    }
+
+    fn get(id: i64, action: &str) -> String {
+        let action = encode(action.as_bytes());
+        format!("{{\"ID\":{id},\"Command\":\"get\",\"ActionID\":\"{action}\"}}\n\n")
+    }
+
+    fn put(id: i64, action: &str, body: &str) -> String {
+        let (action, output) = (encode(action.as_bytes()), encode(&Sha256::digest(body)));
+        let size = body.len();
+        let line = if body.is_empty() {
+            String::new()
+        } else {
+            format!("{:?}\n", encode(body.as_bytes()))
+        };
+        format!(
+            "{{\"ID\":{id},\"Command\":\"put\",\"ActionID\":\"{action}\",\"OutputID\":\"{output}\",\
+             \"BodySize\":{size}}}\n\n{line}"
+        )
+    }
+
+    fn close(id: i64) -> String {
+        format!("{{\"ID\":{id},\"Command\":\"close\"}}\n\n")
+    }
+
+    fn shelf() -> (tempfile::TempDir, Arc<Shelf>) {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Arc::new(Shelf::alone(folder.path()));
+        (folder, shelf)
+    }
+
+    /// By id; that each has one answer is asserted.
+    fn by_id(said: &Said) -> BTreeMap<i64, &Response> {
+        let answers: BTreeMap<_, _> = said.answers.iter().map(|it| (it.id, it)).collect();
+        assert_eq!(answers.len(), said.answers.len(), "{:?}", said.answers);
+        answers
+    }
+
+    const LONG: Duration = Duration::from_secs(100);
+
+    #[test]
+    fn what_was_put_is_found_again() {
+        let (_folder, shelf) = shelf();
+        let body = "x".repeat(3_000_000);
+        let puts = put(1, "a", &body) + &put(2, "b", "") + &get(3, "c") + &close(4);
+        let said = ask(&shelf, &puts, LONG);
+        let answers = by_id(&said);
+        assert_eq!(std::fs::read_to_string(&answers[&1].disk_path).unwrap(), body);
+        assert_eq!(std::fs::read_to_string(&answers[&2].disk_path).unwrap(), "");
+        assert!(answers[&3].miss);
+        assert_eq!(said.answers.last().unwrap().id, 4);
+        let said = ask(&shelf, &(get(1, "a") + &get(2, "b")), LONG);
+        let answers = by_id(&said);
+        assert_eq!(answers[&1].output, encode(&Sha256::digest(&body)));
+        assert_eq!((answers[&1].size, answers[&2].size), (3_000_000, 0));
+        assert_eq!(std::fs::read_to_string(&answers[&1].disk_path).unwrap(), body);
+        assert_eq!(said.report.statistics.hits, 2);
+        assert_eq!(said.report.troubles, [""; 0]);
+    }
+
+    #[test]
+    fn many_requests_at_once_each_have_one_answer() {
+        let (_folder, shelf) = shelf();
+        let puts: String =
+            (0..200).map(|it| put(it, &format!("a{it}"), &format!("b{it}"))).collect();
+        let gets: String = (200..600).map(|it| get(it, &format!("a{}", it - 200))).collect();
+        let said = ask(&shelf, &puts, LONG);
+        assert_eq!(by_id(&said).len(), 200);
+        let said = ask(&shelf, &gets, LONG);
+        let answers = by_id(&said);
+        for id in 200..400 {
+            let found = std::fs::read_to_string(&answers[&id].disk_path).unwrap();
+            assert_eq!(found, format!("b{}", id - 200));
+        }
+        assert!((400..600).all(|id| answers[&id].miss));
+    }
+
+    #[test]
+    fn a_request_that_is_too_late_is_a_miss_and_has_one_answer() {
+        let (_folder, shelf) = shelf();
+        ask(&shelf, &put(1, "a", "bytes"), LONG);
+        let input: String = (1..100).map(|it| get(it, "a") + &put(100 + it, "b", "body")).collect();
+        let said = ask(&shelf, &(input + &close(200)), Duration::ZERO);
+        let answers = by_id(&said);
+        assert_eq!(answers.len(), 199);
+        let late = said.report.statistics.late;
+        assert!(late >= PATIENCE, "{late}");
+        assert!((1..100).any(|id| answers[&id].miss));
+        for answer in said.answers.iter().filter(|it| it.err.is_empty()) {
+            // Right bytes, or a path at which there is nothing.
+            let found = std::fs::read_to_string(&answer.disk_path).unwrap_or_default();
+            assert!(["", "bytes", "body"].contains(&found.as_str()), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_second_request_of_an_open_id_gets_no_second_answer() {
+        let (_folder, shelf) = shelf();
+        let said = ask(&shelf, &(get(1, "a").repeat(50) + &close(2)), LONG);
+        let answered = said.answers.iter().filter(|it| it.id == 1).count();
+        assert!((1..=50).contains(&answered), "{answered}");
+        assert_eq!(said.answers.last().unwrap().id, 2);
+    }
+
+    #[test]
+    fn requests_that_break_off_or_were_never_offered_leave_the_others_alone() {
+        let (_folder, shelf) = shelf();
+        let whole = put(1, "z", "some bytes");
+        let broken = whole.trim_end().trim_end_matches('"');
+        let wrong = "{\"ID\":5,\"Command\":\"get2\"}\n";
+        let input = format!("{broken}{}garbage\n{wrong}{}", get(2, "z"), put(3, "a", "whole"));
+        let said = ask(&shelf, &input, LONG);
+        let answers = by_id(&said);
+        assert!(!answers.contains_key(&1), "nobody waits for it: {:?}", said.answers);
+        assert!(answers[&2].miss);
+        assert_eq!(answers[&5].err, "unknown command `get2`");
+        let said = ask(&shelf, &get(1, "a"), LONG);
+        let found = std::fs::read_to_string(&by_id(&said)[&1].disk_path).unwrap();
+        assert_eq!(found, "whole");
+    }
+
+    #[test]
+    fn a_put_that_cannot_be_kept_is_answered_with_a_path_at_which_there_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let blocked = folder.path().join("file");
+        std::fs::File::create(&blocked).unwrap();
+        let shelf = Arc::new(Shelf::alone(&blocked));
+        let puts: String = (0..100).map(|it| put(it, &format!("a{it}"), "body")).collect();
+        let said = ask(&shelf, &(puts + &close(200)), LONG);
+        let answers = by_id(&said);
+        for id in 0..100 {
+            assert_eq!((answers[&id].err.as_str(), answers[&id].miss), ("", false));
+            assert!(!Path::new(&answers[&id].disk_path).exists());
+            assert!(Path::new(&answers[&id].disk_path).is_absolute());
+        }
+        assert_eq!(said.report.statistics.puts, 0);
+        assert!((1..=TROUBLES + 2).contains(&said.report.troubles.len()), "{:?}", said.report);
+    }
+
+    #[test]
+    fn an_answer_that_nobody_reads_ends_the_server() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        let (_folder, shelf) = shelf();
+        let input = Cursor::new(get(1, "a").into_bytes());
+        let ended = serve(input, &mut Closed, &shelf, (LONG, 1));
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -61,6 +61,9 @@ pub struct Statistics {
     pub bytes_written: u64,
 }
 
+/// How long a report may be.
+const REPORT_ROOM: usize = 8 << 10;
+
 /// What a server leaves for the build that it worked for.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
@@ -204,10 +207,9 @@ impl Pending<'_> {
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        for report in reports(&self.folder) {
-            self.cache.store.root().is_dir().then(|| count(self.cache.store.root(), &report));
-            report.troubles.into_iter().for_each(|it| self.cache.trouble(it));
-        }
+        let report = report_of(&self.folder);
+        count(self.cache.store.root(), &report);
+        report.troubles.into_iter().for_each(|it| self.cache.trouble(it));
         if let Some((path, _lock)) = &self.lock {
             let _ = fs::remove_dir_all(&self.folder);
             let _ = fs::remove_file(path);
@@ -233,9 +235,34 @@ fn command(program: &Path) -> OsString {
     command
 }
 
+/// Writes what the server needs to know, and room for its report: once the disk is full, the
+/// report that says so could not be written any more.
 fn describe(folder: &Path, toolchain: &Digest) -> io::Result<()> {
     use std::io::Write as _;
+    File::create_new(folder.join("report"))?.write_all(&[0; REPORT_ROOM])?;
     File::create_new(folder.join("toolchain"))?.write_all(toolchain.to_string().as_bytes())
+}
+
+/// Returns what the servers of a run have left.
+fn report_of(pending: &Path) -> Report {
+    let bytes = fs::read(pending.join("report")).unwrap_or_default();
+    let text = bytes.split(|it| *it == 0).next().unwrap_or_default();
+    serde_json::from_slice(text).unwrap_or_default()
+}
+
+/// Adds a server's report to that of the run, in the room that is there.
+fn add_report(pending: &Path, report: &Report) -> io::Result<()> {
+    use std::os::unix::fs::FileExt as _;
+    let mut all = report_of(pending);
+    all.statistics = all.statistics.and(report.statistics);
+    all.troubles.extend(report.troubles.iter().cloned());
+    all.troubles.dedup();
+    let mut text = serde_json::to_vec(&all)?;
+    while text.len() > REPORT_ROOM && all.troubles.pop().is_some() {
+        text = serde_json::to_vec(&all)?;
+    }
+    text.resize(REPORT_ROOM, 0);
+    File::options().write(true).open(pending.join("report"))?.write_all_at(&text, 0)
 }
 
 /// Makes a lock file of a new name in `parent` and holds it.
@@ -266,13 +293,6 @@ fn sweep(parent: &Path) {
             let _ = fs::remove_dir_all(&path);
         }
     }
-}
-
-fn reports(pending: &Path) -> Vec<Report> {
-    let entries = fs::read_dir(pending).into_iter().flatten().filter_map(Result::ok);
-    let reports = entries.filter(|it| it.file_name().to_string_lossy().starts_with("report-"));
-    let texts = reports.filter_map(|it| fs::read(it.path()).ok());
-    texts.filter_map(|it| serde_json::from_slice(&it).ok()).collect()
 }
 
 fn statistics_of(root: &Path) -> Statistics {
@@ -495,10 +515,7 @@ impl Shelf {
                 count(self.settled.root(), report);
             }
             Kind::Pending => {
-                let path = self.folder.join(format!("report-{}.json", std::process::id()));
-                let _ = serde_json::to_vec(report)
-                    .map_err(io::Error::other)
-                    .and_then(|it| io::Write::write_all(&mut File::create_new(path)?, &it));
+                let _ = add_report(&self.folder, report);
             }
             Kind::Orphan => {}
         }
@@ -540,4 +557,206 @@ fn hex(bytes: &[u8]) -> String {
 fn bytes_of(hex: &str) -> Option<Vec<u8>> {
     let digits = hex.as_bytes().chunks(2);
     digits.map(|it| u8::from_str_radix(std::str::from_utf8(it).ok()?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACTION: &[u8] = b"an action";
+
+    struct Place {
+        folder: tempfile::TempDir,
+        cache: CompileCache,
+    }
+
+    fn place() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CompileCache::new(&folder.path().join("cache"), "/bin/linkwright".into());
+        Place { folder, cache }
+    }
+
+    impl Place {
+        fn begin(&self) -> Pending<'_> {
+            self.cache.begin(&Digest::of(b"toolchain")).unwrap()
+        }
+    }
+
+    fn server_of(pending: &Pending<'_>) -> Shelf {
+        let env = pending.environment();
+        let path = |it: &str| PathBuf::from(&env[&OsString::from(it)]);
+        Shelf::pending(&path(FOLDER), &path(PENDING))
+    }
+
+    fn put(shelf: &Shelf, bytes: &[u8]) -> Result<PathBuf, PutError> {
+        let mut body = shelf.begin()?;
+        body.write(bytes)?;
+        let output = Sha256::digest(bytes);
+        shelf.finish(ACTION, (&output, bytes.len() as u64), body)
+    }
+
+    fn holds(shelf: &Shelf) -> Option<Vec<u8>> {
+        let found = shelf.get(ACTION)?;
+        let bytes = fs::read(&found.path).unwrap();
+        assert_eq!(found.size, bytes.len() as u64);
+        assert_eq!(found.output, Sha256::digest(&bytes).to_vec());
+        Some(bytes)
+    }
+
+    #[test]
+    fn what_is_put_is_seen_by_its_own_run_and_by_others_once_promoted() {
+        let it = place();
+        let (one, other) = (it.begin(), it.begin());
+        put(&server_of(&one), b"bytes").unwrap();
+        assert_eq!(holds(&server_of(&one)).as_deref(), Some(&b"bytes"[..]));
+        assert_eq!(holds(&server_of(&other)), None);
+        one.promote();
+        assert_eq!(holds(&server_of(&other)).as_deref(), Some(&b"bytes"[..]));
+        let stranger = it.cache.begin(&Digest::of(b"another toolchain")).unwrap();
+        assert_eq!(holds(&server_of(&stranger)), None);
+        assert_eq!(holds(&Shelf::alone(it.cache.folder())), None);
+        drop((other, stranger));
+        assert_eq!(fs::read_dir(it.cache.pending()).unwrap().count(), 0);
+        assert_eq!(it.cache.troubles(), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_dropped_is_discarded() {
+        let it = place();
+        let one = it.begin();
+        let shelf = server_of(&one);
+        put(&shelf, b"bytes").unwrap();
+        drop(one);
+        assert_eq!(holds(&server_of(&it.begin())), None);
+        // A server that outlives its build keeps nothing that anybody will look for.
+        let _ = put(&shelf, b"later");
+        assert_eq!(holds(&server_of(&it.begin())), None);
+    }
+
+    #[test]
+    fn a_server_without_its_build_keeps_nothing() {
+        let it = place();
+        let one = it.begin();
+        put(&server_of(&one), b"bytes").unwrap();
+        one.promote();
+        let gone = Shelf::pending(it.cache.folder(), &it.cache.pending().join("run-gone"));
+        assert!(put(&gone, b"bytes").is_err());
+        assert_eq!(holds(&gone), None);
+        assert!(!gone.nowhere().exists());
+    }
+
+    #[test]
+    fn a_body_that_is_not_what_was_announced_is_refused() {
+        let it = place();
+        let shelf = Shelf::alone(it.cache.folder());
+        let output = Sha256::digest(b"bytes");
+        for (said, size) in [(&b"bytez"[..], 5), (b"bytes", 4), (b"bytes", 6), (b"", 5)] {
+            let mut body = shelf.begin().unwrap();
+            body.write(said).unwrap();
+            let refused = shelf.finish(ACTION, (&output, size), body);
+            assert!(matches!(refused, Err(PutError::Other(_))), "{refused:?}");
+        }
+        assert_eq!(holds(&shelf), None);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "damages files on purpose")]
+    fn damage_is_a_miss_and_heals_when_put_again() {
+        let it = place();
+        let shelf = Shelf::alone(it.cache.folder());
+        let path = put(&shelf, b"bytes").unwrap();
+        let entries = it.cache.store.root().join("actions");
+        let record = walkdir::WalkDir::new(entries).into_iter().filter_map(Result::ok);
+        let record = record.filter(|it| it.file_type().is_file()).last().unwrap().into_path();
+        for file in [path, record] {
+            let mut bytes = fs::read(&file).unwrap();
+            bytes[0] ^= 1;
+            fs::remove_file(&file).unwrap();
+            fs::write(&file, bytes).unwrap();
+            assert_eq!(holds(&shelf), None);
+            let (troubles, damaged) = shelf.troubles();
+            assert_eq!((troubles.len(), damaged), (1, 1), "{troubles:?}");
+            put(&shelf, b"bytes").unwrap();
+            assert_eq!(holds(&shelf).as_deref(), Some(&b"bytes"[..]));
+        }
+    }
+
+    #[test]
+    fn what_killed_runs_left_is_swept_and_what_runs_have_is_not() {
+        let it = place();
+        let live = it.begin();
+        let pending = it.cache.pending();
+        fs::create_dir(pending.join("run-dead")).unwrap();
+        File::create(pending.join("run-dead.lock")).unwrap();
+        fs::create_dir(pending.join("run-without-a-lock")).unwrap();
+        sweep(&pending);
+        assert_eq!(fs::read_dir(&pending).unwrap().count(), 2);
+        put(&server_of(&live), b"bytes").unwrap();
+        live.promote();
+        assert_eq!(fs::read_dir(&pending).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_server_counts_for_itself_through_what_it_leaves() {
+        let it = place();
+        let one = it.begin();
+        let statistics =
+            Statistics { sessions: 1, hits: 2, bytes_read: 30, ..Statistics::default() };
+        let troubles = (0..1000).map(|it| format!("trouble {it}")).collect();
+        for _ in 0..2 {
+            server_of(&one).leave(&Report { statistics, troubles: Vec::clone(&troubles) });
+        }
+        drop(one);
+        Shelf::alone(it.cache.folder()).leave(&Report { statistics, troubles: Vec::new() });
+        let sum = Statistics { sessions: 3, hits: 6, bytes_read: 90, ..Statistics::default() };
+        assert_eq!(it.cache.statistics(), sum);
+        let told = it.cache.troubles();
+        assert_eq!(told[0], "Go's compile cache: trouble 0");
+        assert!((100..1000).contains(&told.len()), "{}", told.len());
+    }
+
+    #[test]
+    fn where_the_cache_cannot_be_written_its_run_works_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        File::create(&file).unwrap();
+        let cache = CompileCache::new(&file.join("cache"), "/bin/linkwright".into());
+        let pending = cache.begin(&Digest::of(b"toolchain")).unwrap();
+        put(&server_of(&pending), b"bytes").unwrap();
+        assert_eq!(holds(&server_of(&pending)).as_deref(), Some(&b"bytes"[..]));
+        let elsewhere = pending.folder.clone();
+        pending.promote();
+        assert!(!elsewhere.exists());
+        assert_eq!(cache.troubles().len(), 2, "at its begin and at its end");
+    }
+
+    #[test]
+    fn a_run_on_another_file_system_is_promoted_by_copies() {
+        let it = place();
+        let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
+        describe(elsewhere.path(), &Digest::of(b"toolchain")).unwrap();
+        let folder = elsewhere.path().to_owned();
+        let elsewhere = Some(elsewhere);
+        let pending = Pending { cache: &it.cache, folder, elsewhere, lock: None };
+        put(&server_of(&pending), b"bytes").unwrap();
+        pending.promote();
+        assert_eq!(holds(&server_of(&it.begin())).as_deref(), Some(&b"bytes"[..]));
+        assert!(it.folder.path().exists());
+    }
+
+    #[test]
+    fn go_is_told_a_program_with_any_name() {
+        assert_eq!(command(Path::new("/a b/linkwright")), "'/a b/linkwright' cacheprog");
+        assert_eq!(command(Path::new("/it's/linkwright")), "\"/it's/linkwright\" cacheprog");
+        let both = command(Path::new("/it's \"it\"/linkwright"));
+        assert_eq!(both, format!("/proc/{}/exe cacheprog", std::process::id()).as_str());
+    }
+
+    #[test]
+    fn names_survive_their_writing() {
+        for bytes in [vec![], vec![0], vec![0xab, 0x01, 0xff]] {
+            assert_eq!(bytes_of(&hex(&bytes)), Some(bytes));
+        }
+        assert_eq!(bytes_of("zz"), None);
+    }
 }

@@ -503,10 +503,9 @@ fn no_go(error: &GoToolError) -> Unfit {
         GoToolError::Unreadable(..) => {
             (Some("the Go installation is damaged"), ExitCode::MachineLacks)
         }
-        GoToolError::NoRoom(_) => (
-            Some("free some space, or make the store's folder writable"),
-            ExitCode::Disk,
-        ),
+        GoToolError::NoRoom(_) => {
+            (Some("free some space, or make the store's folder writable"), ExitCode::Disk)
+        }
         GoToolError::Process(_) | GoToolError::Failed { .. } => (None, ExitCode::BuildFailed),
     };
     Unfit { error: error.to_string(), hints: hint.map(str::to_owned).into_iter().collect(), code }
