@@ -73,6 +73,7 @@ enum Answer {
     Miss,
     Kept { path: String, size: u64 },
     NotKept(String),
+    NotInTime,
     Wrong(String),
 }
 
@@ -190,8 +191,7 @@ impl Reader {
         }
         self.tell(Message::Arrived { id, is_get: false });
         if pieces.is_none_or(|it| !self.push(&it, Piece::End)) {
-            let answer = Answer::NotKept("the disk does not answer in time".to_owned());
-            self.tell(Message::Answer { id, answer });
+            self.tell(Message::Answer { id, answer: Answer::NotInTime });
         }
         true
     }
@@ -339,8 +339,7 @@ impl Coordinator<'_> {
                     if self.report.statistics.late >= PATIENCE {
                         self.given_up.store(true, Ordering::Relaxed);
                     }
-                    let late = "the disk does not answer in time".to_owned();
-                    let answer = if *is_get { Answer::Miss } else { Answer::NotKept(late) };
+                    let answer = if *is_get { Answer::Miss } else { Answer::NotInTime };
                     self.answer(id, answer)?;
                 }
             }
@@ -377,6 +376,7 @@ impl Coordinator<'_> {
                 self.fail(format!("an object could not be kept: {why}"));
                 response.disk_path.clone_from(&self.nowhere);
             }
+            Answer::NotInTime => response.disk_path.clone_from(&self.nowhere),
             Answer::Wrong(why) => {
                 response.err.clone_from(&why);
                 self.fail(format!("a request could not be answered: {why}"));
@@ -406,9 +406,9 @@ impl Coordinator<'_> {
         if self.failures > 0 {
             self.report.troubles.push(format!("and {} more", self.failures));
         }
-        if self.report.statistics.late > 0 {
-            let late = self.report.statistics.late;
-            self.report.troubles.push(format!("{late} requests were not answered in time"));
+        if self.report.statistics.late >= PATIENCE {
+            let late = "the disk did not answer in time, and was not asked any more";
+            self.report.troubles.push(late.to_owned());
         }
         self.report.statistics.sessions = 1;
         self.report.statistics.damaged = damaged;
