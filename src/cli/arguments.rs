@@ -4,6 +4,7 @@
 //! for a command is refused there, so that a typing error is never a silent wish.
 //!
 use crate::cli::build::BuildArgs;
+use crate::cli::cacheprog::CacheprogArgs;
 use crate::cli::clean::CleanArgs;
 use crate::cli::completions::CompletionsArgs;
 use crate::cli::doctor::DoctorArgs;
@@ -59,6 +60,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     #[expect(missing_docs, reason = "as above")]
     Clean(CleanArgs),
+    #[expect(missing_docs, reason = "as above")]
+    Cacheprog(CacheprogArgs),
     #[expect(missing_docs, reason = "as above")]
     Completions(CompletionsArgs),
     #[expect(missing_docs, reason = "as above")]

@@ -3,9 +3,11 @@
 //! Here typed errors of the rooms become [`Failure`]s: it is known what the user was trying to do,
 //! and so who has to act.
 
-use crate::cli::console::Console;
+use crate::cli::console::{Console, Stopped};
 use crate::cli::environment::Environment;
 use crate::cli::examination;
+use crate::effects::cache_server::{DEADLINE, serve};
+use crate::effects::compile_cache::{CompileCache, PENDING, Report, Shelf};
 use crate::effects::digests::Digests;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
@@ -31,8 +33,12 @@ use crate::words::label::PackagePath;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 /// A folder's place in a workspace.
@@ -193,7 +199,7 @@ fn machine(
     let stamps = opened.root().join("stamps");
     Ok(Machine {
         caller: variables.clone(),
-        go_cache: go_cache.map_or_else(|| store.join("go-build"), Path::to_owned),
+        compile_cache: CompileCache::new(&compile_cache(store, go_cache), own_program()),
         digests: Digests::open(&stamps, false),
         store: opened,
         interrupt,
@@ -201,6 +207,51 @@ fn machine(
         go_processes: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
     })
+}
+
+/// Returns where Go's compile cache is.
+fn compile_cache(store: &Path, go_cache: Option<&Path>) -> PathBuf {
+    go_cache.map_or_else(|| store.join("go-build"), Path::to_owned)
+}
+
+/// Returns a path at which this program can be started.
+fn own_program() -> PathBuf {
+    let program = std::env::current_exe().ok().filter(|it| it.is_file());
+    program.unwrap_or_else(|| format!("/proc/{}/exe", std::process::id()).into())
+}
+
+/// What came of serving Go's compile cache.
+#[derive(Debug)]
+pub struct Served {
+    /// What the server counted, and what went wrong.
+    pub report: Report,
+    /// Whether there is no build that passes it on.
+    pub is_alone: bool,
+}
+
+/// Serves Go's compile cache on stdin and the console's stdout until either ends.
+///
+/// # Errors
+///
+/// Blames the machine if there is no place for the cache, the disk if stdin cannot be taken or
+/// stdout is closed.
+pub fn serve_compile_cache(console: &mut Console<'_>) -> Result<Served, Stopped> {
+    let settings = &console.settings;
+    let go_cache = settings.go_cache.as_deref();
+    let folder = match go_cache {
+        Some(folder) => folder.to_owned(),
+        None => compile_cache(&settings.store()?, None),
+    };
+    let shelf = match console.environment.get(PENDING) {
+        Some(pending) => Shelf::pending(&folder, Path::new(pending)),
+        None => Shelf::alone(&folder),
+    };
+    let shelf = Arc::new(shelf);
+    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let workers = console.environment.processors.get().clamp(2, 8) + 1;
+    let report = serve(input, &mut console.out, &shelf, (DEADLINE, workers))?;
+    shelf.leave(&report);
+    Ok(Served { report, is_alone: shelf.is_alone() })
 }
 
 /// Becomes a program, with the caller's environment, streams and terminal; returns only if it
@@ -251,9 +302,10 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
     let machine = machine_of(console)?;
     discover::modules(folder, &machine).map_err(|error| {
         let code = match error {
-            GoToolError::Missing | GoToolError::TooOld(..) | GoToolError::Unreadable(..) => {
-                ExitCode::MachineLacks
-            }
+            GoToolError::Missing
+            | GoToolError::TooOld(..)
+            | GoToolError::NoRoom(_)
+            | GoToolError::Unreadable(..) => ExitCode::MachineLacks,
             GoToolError::Process(_) | GoToolError::Failed { .. } => ExitCode::BadInput,
         };
         let failure = Failure::new(code, error.to_string());

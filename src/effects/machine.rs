@@ -4,6 +4,7 @@
 //! The environment is read once, at the edge; here it is cut to what a child may see. Variables
 //! that can change what is built (`GOFLAGS`, `CC`, `CGO_*`, `LD_*`, …) are never among them.
 
+use crate::effects::compile_cache::CompileCache;
 use crate::effects::digests::Digests;
 use crate::effects::process::{self, Ended, Guard, Interrupt, Invocation, ProcessError};
 use crate::effects::store::Store;
@@ -43,7 +44,7 @@ pub struct Machine {
     /// Every variable of the caller, for `pass_env` of commands.
     pub caller: BTreeMap<OsString, OsString>,
     /// Go's compile cache for our builds; never the user's own, which we did not verify.
-    pub go_cache: PathBuf,
+    pub compile_cache: CompileCache,
     /// The store.
     pub store: Store,
     /// Digests of files.

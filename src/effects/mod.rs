@@ -4,6 +4,8 @@
 pub mod c_files;
 pub mod c_includes;
 pub mod c_tools;
+pub mod cache_server;
+pub mod compile_cache;
 pub mod digests;
 pub mod file;
 pub mod globs;

@@ -17,6 +17,10 @@
 //! The store is an optimisation: every trouble with it is a miss and a word in [`Store::troubles`],
 //! never a failed build.
 
+mod blobs;
+
+pub use blobs::NewBlob;
+
 use crate::words::digest::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -76,7 +76,7 @@ pub fn build(
         record(outputs, targets, machine, results)?;
     }
     let _ = machine.digests.save();
-    for message in machine.store.troubles() {
+    for message in machine.store.troubles().into_iter().chain(machine.compile_cache.troubles()) {
         sink(Event::Warning { label: None, message });
     }
     sink(Event::Done(counts));

@@ -118,28 +118,26 @@ pub fn from_store(
     Some(settled)
 }
 
-/// Settles a fresh link.
+/// Settles a fresh link, whose inputs were looked at again meanwhile: whether they `are_same`.
 #[must_use]
 pub fn linked(
     session: &Session<'_>,
     go: &GoTool,
     unit: &Unit<'_>,
     planned: &Planned,
-    listing: &Listing,
+    are_same: bool,
     made: Linked,
 ) -> Settled {
     let (path, text) = match made {
         Linked::File { path, text } => (path, text),
         // A file that changed under the compiler may be why it failed.
-        Linked::Failed(reason) if is_current(session, go, unit, planned, listing) => {
-            return Settled::Failed(reason);
-        }
+        Linked::Failed(reason) if are_same => return Settled::Failed(reason),
         Linked::Failed(_) => return Settled::Changed,
         Linked::Limited(limit, reason) => return Settled::Unfit(limited(limit, reason)),
         Linked::Stopped(error) => return Settled::Unfit(stopped(&error)),
         Linked::NoRoom(error) => return Settled::Unfit(no_room(&error)),
     };
-    if !is_current(session, go, unit, planned, listing) {
+    if !are_same {
         return Settled::Changed;
     }
     let Some(outputs) = session.outputs else { unreachable!("invariant: a dry run links nothing") };
@@ -192,7 +190,10 @@ fn prove(
     })
 }
 
-fn is_current(
+/// Looks at the inputs of a link again: whether none was written since they were gathered, not even
+/// with what it held before.
+#[must_use]
+pub fn are_same(
     session: &Session<'_>,
     go: &GoTool,
     unit: &Unit<'_>,
@@ -200,7 +201,8 @@ fn is_current(
     listing: &Listing,
 ) -> bool {
     let again = || gather(session, go, unit, planned.rung, listing);
-    listing.is_current() && again().is_ok_and(|it| it.key == planned.key)
+    let same = |it: Planned| it.key == planned.key && it.stamps == planned.stamps;
+    listing.is_current() && again().is_ok_and(same)
 }
 
 /// Puts a fresh file in place. Two targets may be made of one file, so it is copied when it was

@@ -87,7 +87,7 @@ fn request(root: &Path, machine: &Machine) -> BuildRequest {
         after_failure: AfterFailure::Stop,
         mode: Mode::Build,
         store: machine.store.root().to_owned(),
-        go_cache: Some(machine.go_cache.clone()),
+        go_cache: Some(machine.compile_cache.folder().to_owned()),
         variables: BTreeMap::new(),
         guard: machine.guard.clone(),
     }

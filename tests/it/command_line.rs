@@ -49,6 +49,7 @@ fn help_is_data_and_no_error() {
               init         Write a BUILD.ron for the Go module in this folder
               doctor       Say which strategies can work on this machine, and what to install
               clean        Remove the workspace's linkwright-out folder
+              cacheprog    Serve Go's compile cache to a go command
               completions  Print a completion script for a shell
               man          Print the manual page, or write all of them into a folder
               help         Print this message or the help of the given subcommand(s)
@@ -62,7 +63,7 @@ fn help_is_data_and_no_error() {
               -j, --jobs <N>         Run at most N steps at a time; `auto` is one for each processor [default: auto]
                   --color <WHEN>     Colour what is printed [default: auto] [possible values: auto, always, never]
                   --store <DIR>      Keep artefacts in DIR [env: LINKWRIGHT_STORE]
-                  --go-cache <DIR>   Let Go keep its compile cache in DIR [env: LINKWRIGHT_GO_CACHE]
+                  --go-cache <DIR>   Keep Go's compile cache in DIR [env: LINKWRIGHT_GO_CACHE]
               -q, --quiet            Say nothing but what fails
               -v, --verbose          Say each command and each warning in full
 
@@ -210,6 +211,7 @@ fn there_is_a_manual_page_for_every_command() {
     names.sort();
     expect![[r"
         linkwright-build.1
+        linkwright-cacheprog.1
         linkwright-clean.1
         linkwright-completions.1
         linkwright-doctor.1

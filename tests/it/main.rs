@@ -14,6 +14,7 @@ mod batches;
 mod checkout;
 mod command_line;
 mod commands;
+mod compile_cache;
 mod documents;
 mod edges;
 mod examples;

@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("words", "digest exit_code label near path pattern span problem"),
     (
         "formats",
-        "linkage bytes magic elf build_info inspection link_warnings go_events go_list \
+        "linkage bytes magic elf build_info inspection link_warnings go_events go_list cacheprog \
          ron_lexer ron_syntax ron_fields build_file rules_file tool_limits",
     ),
     (
@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "effects",
-        "store digests proc_table guard_words guard process machine c_includes c_tools out_folder c_files file workspace globs go_tool \
+        "store compile_cache cache_server digests proc_table guard_words guard process machine c_includes c_tools out_folder c_files file workspace globs go_tool \
          inspect outputs",
     ),
     (
@@ -45,7 +45,7 @@ const ROOMS: &[(&str, &str)] = &[
     (
         "cli",
         "environment flags settings console examination rooms build run verify query graph init \
-         doctor clean completions man arguments",
+         doctor clean cacheprog completions man arguments",
     ),
 ];
 
