@@ -26,7 +26,7 @@ pub struct BuildRequest {
     pub store: PathBuf,
     /// Where Go's compile cache is, absolute, if the user says; else below the store.
     pub go_cache: Option<PathBuf>,
-    /// How long to wait for another linkwright that works on the same workspace or cleans the store.
+    /// How long to wait for another linkwright that builds the workspace or cleans the store.
     pub lock_limit: Duration,
     /// The caller's variables. Nothing of it reaches a tool unless it is allow-listed or keyed.
     pub variables: BTreeMap<OsString, OsString>,

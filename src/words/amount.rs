@@ -7,7 +7,7 @@
 //! | `90`, `90s` | seconds |
 //! | `10m`, `12h`, `30d`, `2w` | minutes, hours, days, weeks |
 
-use std::time::Duration;
+use core::time::Duration;
 
 /// A text that is no amount of what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

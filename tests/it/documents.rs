@@ -15,11 +15,11 @@ fn every_command_and_flag_is_in_the_document() {
     let mut command = Arguments::command();
     command.build();
     let mut missing = Vec::new();
-    let nested = command.get_subcommands().flat_map(clap::Command::get_subcommands);
-    let all = std::iter::once(&command).chain(command.get_subcommands());
-    let all = all.chain(nested).filter(|it| it.get_name() != "help");
-    for command in all {
-        let name = command.get_bin_name().unwrap_or_default().trim_start_matches("linkwright ");
+    let own = |it: &clap::Command| it.get_name() != "help";
+    let commands = || command.get_subcommands().filter(|it| own(it));
+    let nested = commands().flat_map(clap::Command::get_subcommands).filter(|it| own(it));
+    for command in std::iter::once(&command).chain(commands()).chain(nested) {
+        let name = command.get_bin_name().unwrap_or("linkwright").trim_start_matches("linkwright ");
         // A command's own section ends where the next one begins.
         let section = match name {
             "linkwright" => &text,
@@ -100,7 +100,10 @@ fn invented(text: &str) -> Vec<String> {
             // A flag by itself is one of any command.
             Some(flag) if flag.starts_with("--") => {
                 let all = program.get_subcommands();
-                (vec![flag], all.flat_map(|it| std::iter::once(it).chain(it.get_subcommands())).collect())
+                (
+                    vec![flag],
+                    all.flat_map(|it| std::iter::once(it).chain(it.get_subcommands())).collect(),
+                )
             }
             _ => continue,
         };
