@@ -9,8 +9,10 @@ use crate::cli::examination;
 use crate::effects::cache_server::{DEADLINE, serve};
 use crate::effects::compile_cache::{CompileCache, PENDING, Report, Shelf};
 use crate::effects::digests::Digests;
+use crate::effects::file;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
+use crate::effects::limits::Space;
 use crate::effects::machine::{Machine, STEP_LIMIT};
 use crate::effects::process::{self, Guard, Interrupt};
 use crate::effects::store::Store;
@@ -26,6 +28,7 @@ use crate::model::targets::Targets;
 use crate::plan::starter::GoModule;
 use crate::plan::verify::verify;
 use crate::report::doctor::{CheckOutcome, Fact};
+use crate::report::escape;
 use crate::report::failure::Failure;
 use crate::report::verify::FileFacts;
 use crate::words::exit_code::ExitCode;
@@ -34,11 +37,11 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicUsize;
 
 /// A folder's place in a workspace.
@@ -164,6 +167,12 @@ fn no_build(error: &BuildError) -> Failure {
             ExitCode::GaveUpWaiting,
             Some("end the other build, or work in another copy of the workspace"),
         ),
+        BuildError::Locked(_) => {
+            (ExitCode::GaveUpWaiting, Some("end the other one, or say a longer `--lock-timeout`"))
+        }
+        BuildError::Outputs(OutputError::Interrupted) | BuildError::Interrupted => {
+            (ExitCode::Interrupted, None)
+        }
         BuildError::Outputs(OutputError::NotAFolder(_)) => {
             (ExitCode::Refused, Some("move it away; linkwright makes its own folder"))
         }
@@ -192,21 +201,40 @@ fn machine(
     variables: &BTreeMap<OsString, OsString>,
     guard: Option<&Guard>,
 ) -> Result<Machine, Failure> {
-    let interrupt = Interrupt::on_signals().map_err(|error| {
-        Failure::new(ExitCode::MachineLacks, "cannot catch signals").because(&error)
-    })?;
     let opened = Store::new(store);
     let stamps = opened.root().join("stamps");
+    let interrupt = interrupt()?;
     Ok(Machine {
         caller: variables.clone(),
         compile_cache: CompileCache::new(&compile_cache(store, go_cache), own_program()),
-        digests: Digests::open(&stamps, false),
+        // A store of another format is not written, and the memory lies in it.
+        digests: Digests::open(&stamps, !opened.is_usable()),
         store: opened,
         interrupt,
         guard: guard.cloned(),
         go_processes: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
     })
+}
+
+/// Catches the signals that end a run.
+///
+/// # Errors
+///
+/// Blames the machine.
+pub fn interrupt() -> Result<Interrupt, Failure> {
+    Interrupt::on_signals().map_err(|error| {
+        Failure::new(ExitCode::MachineLacks, "cannot catch signals").because(&error)
+    })
+}
+
+/// Tells on stderr whom a command waits for.
+pub fn tell_wait(err: &Mutex<&mut (dyn Write + Send + '_)>, holders: &str, what: &str) {
+    if let Ok(mut err) = err.lock() {
+        let holders = escape::line(holders);
+        // Whoever closed stderr does not want to be told.
+        let _ = writeln!(err, "waiting for {holders}, which {what}").and_then(|()| err.flush());
+    }
 }
 
 /// Returns where Go's compile cache is.

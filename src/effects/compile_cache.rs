@@ -159,6 +159,9 @@ impl CompileCache {
     }
 
     fn begin_here(&self, toolchain: &Digest) -> io::Result<Pending<'_>> {
+        if !self.store.is_usable() {
+            return Err(io::Error::other("it is of another format"));
+        }
         let parent = self.pending();
         fs::create_dir_all(&parent)?;
         fs::create_dir_all(self.folder.join("plain"))?;

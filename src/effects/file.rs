@@ -34,6 +34,12 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
+/// Tells whether files can be made in a folder, which is made if it is not there.
+#[must_use]
+pub fn can_write_into(folder: &Path) -> bool {
+    make_folder(folder).and_then(|()| tempfile::tempfile_in(folder)).is_ok()
+}
+
 fn filled(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -13,6 +13,8 @@ pub mod go_tool;
 pub mod guard;
 pub mod guard_words;
 pub mod inspect;
+pub mod limits;
+pub mod lock;
 pub mod machine;
 pub mod out_folder;
 pub mod outputs;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One call of the engine.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct BuildRequest {
     pub store: PathBuf,
     /// Where Go's compile cache is, absolute, if the user says; else below the store.
     pub go_cache: Option<PathBuf>,
+    /// How long to wait for another linkwright that builds the workspace or cleans the store.
+    pub lock_limit: Duration,
     /// The caller's variables. Nothing of it reaches a tool unless it is allow-listed or keyed.
     pub variables: BTreeMap<OsString, OsString>,
     /// What stands between us and each child, if something does.

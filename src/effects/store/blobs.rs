@@ -22,10 +22,10 @@ impl Store {
     ///
     /// Returns the system's error.
     pub fn begin_blob(&self) -> io::Result<NewBlob> {
-        let folder = self.root.join("blobs");
-        let make = || tempfile::Builder::new().prefix(".new-").tempfile_in(&folder);
-        let file = make_folder_for(&folder, make)?;
-        Ok(NewBlob { file, hasher: blake3::Hasher::new(), size: 0 })
+        if !self.usable {
+            return Err(io::Error::other("the store is of another format"));
+        }
+        Ok(NewBlob { file: self.fresh()?, hasher: blake3::Hasher::new(), size: 0 })
     }
 
     /// Ends a blob and returns what it is and where.
@@ -37,12 +37,7 @@ impl Store {
         let NewBlob { file, hasher, size } = blob;
         let copied = Copied { digest: Digest::from_hasher(&hasher), size };
         let path = self.path("blobs", &copied.digest);
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o444))?;
-        let temporary = file.into_temp_path();
-        let folder = path.parent().unwrap_or(&self.root);
-        make_folder_for(folder, || rename(&temporary, &path))?;
-        // It has its name; there is nothing left to remove.
-        let _ = temporary.keep();
+        self.commit(file, &path)?;
         Ok((copied, path))
     }
 
@@ -52,22 +47,16 @@ impl Store {
     /// unless somebody damages it in between.
     #[must_use]
     pub fn blob(&self, digest: &Digest) -> Option<(PathBuf, u64)> {
+        if !self.usable {
+            return None;
+        }
         let path = self.path("blobs", digest);
         let read = open_regular(&path).and_then(|mut it| digest_of(&mut it, &mut io::sink()));
-        match read {
-            Ok(copied) if copied.digest == *digest => return Some((path, copied.size)),
-            Ok(_) => {
-                self.trouble(format!("the blob `{}` is damaged; it was set aside", path.display()));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                self.trouble(format!(
-                    "cannot read `{}`: {error}; it was set aside",
-                    path.display()
-                ));
-            }
+        let copied = self.sound(&path, read)?;
+        if copied.digest == *digest {
+            return Some((path, copied.size));
         }
-        self.set_aside(&path);
+        self.set_aside(&path, &format!("the blob `{}` is damaged", path.display()));
         None
     }
 
@@ -75,6 +64,9 @@ impl Store {
     ///
     /// Both are named by what is in them, so what is here already is only replaced by its equal.
     pub fn take_over(&self, other: &Self) {
+        if !self.usable {
+            return;
+        }
         for room in ["blobs", "actions"] {
             let walk = walkdir::WalkDir::new(other.root.join(room)).min_depth(2).max_depth(2);
             for from in walk.into_iter().filter_map(Result::ok) {
@@ -87,7 +79,7 @@ impl Store {
                 let folder = to.parent().unwrap_or(&self.root).to_owned();
                 let moved = make_folder_for(&folder, || move_file(from.path(), &to));
                 if let Err(error) = moved {
-                    self.trouble(format!("cannot write `{}`: {error}", to.display()));
+                    self.unkept(&to, &error);
                     return;
                 }
             }
