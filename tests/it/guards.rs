@@ -1,4 +1,4 @@
-//! The process between linkwright and a program, as the library starts it: everything passes through.
+//! The process between linkwright and a program, used as a library: everything passes through.
 
 use crate::workspace::holds;
 use linkwright::effects::process::{Ended, Guard, Interrupt, Invocation, run};
