@@ -13,9 +13,12 @@
 //! | [`STOP`], SIGTERM, SIGINT, SIGHUP | SIGTERM to all below it; after [`TERM_GRACE`] SIGKILL |
 //! | the socket is closed: linkwright is gone | SIGKILL to all below it, at once |
 //!
-//! Then it answers how the program ended, and ends. The closed socket is the one sign of
-//! linkwright's end: the kernel closes it whatever ended linkwright, it cannot come too early as
-//! a parent-death signal does when a *thread* ends, and there is no instant in which it is missed.
+//! Then it removes the folder for temporary files that it gave the program (a `go` or a `gcc` that
+//! is killed leaves hundreds of megabytes in one), answers how the program ended, and ends.
+//!
+//! The closed socket is the one sign of linkwright's end: the kernel closes it whatever ended
+//! linkwright, it cannot come too early as a parent-death signal does when a *thread* ends, and
+//! there is no instant in which it is missed.
 //!
 //! What it does not hold: a process that another uid owns; one that forks faster than the process
 //! table is read, for longer than [`KILL_LIMIT`]; all of them, if the guard and linkwright are
@@ -28,13 +31,15 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// How long what was asked to end may live between SIGTERM and SIGKILL.
 pub const TERM_GRACE: Duration = Duration::from_secs(1);
@@ -98,7 +103,8 @@ fn serve_on(stdin: impl AsFd) -> io::Result<()> {
     let mut control = UnixStream::from(stdin.as_fd().try_clone_to_owned()?);
     let children = wakes_on(&[SIGCHLD])?;
     let signals = wakes_on(&[SIGTERM, SIGINT, SIGHUP])?;
-    let request = Request::read(&mut control)?;
+    let mut request = Request::read(&mut control)?;
+    let scratch = give_scratch(&mut request.env);
     let answer = match start(&request) {
         Ok(program) => {
             let guard =
@@ -109,6 +115,7 @@ fn serve_on(stdin: impl AsFd) -> io::Result<()> {
             Answer::NotStarted(error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()))
         }
     };
+    drop(scratch);
     control.write_all(&answer.to_bytes())
 }
 
@@ -124,6 +131,20 @@ fn start(request: &Request) -> io::Result<Pid> {
         .spawn()?;
     // It is waited for with all that become our children later.
     Ok(Pid::from_child(&child))
+}
+
+/// Makes a folder where the program would put its temporary files, and lets its variables say so.
+/// Where that is impossible it has none of its own; whether it needs one, it must say.
+fn give_scratch(env: &mut BTreeMap<OsString, OsString>) -> Option<TempDir> {
+    let place = |name: &str| env.get(OsStr::new(name)).filter(|it| !it.is_empty()).cloned();
+    let go = place("GOTMPDIR");
+    let parent = go.clone().or_else(|| place("TMPDIR")).unwrap_or_else(|| "/tmp".into());
+    let scratch = tempfile::Builder::new().prefix("linkwright-").tempdir_in(parent).ok()?;
+    env.insert("TMPDIR".into(), scratch.path().into());
+    if go.is_some() {
+        env.insert("GOTMPDIR".into(), scratch.path().into());
+    }
+    Some(scratch)
 }
 
 /// Returns a stream that can be read once one of `signals` has come.

@@ -14,8 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Variables that every child sees as they are: where tools and temporary files are, and how the
-/// network is reached. None of them changes the bytes of a build whose inputs have digests.
+/// Variables that every child sees as they are: where tools are, and how the network is reached.
+///
+/// A guard gives its program a folder of its own below `TMPDIR`. None of them changes the bytes of
+/// a build whose inputs have digests.
 pub const PASSED: [&str; 16] = [
     "HOME",
     "PATH",

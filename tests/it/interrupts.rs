@@ -6,25 +6,13 @@
 //! five seconds.
 
 use crate::support::has;
-use crate::workspace::{Run, Workspace, holds, prints, shared, text};
-use linkwright::effects::digests::Digests;
-use linkwright::effects::machine::Machine;
-use linkwright::effects::process::{Ended, Guard, Interrupt, Invocation, run};
-use linkwright::effects::store::Store;
-use linkwright::engine::build::build;
-use linkwright::engine::event::{Counts, Event};
-use linkwright::engine::request::{AfterFailure, BuildRequest, Mode};
-use linkwright::words::label::PackagePath;
-use linkwright::words::pattern::PatternSet;
+use crate::workspace::{Run, Workspace, holds, prints, text};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs;
-use std::num::NonZeroUsize;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 const ONE: &str = r#"build(targets: [go_binary(name: "p", link: "pure")])"#;
@@ -252,26 +240,25 @@ fn a_step_that_a_signal_ends_fails_and_is_not_kept() {
     it.built().came("built 1");
 }
 
-/// Builds, and kills the first process of the build whose command line `wanted` accepts; tells
-/// whether there was one.
-fn kill_one(it: &Workspace, wanted: impl Fn(&str) -> bool) -> (bool, Run) {
+/// Builds, and kills the first process of the build whose command line holds `wanted`.
+fn kill_one(it: &Workspace, wanted: &str) -> Run {
     let mut child = it.linkwright(&["build", "--json"]);
     let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut killed = false;
     while !killed && child.try_wait().unwrap().is_none() {
-        let pid = alive(it).into_iter().find(|(_, line)| wanted(line)).map(|it| it.0);
+        let pid = alive(it).into_iter().find(|(_, line)| line.contains(wanted)).map(|it| it.0);
         let kill = |it| kill_process(Pid::from_raw(it).unwrap(), Signal::KILL).is_ok();
         killed = pid.is_some_and(kill);
     }
-    (killed, Run::of(&child.wait_with_output().unwrap()))
+    Run::of(&child.wait_with_output().unwrap())
 }
 
 /// A program that takes a second to compile, and prints `text`.
 fn large(text: &str) -> String {
-    let functions = (0..3000).map(|it| {
+    let functions = (0..1000).map(|it| {
         format!("func f{it}(s []string, m map[string]int) int {{ for i, x := range s {{ m[x] += i*{it} }}; return len(m) }}\n")
     });
-    let calls = (0..3000).map(|it| format!("f{it}, "));
+    let calls = (0..1000).map(|it| format!("f{it}, "));
     let all = format!("var All = []any{{{}}}\n", calls.collect::<String>());
     prints(text) + &functions.collect::<String>() + &all
 }
@@ -283,86 +270,23 @@ fn a_killed_tool_fails_the_target_and_no_other_strategy_is_tried() {
     let Some(it) = Workspace::new(&[("BUILD.ron", build), ("main.go", &large("one"))]) else {
         return;
     };
-    for (round, tool) in ["/link -o", "go build -", "/compile -o"].into_iter().enumerate() {
-        // Another text each time, or there would be nothing to do.
-        it.file("main.go", &large(&format!("round {round}")));
-        let (killed, run) = kill_one(&it, |it| it.contains(tool));
-        assert!(killed, "no `{tool}` was seen: {run:#?}");
+    for tool in ["/link -o", "go build -", "/compile -o"] {
+        // Another text each time, or there would be nothing to do. On a machine that is busy the
+        // tool may be gone before it is seen.
+        let hit = (0..10).map(|it| format!("{tool} {it}")).find_map(|text| {
+            it.file("main.go", &large(&text));
+            let run = kill_one(&it, tool);
+            (run.code != 0).then_some((text, run))
+        });
+        let Some((text, run)) = hit else { panic!("no `{tool}` was seen in time") };
         assert_eq!(run.code, 1, "{tool}: {run:#?}");
         holds(&run.error("//:p"), &["signal"]);
         assert_eq!(run.links().len(), 1, "{tool}: {run:#?}");
         it.built().came("built 1");
         assert_eq!(it.record("//:p")["strategy"], "netgo", "{tool}");
-        assert_eq!(it.says("p"), format!("round {round}\n"));
+        assert_eq!(it.says("p"), text + "\n");
     }
     all_gone(&it);
-}
-
-/// Builds as the program does, in this process, without a guard.
-fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
-    let loaded = linkwright::effects::workspace::load(&it.root()).unwrap();
-    let variables: BTreeMap<_, _> =
-        it.linkwright(&[]).get_envs().filter_map(|it| Some((it.0.into(), it.1?.into()))).collect();
-    let store = Store::new(&it.store());
-    let machine = Machine {
-        caller: variables.clone(),
-        go_cache: shared("go-cache"),
-        digests: Digests::open(&store.root().join("stamps"), false),
-        store,
-        interrupt: Interrupt::default(),
-        guard: None,
-        go_processes: AtomicUsize::new(0),
-        step_limit: Duration::from_mins(5),
-    };
-    let request = BuildRequest {
-        root: it.root(),
-        patterns: PatternSet::parse::<String>(&[], &PackagePath::root()).unwrap(),
-        jobs: NonZeroUsize::new(2).unwrap(),
-        after_failure: AfterFailure::KeepGoing,
-        mode: Mode::Build,
-        store: it.store(),
-        go_cache: None,
-        variables,
-        guard: None,
-    };
-    build(&request, (&loaded.targets, &loaded.rules), &machine, sink).unwrap()
-}
-
-/// The panic is planted in what hears of events, which a worker calls in the middle of its work.
-#[test]
-fn a_panic_in_a_worker_is_told_with_its_target_and_commits_nothing() {
-    let rules = r#"build(defaults: (link: "pure"), targets: [
-        command(name: "gen", argv: ["cp", "in", "gen.txt"], inputs: ["in"], outputs: ["gen.txt"]),
-        go_binary(name: "p"),
-    ])"#;
-    let files = [("BUILD.ron", rules), ("in", "x\n"), ("main.go", &*prints("one"))];
-    let Some(it) = Workspace::new(&files) else { return };
-    for (planted, victim) in [("link program", "//:p"), ("run //:gen", "//:gen")] {
-        let told = Mutex::new(Vec::new());
-        let counts = build_here(&it, &|event| {
-            let step = match &event {
-                Event::StepStarted { what, .. } => what.clone(),
-                _ => String::new(),
-            };
-            if let Event::Finished(it) = event {
-                told.lock().unwrap().push(it);
-            }
-            assert!(!step.contains(planted), "planted");
-        });
-        assert_eq!((counts.exit_code, counts.failed, counts.built), (37, 1, 1), "{planted}");
-        let told = told.into_inner().unwrap();
-        let failed = told.iter().find(|it| it.exit_code == 37).unwrap();
-        assert_eq!(failed.label.to_string(), victim);
-        let is_there = [it.bin("p").exists(), it.path("gen.txt").exists()];
-        assert_eq!(is_there, [victim != "//:p", victim != "//:gen"], "{planted}");
-        let counts = build_here(&it, &|_| ());
-        assert_eq!((counts.exit_code, counts.failed), (0, 0), "{planted}");
-        assert_eq!((it.says("p"), it.read("gen.txt")), ("one\n".into(), "x\n".into()));
-        it.built().came("up_to_date 2");
-        fs::remove_dir_all(it.path("linkwright-out")).unwrap();
-        fs::remove_dir_all(it.store()).unwrap();
-        it.remove("gen.txt");
-    }
 }
 
 #[test]
@@ -371,6 +295,8 @@ fn a_build_killed_at_any_time_leaves_nothing_that_counts() {
         return;
     };
     it.built();
+    let scratch = it.home().join("tmp");
+    fs::create_dir(&scratch).unwrap();
     let mut seed = 20_u64;
     for round in 0..8 {
         let old = it.bytes("p");
@@ -378,11 +304,14 @@ fn a_build_killed_at_any_time_leaves_nothing_that_counts() {
         // Knuth's generator: the same times in every run, none of them special.
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut child = it.linkwright(&["build"]);
+        child.env("TMPDIR", &scratch);
         let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis((seed >> 33) % 1200));
         let _ = kill_process(Pid::from_child(&child), Signal::KILL);
         child.wait().unwrap();
         all_gone(&it);
+        let temporary = fs::read_dir(&scratch).unwrap().map(|it| it.unwrap().path());
+        assert_eq!(temporary.collect::<Vec<_>>(), Vec::<PathBuf>::new(), "round {round}");
         let said = it.says("p");
         assert!(it.bytes("p") == old || said == format!("round {round}\n"), "{said}");
     }
@@ -582,52 +511,4 @@ fn a_machine_without_room_for_processes_is_told_and_nothing_is_kept() {
     }
     assert_eq!((codes[0], codes[codes.len() - 1]), (36, 0), "{codes:?}");
     assert_eq!((it.read("a.txt"), it.read("b.txt")), ("x\n".into(), "x\n".into()));
-}
-
-fn guarded(script: &str, limit: Duration, interrupt: &Interrupt) -> Option<Ended> {
-    let invocation = Invocation {
-        program: PathBuf::from("/bin/sh"),
-        args: vec!["-c".into(), script.into()],
-        env: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
-        folder: PathBuf::from("/"),
-        limit,
-    };
-    let guard = Guard::at(Path::new(env!("CARGO_BIN_EXE_linkwright")));
-    run(&invocation, Some(&guard), interrupt).ok()
-}
-
-#[test]
-fn a_guard_passes_everything_through() {
-    let limit = Duration::from_mins(1);
-    let ended = |script| guarded(script, limit, &Interrupt::default()).unwrap();
-    let it = ended("echo out; echo err >&2; exit 3");
-    assert_eq!((it.stdout_text().as_str(), it.stderr_text().as_str()), ("out\n", "err\n"));
-    assert_eq!(it.how(), "it ended with code 3");
-    assert_eq!(ended("kill -11 $$").status.signal(), Some(11));
-    assert_eq!(ended("ps -o args= -p $PPID").stdout_text(), "lw-guard\n");
-    assert_eq!(ended("cat; test -t 0 || echo none").stdout_text(), "none\n");
-    let zeros = ended("head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2");
-    assert_eq!((zeros.stdout.len(), zeros.stderr.len()), (3_000_000, 3_000_000));
-    // What is still to be written when the shell has ended is waited for.
-    assert_eq!(ended("(sleep 0.2; echo late) & echo early").stdout_text(), "early\nlate\n");
-}
-
-#[test]
-fn a_program_that_is_not_there_is_told_as_such_through_the_guard() {
-    let mut invocation = Invocation {
-        program: PathBuf::from("/no/such/program"),
-        args: vec![],
-        env: BTreeMap::new(),
-        folder: PathBuf::from("/"),
-        limit: Duration::from_mins(1),
-    };
-    let guard = Guard::at(Path::new(env!("CARGO_BIN_EXE_linkwright")));
-    let message =
-        |it: &Invocation| run(it, Some(&guard), &Interrupt::default()).unwrap_err().to_string();
-    holds(&message(&invocation), &["cannot start `/no/such/program`: No such file"]);
-    invocation.program = PathBuf::from("/etc/passwd");
-    holds(&message(&invocation), &["Permission denied"]);
-    invocation.program = PathBuf::from("/bin/true");
-    invocation.args = vec!["x".repeat(3 << 20).into()];
-    holds(&message(&invocation), &["Argument list too long"]);
 }

@@ -8,6 +8,7 @@
 //! | a guard process stands between ([`crate::effects::guard`]) | the program is our own child, in a group of its own |
 //! | all that the program started ends with it, whoever its parent is | its process group ends; who left the group lives on |
 //! | it ends with us, whatever ends us | it outlives a SIGKILL of ours |
+//! | it gets a folder for temporary files that goes with it | what it leaves in TMPDIR stays |
 //! | for linkwright, the program | for users of the library, whose program is no guard |
 //!
 //! A grandchild that keeps our end of a pipe open cannot hold us: after the program's own end the

@@ -195,8 +195,8 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Ends what a guard leaves that was killed, as far as it stayed in the guard's session; returns
-    /// how the guard ended.
+    /// Ends what a guard leaves that was killed, as far as it stayed in the guard's session;
+    /// returns how the guard ended.
     fn end_orphans(&mut self) -> ExitStatus {
         let guard = Pid::from_child(&self.child);
         let _ = self.child.kill();
