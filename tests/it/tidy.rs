@@ -232,8 +232,9 @@ fn orphans(sources: &[Source]) -> Vec<String> {
         };
         let named = sources.iter().any(|(other, text)| {
             let other = Path::new(other);
-            let is_parent =
-                [folder.join("mod.rs"), folder.join("lib.rs")].iter().any(|it| it == other);
+            let parents =
+                [folder.join("mod.rs"), folder.join("lib.rs"), folder.with_extension("rs")];
+            let is_parent = parents.iter().any(|it| it == other);
             let by_name = is_parent && text.lines().any(|it| it.ends_with(&format!("mod {name};")));
             let by_path = other.parent() == Some(folder)
                 && text.contains(&format!("#[path = \"{stem}.rs\"]"));
