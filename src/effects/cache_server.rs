@@ -201,9 +201,8 @@ impl Reader {
         let began = Instant::now();
         loop {
             match pieces.try_send(piece) {
-                Ok(()) => return true,
-                // It has answered already, and needs no more.
-                Err(TrySendError::Disconnected(_)) => return true,
+                // Whoever takes no more has answered already.
+                Ok(()) | Err(TrySendError::Disconnected(_)) => return true,
                 Err(TrySendError::Full(_)) if began.elapsed() > self.deadline => return false,
                 Err(TrySendError::Full(back)) => piece = back,
             }
@@ -243,15 +242,10 @@ impl Job {
             }
             Self::Put { id: _, action, output, size, pieces } => {
                 let mut body = shelf.begin();
-                loop {
-                    match pieces.recv().ok()? {
-                        Piece::Bytes(bytes) => {
-                            let written = body.as_mut().ok().map(|it| it.write(&bytes));
-                            if let Some(Err(error)) = written {
-                                body = Err(error);
-                            }
-                        }
-                        Piece::End => break,
+                while let Piece::Bytes(bytes) = pieces.recv().ok()? {
+                    let written = body.as_mut().ok().map(|it| it.write(&bytes));
+                    if let Some(Err(error)) = written {
+                        body = Err(error);
                     }
                 }
                 let kept = body.and_then(|it: Body| shelf.finish(&action, (&output, size), it));
@@ -285,12 +279,11 @@ impl Coordinator<'_> {
         let mut last = None;
         let mut is_over = false;
         while !is_over || !self.open.is_empty() {
-            let message = match told.try_recv() {
-                Ok(message) => Some(message),
-                Err(_) => {
-                    self.output.flush()?;
-                    self.wait(told)
-                }
+            let message = if let Ok(message) = told.try_recv() {
+                Some(message)
+            } else {
+                self.output.flush()?;
+                self.wait(told)
             };
             match message {
                 Some(Message::Arrived { id, is_get }) => self.arrived(id, is_get),
@@ -402,7 +395,9 @@ impl Coordinator<'_> {
 
     fn end(mut self, shelf: &Shelf) -> Report {
         let (troubles, damaged) = shelf.troubles();
-        troubles.into_iter().for_each(|it| self.fail(it));
+        for trouble in troubles {
+            self.fail(trouble);
+        }
         if self.failures > 0 {
             self.report.troubles.push(format!("and {} more", self.failures));
         }

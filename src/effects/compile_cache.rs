@@ -416,15 +416,12 @@ impl Shelf {
         let lock = File::open(pending.with_extension("lock")).or_else(|_| File::open(pending));
         let lock = lock.and_then(|it| it.try_lock_shared().map(|()| it).map_err(io::Error::from));
         let folder = pending.to_owned();
-        match domain.zip(lock.ok()) {
-            Some((domain, lock)) => {
-                let pending = Some((Store::new(pending), lock));
-                Self { settled, pending, folder, domain, kind: Kind::Pending }
-            }
-            None => {
-                let domain = Digest::of(b"nobody's");
-                Self { settled, pending: None, folder, domain, kind: Kind::Orphan }
-            }
+        if let Some((domain, lock)) = domain.zip(lock.ok()) {
+            let pending = Some((Store::new(pending), lock));
+            Self { settled, pending, folder, domain, kind: Kind::Pending }
+        } else {
+            let domain = Digest::of(b"nobody's");
+            Self { settled, pending: None, folder, domain, kind: Kind::Orphan }
         }
     }
 
