@@ -10,11 +10,13 @@
 use crate::store_faults::{built_one, settles, warnings};
 use crate::support::has;
 use crate::workspace::{Run, Workspace, holds, prints};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 /// A mount namespace; it goes with the value, and with the test's process.
 struct Mounts {
@@ -95,9 +97,14 @@ impl Drop for Mounts {
 
 /// The bytes of a clean build of the program that prints `text`; every test's module is the same.
 fn clean(text: &str) -> Vec<u8> {
-    let it = one(text).unwrap();
-    it.built();
-    it.bytes("p")
+    static BUILT: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || {
+        let it = one(text).unwrap();
+        it.built();
+        it.bytes("p")
+    };
+    built.entry(text.to_owned()).or_insert_with(make).clone()
 }
 
 fn one(text: &str) -> Option<Workspace> {
