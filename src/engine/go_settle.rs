@@ -88,6 +88,7 @@ pub fn from_store(
     };
     let place = unit.output.below(outputs.folder());
     if outputs.holds(&session.machine.digests, &unit.output, &made.blake3) {
+        std::fs::metadata(&place).ok().filter(|it| it.len() == made.size)?;
         let settled = match prove(unit, planned, &place, &made.hazards) {
             Ok(verified) => proof(session, go, unit, planned, made, (verified, State::UpToDate)),
             Err(settled) => settled,
@@ -102,8 +103,7 @@ pub fn from_store(
     match session.machine.store.restore(&made.blake3, &file, 0o555) {
         Ok(size) if size == made.size => {}
         // A record that lies about one thing is not believed about another.
-        Ok(_) => return None,
-        Err(RestoreError::Missing(_)) => return None,
+        Ok(_) | Err(RestoreError::Missing(_)) => return None,
         Err(RestoreError::Output { path, source }) => {
             return Some(Settled::Unfit(Unfit::of_output(&OutputError::Write(path, source))));
         }
