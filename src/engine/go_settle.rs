@@ -12,12 +12,13 @@ use crate::effects::process::ProcessError;
 use crate::effects::store::RestoreError;
 use crate::engine::event::State;
 use crate::engine::go_batch::{Linked, arguments};
-use crate::engine::go_inputs::{Planned, gather};
+use crate::engine::go_inputs::{Gathered, InputsError, Planned, gather};
 use crate::engine::go_unit::{Unfit, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Session};
 use crate::formats::link_warnings::link_warnings;
 use crate::formats::linkage::Hazard;
+use crate::plan::difference::{Change, of_links};
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
@@ -39,8 +40,8 @@ pub enum Settled {
     NotAsPromised(String, Vec<&'static str>),
     /// The tools could not build it.
     Failed(String),
-    /// An input changed meanwhile; nothing was kept.
-    Changed,
+    /// Inputs changed meanwhile: which, as far as that is known; nothing was kept.
+    Changed(Vec<Change>),
     /// A dry run told the command.
     Told,
     /// The output cannot be brought to an end.
@@ -73,6 +74,23 @@ pub struct Made {
     pub warnings: Vec<String>,
     /// The inputs behind the key, for people who ask why.
     pub inputs: LinkInputs,
+}
+
+impl Settled {
+    /// Settles an output whose inputs cannot be read: one that has just gone away was changed.
+    #[must_use]
+    pub fn unreadable(session: &Session<'_>, error: &InputsError) -> Self {
+        if let Some(path) = error.vanished() {
+            return Self::Changed(vec![gone(session, path)]);
+        }
+        let mut text = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(it) = cause {
+            text = format!("{text}: {it}");
+            cause = it.source();
+        }
+        Self::Unfit(Unfit { error: text, hints: Vec::new(), code: ExitCode::BuildFailed })
+    }
 }
 
 /// Settles a link from the store; `None` if the store does not hold it whole.
@@ -117,29 +135,30 @@ pub fn from_store(
     Some(settled)
 }
 
-/// Settles a fresh link.
+/// Settles a fresh link: what it was planned from stands in `then`, the packages as listed and what
+/// has changed of the tools since.
 #[must_use]
 pub fn linked(
     session: &Session<'_>,
     go: &GoTool,
     unit: &Unit<'_>,
     planned: &Planned,
-    listing: &Listing,
+    then: (&Listing, &[Change]),
     made: Linked,
 ) -> Settled {
+    // A file that changed under the compiler may be why it failed.
     let (path, text) = match made {
-        Linked::File { path, text } => (path, text),
-        // A file that changed under the compiler may be why it failed.
-        Linked::Failed(reason) if is_current(session, go, unit, planned, listing) => {
-            return Settled::Failed(reason);
+        Linked::File { .. } | Linked::Failed(_)
+            if let changes = changes(session, go, unit, planned, then)
+                && !changes.is_empty() =>
+        {
+            return Settled::Changed(changes);
         }
-        Linked::Failed(_) => return Settled::Changed,
+        Linked::File { path, text } => (path, text),
+        Linked::Failed(reason) => return Settled::Failed(reason),
         Linked::Stopped(error) => return Settled::Unfit(stopped(&error)),
         Linked::NoRoom(error) => return Settled::Unfit(no_room(&error)),
     };
-    if !is_current(session, go, unit, planned, listing) {
-        return Settled::Changed;
-    }
     let Some(outputs) = session.outputs else { unreachable!("invariant: a dry run links nothing") };
     let warnings = link_warnings(&text);
     let keep = || -> io::Result<Made> {
@@ -190,15 +209,65 @@ fn prove(
     })
 }
 
-fn is_current(
+/// Returns what changed of the Go toolchain since it was found; then it is found anew.
+#[must_use]
+pub fn tool_changes(session: &Session<'_>, go: &GoTool) -> Vec<Change> {
+    let now = go.identity_now(session.machine).ok();
+    if now == Some(go.identity) {
+        return Vec::new();
+    }
+    session.forget_go();
+    let (old, new) = (Some(go.identity.to_string()), now.map(|it| it.to_string()));
+    vec![Change { input: "Go toolchain".to_owned(), old, new }]
+}
+
+/// Returns what changed since the link was planned: packages that gained or lost a file, inputs
+/// with other content, and files that were written and written back meanwhile.
+fn changes(
     session: &Session<'_>,
     go: &GoTool,
     unit: &Unit<'_>,
     planned: &Planned,
-    listing: &Listing,
-) -> bool {
-    let again = || gather(session, go, unit, planned.rung, listing);
-    listing.is_current() && again().is_ok_and(|it| it.key == planned.key)
+    (listing, tools): (&Listing, &[Change]),
+) -> Vec<Change> {
+    let mut changes = tools.to_vec();
+    match gather(session, go, unit, planned.rung, listing) {
+        Ok(Gathered { planned: now, paths }) if now.key == planned.key => {
+            let touched = planned.stamps.touched(&paths).into_iter();
+            changes.extend(touched.map(|it| rewritten(session, it)));
+        }
+        Ok(Gathered { planned: now, .. }) => {
+            changes.extend(of_links(&planned.inputs, &now.inputs));
+        }
+        Err(error) => changes.push(match error.vanished() {
+            Some(path) => gone(session, path),
+            None => Change { input: error.to_string(), old: None, new: None },
+        }),
+    }
+    let files = listing.changes().into_iter();
+    changes.extend(files.map(|(path, there)| {
+        let (old, new) = if there { (None, Some("new")) } else { (Some("there"), None) };
+        file_change(session, &path, old, new)
+    }));
+    changes
+}
+
+fn rewritten(session: &Session<'_>, path: &Path) -> Change {
+    file_change(session, path, Some("as read"), Some("written again"))
+}
+
+fn gone(session: &Session<'_>, path: &Path) -> Change {
+    file_change(session, path, Some("there"), None)
+}
+
+fn file_change(
+    session: &Session<'_>,
+    path: &Path,
+    old: Option<&str>,
+    new: Option<&str>,
+) -> Change {
+    let (old, new) = (old.map(str::to_owned), new.map(str::to_owned));
+    Change { input: format!("file {}", session.relative(path)), old, new }
 }
 
 /// Puts a fresh file in place. Two targets may be made of one file, so it is copied when it was

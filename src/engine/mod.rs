@@ -7,6 +7,7 @@ pub mod event;
 pub mod go_batch;
 pub mod go_inputs;
 pub mod go_job;
+pub mod go_look;
 pub mod go_settle;
 pub mod go_unit;
 pub mod listing;

@@ -131,6 +131,13 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Forgets the Go toolchain, because it was replaced meanwhile.
+    pub fn forget_go(&self) {
+        if let Ok(mut known) = self.go.lock() {
+            *known = None;
+        }
+    }
+
     /// Returns the C tools behind a compiler's name, if they are on this machine.
     #[must_use]
     pub fn c_tools(&self, cc: Option<&str>, cxx: Option<&str>) -> Option<Arc<CTools>> {
@@ -159,7 +166,8 @@ impl<'a> Session<'a> {
             let began = Moment::after(self.command_ran.load(Ordering::SeqCst));
             let patterns: Vec<_> = key.patterns.iter().cloned().collect();
             let args = list_arguments(&key.selection, &patterns, key.tests);
-            let what = format!("list Go packages of {}", self.relative(&key.module.folder));
+            let folder = self.relative(&key.module.folder);
+            let what = format!("list Go packages of {folder}{}", key.selection.unlike_plain(go.host()));
             let env = key.selection.environment();
             let step = self.step(what, "go", &args, &env, &key.module.folder);
             let packages = go.list(self.machine, &key.module, &key.selection, &patterns, key.tests);

@@ -2,6 +2,7 @@
 //! what was proved.
 
 pub mod configuration;
+pub mod difference;
 pub mod fingerprint;
 pub mod go_graph;
 pub mod ladder;

@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "plan",
-        "configuration fingerprint go_graph predict record ladder origin query starter verify",
+        "configuration fingerprint difference go_graph predict record ladder origin query starter verify",
     ),
     (
         "effects",
@@ -34,7 +34,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "engine",
-        "event request scheduler listing session go_unit go_inputs go_batch go_settle go_job \
+        "event request scheduler listing session go_unit go_look go_inputs go_batch go_settle go_job \
          command_job build discover probe",
     ),
     (

