@@ -15,7 +15,7 @@ use crate::engine::go_batch::{Linked, arguments};
 use crate::engine::go_inputs::{Gathered, InputsError, Planned, gather};
 use crate::engine::go_unit::{Unfit, Unit};
 use crate::engine::listing::Listing;
-use crate::engine::session::{Delivery, Session};
+use crate::engine::session::{Delivery, Recorded, Session};
 use crate::formats::link_warnings::link_warnings;
 use crate::formats::linkage::Hazard;
 use crate::plan::difference::{Change, of_links};
@@ -354,7 +354,7 @@ impl Proof {
             folder,
             environment,
         };
-        Delivery { finished, record: Some(record) }
+        Delivery { finished, record: Some(Recorded::Linkage(Box::new(record))) }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::model::target::Target;
 use crate::model::targets::Targets;
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
-use crate::plan::record::Record;
+use crate::plan::record::{CommandRecord, Record};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use std::collections::{BTreeMap, HashMap};
@@ -31,8 +31,17 @@ use std::sync::{Arc, Mutex, mpsc};
 pub struct Delivery {
     /// What is told of it.
     pub finished: Finished,
-    /// What is recorded of it, if it verified.
-    pub record: Option<Record>,
+    /// What is recorded of it, if it came out.
+    pub record: Option<Recorded>,
+}
+
+/// What the ledger gets of a finished output.
+#[derive(Debug)]
+pub enum Recorded {
+    /// A Go output that verified.
+    Linkage(Box<Record>),
+    /// A command whose outputs are in place.
+    Command(CommandRecord),
 }
 
 /// The names of a C and a C++ compiler, where a strategy says them.
