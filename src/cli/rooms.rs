@@ -16,10 +16,12 @@ use crate::engine::build::{self, BuildError};
 use crate::engine::discover;
 use crate::engine::event::Sink;
 use crate::engine::request::BuildRequest;
+use crate::engine::why::{self, WhyError};
 use crate::formats::inspection::Inspection;
 use crate::model::policy::Policy;
 use crate::model::strategy::{Promise, RuleSet, Strategy};
 use crate::model::targets::Targets;
+use crate::plan::explanation::Explanation;
 use crate::plan::starter::GoModule;
 use crate::plan::verify::verify;
 use crate::report::doctor::{CheckOutcome, Fact};
@@ -124,6 +126,23 @@ pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure
     let counts = counts.map_err(|it| no_build(&it))?;
     let code = ExitCode::ALL.into_iter().find(|it| it.number() == counts.exit_code);
     Ok(code.unwrap_or(ExitCode::Bug))
+}
+
+/// Says what a build would do with one target, and why.
+///
+/// # Errors
+///
+/// Says why nothing can be said of it.
+pub fn why(request: &BuildRequest) -> Result<Explanation, Failure> {
+    let declared = load(&request.root)?;
+    let machine = machine(&request.store, request.go_cache.as_deref(), &request.variables)?;
+    let explained = why::why(request, (&declared.targets, &declared.rules), &machine);
+    explained.map_err(|error| match error {
+        WhyError::Plan(error) => no_build(&error),
+        WhyError::Unfit(unfit) => {
+            unfit.hints.into_iter().fold(Failure::new(unfit.code, unfit.error), Failure::hint)
+        }
+    })
 }
 
 fn no_build(error: &BuildError) -> Failure {

@@ -259,8 +259,8 @@ fn record(
             Recorded::Command(it) => commands.push(it),
         }
     }
-    if let Some(old) = outputs.read_ledger().and_then(|it| Ledger::parse(&it)) {
-        let holds = |it: &Record| outputs.holds(&machine.digests, &it.output, &it.blake3);
+    if let Some(old) = outputs.present().read_ledger().and_then(|it| Ledger::parse(&it)) {
+        let holds = |it: &Record| outputs.present().holds(&machine.digests, &it.output, &it.blake3);
         let is_made = |it: &Record| {
             let label = &it.label;
             let is_known = !touched.contains(label) || unclear.contains(label);

@@ -283,7 +283,6 @@ impl Job<'_, '_> {
         }
         self.end(unit, error, hints, code);
     }
-
 }
 
 impl Unit<'_> {

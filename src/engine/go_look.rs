@@ -122,18 +122,31 @@ pub fn another_strategy(
         if rung.needs != Forecast::Holds {
             continue;
         }
-        // Most candidates choose packages as a rung of the ladder did, and need no `go list`.
-        let mut forecast = forecast_of(session, unit, &rung);
-        if forecast.is_none() && session.list(go, &question(unit, &rung)).is_ok() {
-            forecast = forecast_of(session, unit, &rung);
-        }
-        if forecast == Some(Forecast::Holds) {
+        let Some(listing) = listing_for(session, go, unit, &rung) else { continue };
+        let forecast = forecast(strategy, &rung.selection, &listing.graph, &unit.root);
+        if forecast == Forecast::Holds {
             let colon = if strategy.doc.is_empty() { "" } else { ": " };
             let Strategy { name, doc, .. } = &**strategy;
             return Some(format!("`link: \"{name}\"` would hold{colon}{doc}"));
         }
     }
     None
+}
+
+/// Returns the packages of an output as a rung chooses them: those that were listed already, since
+/// most rungs choose as another one did, or else `go list` is asked.
+#[must_use]
+pub fn listing_for(
+    session: &Session<'_>,
+    go: &GoTool,
+    unit: &Unit<'_>,
+    rung: &Rung,
+) -> Option<Arc<Listing>> {
+    let known = || session.listing_of(&unit.of.module, &rung.selection, &unit.root);
+    known().or_else(|| {
+        session.list(go, &question(unit, rung)).ok()?;
+        known()
+    })
 }
 
 /// Returns what is told of a `go` that is not there or gave no answer.

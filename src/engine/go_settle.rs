@@ -106,7 +106,7 @@ pub fn from_store(
         return Some(Settled::Told);
     };
     let place = unit.output.below(outputs.folder());
-    if outputs.holds(&session.machine.digests, &unit.output, &made.blake3) {
+    if outputs.present().holds(&session.machine.digests, &unit.output, &made.blake3) {
         let settled = match prove(unit, planned, &place, &made.hazards) {
             Ok(verified) => proof(session, go, unit, planned, made, (verified, State::UpToDate)),
             Err(settled) => settled,
@@ -188,7 +188,11 @@ pub fn linked(
 }
 
 /// Reads the file's linkage from its bytes and holds it against promise and policy.
-fn prove(
+///
+/// # Errors
+///
+/// Returns what became of the rung, if they are not kept.
+pub fn prove(
     unit: &Unit<'_>,
     planned: &Planned,
     file: &Path,
@@ -260,12 +264,7 @@ fn gone(session: &Session<'_>, path: &Path) -> Change {
     file_change(session, path, Some("there"), None)
 }
 
-fn file_change(
-    session: &Session<'_>,
-    path: &Path,
-    old: Option<&str>,
-    new: Option<&str>,
-) -> Change {
+fn file_change(session: &Session<'_>, path: &Path, old: Option<&str>, new: Option<&str>) -> Change {
     let (old, new) = (old.map(str::to_owned), new.map(str::to_owned));
     Change { input: format!("file {}", session.relative(path)), old, new }
 }

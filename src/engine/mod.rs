@@ -15,3 +15,4 @@ pub mod probe;
 pub mod request;
 pub mod scheduler;
 pub mod session;
+pub mod why;

@@ -176,7 +176,8 @@ impl<'a> Session<'a> {
             let patterns: Vec<_> = key.patterns.iter().cloned().collect();
             let args = list_arguments(&key.selection, &patterns, key.tests);
             let folder = self.relative(&key.module.folder);
-            let what = format!("list Go packages of {folder}{}", key.selection.unlike_plain(go.host()));
+            let what =
+                format!("list Go packages of {folder}{}", key.selection.unlike_plain(go.host()));
             let env = key.selection.environment();
             let step = self.step(what, "go", &args, &env, &key.module.folder);
             let packages = go.list(self.machine, &key.module, &key.selection, &patterns, key.tests);

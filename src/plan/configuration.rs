@@ -299,10 +299,7 @@ mod tests {
         assert_eq!(selection.unlike_plain(host), "");
         (selection.cgo, selection.race) = (false, true);
         let other = ("linux", "arm64");
-        assert_eq!(
-            selection.unlike_plain(other),
-            " (for linux/amd64; without cgo; race detector)"
-        );
+        assert_eq!(selection.unlike_plain(other), " (for linux/amd64; without cgo; race detector)");
     }
 
     #[test]

@@ -83,16 +83,13 @@ pub fn of_commands(old: &CommandInputs, new: &CommandInputs) -> Vec<Change> {
     changes.sorted()
 }
 
-/// Returns the changes that all of `lists` hold, and takes them out of each.
-pub fn take_shared(lists: &mut [Vec<Change>]) -> Vec<Change> {
+/// Returns the changes that all of `lists` hold, sorted.
+#[must_use]
+pub fn shared(lists: &[&[Change]]) -> Vec<Change> {
     let Some((first, rest)) = lists.split_first() else { return Vec::new() };
     let rest: Vec<BTreeSet<&Change>> = rest.iter().map(|it| it.iter().collect()).collect();
     let in_all = |it: &&Change| rest.iter().all(|list| list.contains(*it));
-    let shared: BTreeSet<Change> = first.iter().filter(in_all).cloned().collect();
-    for list in lists {
-        list.retain(|it| !shared.contains(it));
-    }
-    shared.into_iter().collect()
+    first.iter().filter(in_all).cloned().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Returns the names of what changed as lines below a sentence, [`NAMED`] at most; nothing if
@@ -302,12 +299,14 @@ mod tests {
     }
 
     #[test]
-    fn what_all_share_is_taken_out_of_each() {
+    fn what_all_share_is_found() {
         let change = |input: &str| Change { input: input.to_owned(), old: None, new: None };
         let list = |inputs: &[&str]| inputs.iter().map(|it| change(it)).collect::<Vec<_>>();
-        let mut lists = [list(&["a", "b", "c"]), list(&["b", "c"]), list(&["c", "d", "b"])];
-        assert_eq!(take_shared(&mut lists), list(&["b", "c"]));
-        assert_eq!(lists, [list(&["a"]), list(&[]), list(&["d"])]);
+        let lists = [list(&["a", "b", "c"]), list(&["b", "c"]), list(&["c", "d", "b"])];
+        let lists: Vec<_> = lists.iter().map(Vec::as_slice).collect();
+        assert_eq!(shared(&lists), list(&["b", "c"]));
+        assert_eq!(shared(&lists[..1]), list(&["a", "b", "c"]));
+        assert_eq!(shared(&[]), []);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod configuration;
 pub mod difference;
+pub mod explanation;
 pub mod fingerprint;
 pub mod go_graph;
 pub mod ladder;

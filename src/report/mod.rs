@@ -16,3 +16,4 @@ pub mod schema;
 pub mod table;
 pub mod terminal;
 pub mod verify;
+pub mod why;

@@ -4,6 +4,7 @@
 //! `UPDATE_EXPECT=1 cargo test` rewrites them.
 
 use crate::engine::event::Event;
+use crate::plan::explanation::Explanation;
 use crate::plan::record::Ledger;
 use crate::report::doctor::Diagnosis;
 use crate::report::graph::GraphDocument;
@@ -12,13 +13,14 @@ use schemars::Schema;
 
 /// Returns each published schema with the name of its file, `<name>.schema.json`.
 #[must_use]
-pub fn published() -> [(&'static str, Schema); 5] {
+pub fn published() -> [(&'static str, Schema); 6] {
     [
         ("ledger", schemars::schema_for!(Ledger)),
         ("event", schemars::schema_for!(Event)),
         ("verify", schemars::schema_for!(Inspection)),
         ("query-graph", schemars::schema_for!(GraphDocument<'static>)),
         ("doctor", schemars::schema_for!(Diagnosis)),
+        ("why", schemars::schema_for!(Explanation)),
     ]
 }
 
@@ -27,6 +29,7 @@ mod tests {
     use super::*;
     use crate::engine::event::{Counts, ErrorEvent, State};
     use crate::formats::linkage::Class;
+    use crate::plan::explanation::samples::{explanation, output};
     use crate::plan::query::{TargetGraph, suites};
     use crate::plan::record::AttemptOutcome;
     use crate::report::graph::write_json;
@@ -58,6 +61,7 @@ mod tests {
         let finding = Finding::Read(Box::new(facts));
         check("verify", &Inspection { file: "a".to_owned(), finding });
         check("doctor", &Diagnosis::default());
+        check("why", &explanation(vec![output("m/a", &["x"]), output("m/b", &[])]));
         let targets = suites("//:a //:b\n//:b");
         let graph = TargetGraph::new(&targets);
         let mut out = Vec::new();

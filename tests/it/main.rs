@@ -32,4 +32,5 @@ mod story;
 mod support;
 mod tidy;
 mod truth_table;
+mod why;
 mod workspace;
