@@ -114,7 +114,7 @@ fn every_kind_of_input_has_a_name_that_a_person_knows() {
     let build = |fields: &str| format!("build(targets: [go_binary(name: \"p\", {fields})])");
     let tags = r#"link: "pure", tags: ["x"]"#;
     check("BUILD.ron", &build(tags), &["flag -tags"]);
-    let level = r#"link: "pure", level: "v3""#;
+    let level = r#"link: "pure", goarch: "amd64", level: "v3""#;
     if it.record("//:p")["environment"]["GOARCH"] == "amd64" {
         check("BUILD.ron", &build(level), &["variable GOAMD64"]);
     }

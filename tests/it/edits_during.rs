@@ -1,0 +1,1 @@
+//! Edits while a build runs.
