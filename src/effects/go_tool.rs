@@ -130,7 +130,8 @@ impl GoTool {
             identity: identity_of(machine, &program, &known.goroot)?,
             program,
             root: known.goroot,
-            version: known.goversion,
+            // A user's own `go env -w GOEXPERIMENT=…` stands behind it, and reaches no build.
+            version: known.goversion.split(" X:").next().unwrap_or_default().to_owned(),
             host: (known.gohostos, known.gohostarch),
             network: network.collect(),
         })

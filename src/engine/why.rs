@@ -86,6 +86,20 @@ struct Found {
     planned: Option<Planned>,
 }
 
+/// What is known of the next rung of an output.
+struct Tried {
+    planned: Option<Planned>,
+    /// What a build would do by it, or why it would go on to the next.
+    came: Result<Prospect, Broken>,
+}
+
+/// Why a rung does not hold.
+struct Broken {
+    rung: usize,
+    outcome: AttemptOutcome,
+    reason: String,
+}
+
 impl Asking<'_, '_> {
     fn explain(&self, label: &Label, needed: &[&Target]) -> Result<Explanation, WhyError> {
         let mut after = Vec::new();
@@ -156,59 +170,52 @@ impl Asking<'_, '_> {
             let numbers: Vec<_> = open.iter().copied().collect();
             let tried: Vec<_> =
                 numbers.par_iter().map(|it| (*it, self.tried(go, &units[*it]))).collect();
-            for (index, (rung, planned, came)) in tried {
+            for (index, Tried { planned, came }) in tried {
                 all[index].planned = planned.or(all[index].planned.take());
-                match (rung, came) {
-                    (Some(rung), Err((outcome, reason))) => {
-                        units[index].climb.tried(rung, outcome, Some(reason));
-                        continue;
+                match came {
+                    Ok(state) => {
+                        all[index].state = state;
+                        open.remove(&index);
                     }
-                    (_, Ok(state)) => all[index].state = state,
-                    (None, Err(_)) => {}
+                    Err(Broken { rung, outcome, reason }) => {
+                        units[index].climb.tried(rung, outcome, Some(reason));
+                    }
                 }
-                open.remove(&index);
             }
         }
         all
     }
 
-    /// Looks at the next rung of an output: which it is, how it is planned, and what a build would
-    /// do with it, or why it goes on to the next.
-    fn tried(
-        &self,
-        go: &GoTool,
-        unit: &Unit<'_>,
-    ) -> (Option<usize>, Option<Planned>, Result<Prospect, (AttemptOutcome, String)>) {
+    /// Looks at the next rung of an output.
+    fn tried(&self, go: &GoTool, unit: &Unit<'_>) -> Tried {
         let Step::Try(rung) = unit.climb.step() else {
-            return (None, None, Ok(Prospect::WouldFail));
+            return Tried { planned: None, came: Ok(Prospect::WouldFail) };
         };
-        let failed = |it: String| Err((AttemptOutcome::Failed, it));
+        let failed = |reason: String| {
+            let outcome = AttemptOutcome::Failed;
+            Tried { planned: None, came: Err(Broken { rung, outcome, reason }) }
+        };
         let Some(listing) = listing_for(self.session, go, unit, &unit.of.rungs[rung]) else {
-            return (Some(rung), None, failed("its Go packages cannot be listed".to_owned()));
+            return failed("its Go packages cannot be listed".to_owned());
         };
         match gather(self.session, go, unit, rung, &listing) {
-            Ok(it) => {
-                let came = self.prospect(unit, &it.planned);
-                (Some(rung), Some(it.planned), came)
-            }
-            Err(error) => (Some(rung), None, failed(error.to_string())),
+            Ok(it) => Tried { came: self.prospect(unit, &it.planned), planned: Some(it.planned) },
+            Err(error) => failed(error.to_string()),
         }
     }
 
     /// Says what a build would do with a planned link.
-    fn prospect(
-        &self,
-        unit: &Unit<'_>,
-        planned: &Planned,
-    ) -> Result<Prospect, (AttemptOutcome, String)> {
+    fn prospect(&self, unit: &Unit<'_>, planned: &Planned) -> Result<Prospect, Broken> {
         let machine = self.session.machine;
         let Some(made) = machine.store.action::<Made>(&planned.key) else {
             return Ok(Prospect::WouldBeBuilt);
         };
+        let rung = planned.rung;
+        let broken = |outcome, reason| Err(Broken { rung, outcome, reason });
         let held = |file: &Path, state| match prove(unit, planned, file, &made.hazards) {
             Ok(_) => Ok(state),
-            Err(Settled::NotAsPromised(reason, _)) => Err((AttemptOutcome::NotAsPromised, reason)),
-            Err(Settled::Failed(reason)) => Err((AttemptOutcome::Failed, reason)),
+            Err(Settled::NotAsPromised(reason, _)) => broken(AttemptOutcome::NotAsPromised, reason),
+            Err(Settled::Failed(reason)) => broken(AttemptOutcome::Failed, reason),
             Err(_) => Ok(Prospect::WouldBeBuilt),
         };
         if self.present.holds(&machine.digests, &unit.output, &made.blake3) {

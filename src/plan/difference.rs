@@ -97,11 +97,11 @@ pub fn shared(lists: &[&[Change]]) -> Vec<Change> {
 #[must_use]
 pub fn changed_lines(changes: &[Change]) -> String {
     let names: BTreeSet<&str> = changes.iter().map(|it| it.input.as_str()).collect();
-    let mut lines: String = names.iter().take(NAMED).map(|it| format!("\n  {it}")).collect();
+    let mut lines: Vec<_> = names.iter().take(NAMED).map(|it| format!("\n  {it}")).collect();
     if names.len() > NAMED {
-        lines.push_str(&format!("\n  and {} more", names.len() - NAMED));
+        lines.push(format!("\n  and {} more", names.len() - NAMED));
     }
-    lines
+    lines.concat()
 }
 
 #[derive(Default)]

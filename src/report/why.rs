@@ -154,8 +154,6 @@ fn write_changes(
             writeln!(out, "  changed since the last record:")?;
             write_list(changes, paint, out)
         }
-        (LastInputs::Known, Prospect::UpToDate) => Ok(()),
-        (LastInputs::Known, Prospect::WouldFail) => Ok(()),
         (LastInputs::Known, Prospect::WouldBeRestored) if output.changes.is_empty() => {
             writeln!(out, "  no input changed; the output is not there as it was made")
         }

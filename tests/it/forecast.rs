@@ -137,3 +137,19 @@ fn the_recipe_of_2015_fails_and_says_that_go_ignores_it() {
     assert_eq!(run.code, 6, "{run:#?}");
     holds(&run.error("//:p"), &["it needs `libc.so.6`", "`link: \"netgo\"` would hold"]);
 }
+
+/// What is wrong with the sources is wrong by every strategy, and is told once.
+#[test]
+fn a_reason_that_all_attempts_have_in_common_is_told_alone() {
+    let main = "package main\n\nfunc main() { oops }\n";
+    let rules = r#"rules(ladders: [ladder(name: "own", tries: ["netgo", "pure"])])"#;
+    let files =
+        [("BUILD.ron", one("own")), ("main.go", main.into()), ("rules/r.ron", rules.into())];
+    let files = files.each_ref().map(|(name, text): &(_, String)| (*name, text.as_str()));
+    let Some(it) = Workspace::new(&files) else { return };
+    let run = it.build(&[]);
+    assert_eq!(run.code, 1, "{run:#?}");
+    assert_eq!(run.all("attempt").count(), 2, "{run:#?}");
+    let error = run.finished("//:p")["error"].as_str().unwrap();
+    assert_eq!(error.trim(), "./main.go:3:15: undefined: oops");
+}

@@ -22,6 +22,51 @@ const BUILD: &str = r#"build(defaults: (link: "static"), targets: [
 const NET: &str = "package main\n\nimport \"net\"\n\nfunc main() { _, e := net.LookupPort(\"tcp\", \"http\"); println(e == nil) }\n";
 const C: &str = "package main\n\n/*\n#include <stdio.h>\n#ifndef X\n#define X 1\n#endif\n*/\nimport \"C\"\n\nfunc main() { println(C.X + C.BUFSIZ/C.BUFSIZ) }\n";
 
+/// Flags that change what plain `go build` makes.
+const GOFLAGS: [&str; 12] = [
+    "-tags=netcgo,x",
+    "-ldflags=-s",
+    "-gcflags=all=-N",
+    "-asmflags=-D=X",
+    "-race",
+    "-trimpath=false",
+    "-buildvcs=true",
+    "-buildmode=pie",
+    "-mod=vendor",
+    "-a",
+    "-cover",
+    "-pgo=off",
+];
+
+/// Variables of other tools, each with a value that means something to one of them.
+const OTHERS: [(&str, &str); 25] = [
+    ("CFLAGS", "-DX=7"),
+    ("CPPFLAGS", "-DX=7"),
+    ("LDFLAGS", "-s"),
+    ("CPATH", "/nowhere"),
+    ("C_INCLUDE_PATH", "/nowhere"),
+    ("LIBRARY_PATH", "/nowhere"),
+    ("COMPILER_PATH", "/nowhere"),
+    ("GCC_EXEC_PREFIX", "/nowhere/"),
+    ("DEPENDENCIES_OUTPUT", "deps"),
+    ("LD_LIBRARY_PATH", "/nowhere"),
+    ("LD_PRELOAD", "/nowhere.so"),
+    ("LD_RUN_PATH", "/nowhere"),
+    ("PKG_CONFIG_PATH", "/nowhere"),
+    ("GO_EXTLINK_ENABLED", "1"),
+    ("GOGC", "37"),
+    ("GOMAXPROCS", "1"),
+    ("GOTRACEBACK", "crash"),
+    ("SOURCE_DATE_EPOCH", "7"),
+    ("ZERO_AR_DATE", "1"),
+    ("TZ", "Asia/Kathmandu"),
+    ("LANG", "tr_TR.UTF-8"),
+    ("LC_ALL", "tr_TR.UTF-8"),
+    ("PWD", "/"),
+    ("USER", "somebody"),
+    ("COLUMNS", "7"),
+];
+
 /// What is known of a build: key and bytes of each output, and what its `go` processes saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Made {
@@ -85,21 +130,18 @@ fn made(it: &Workspace, odd: &Odd, store: Option<&str>) -> Made {
 fn odd_value(name: &str, home: &Path) -> String {
     let folder = |it: &str| home.join(it).to_string_lossy().into_owned();
     match name {
-        "AR" | "CC" | "CXX" | "FC" | "GCCGO" | "PKG_CONFIG" => "/bin/false".into(),
+        "AR" | "CC" | "CXX" | "FC" | "GCCGO" | "GOCACHEPROG" | "PKG_CONFIG" => "/bin/false".into(),
         "CGO_ENABLED" => "0".into(),
         "CGO_LDFLAGS" => "-Wl,--build-id=sha1".into(),
-        "GO111MODULE" | "GOTELEMETRY" => "off".into(),
+        "GO111MODULE" | "GOPROXY" | "GOSUMDB" | "GOTELEMETRY" | "GOVCS" => "off".into(),
         "GOAMD64" => "v3".into(),
         "GOARM64" => "v8.1".into(),
         "GOARCH" | "GOHOSTARCH" => "riscv64".into(),
         "GOOS" | "GOHOSTOS" => "plan9".into(),
-        "GOCACHEPROG" => "/bin/false".into(),
         "GODEBUG" => "netdns=cgo,http2client=0".into(),
         "GOEXPERIMENT" => "nogreenteagc,jsonv2".into(),
         "GOFIPS140" => "latest".into(),
         "GOFLAGS" => "-race".into(),
-        "GOPROXY" | "GOVCS" => "off".into(),
-        "GOSUMDB" => "off".into(),
         "GOTOOLCHAIN" => "go1.99.0".into(),
         "GOWORK" => folder("elsewhere/go.work"),
         "GOENV" => folder("env"),
@@ -136,49 +178,10 @@ fn surroundings(it: &Workspace) -> Vec<Odd> {
     let known: BTreeMap<String, String> =
         serde_json::from_slice(&it.go(&["env", "-json"]).stdout).unwrap();
     let mut all: Vec<_> = known.keys().map(|it| odd(it, &odd_value(it, home))).collect();
-    for flags in [
-        "-tags=netcgo,x",
-        "-ldflags=-s",
-        "-gcflags=all=-N",
-        "-asmflags=-D=X",
-        "-race",
-        "-trimpath=false",
-        "-buildvcs=true",
-        "-buildmode=pie",
-        "-mod=vendor",
-        "-a",
-        "-cover",
-        "-pgo=off",
-    ] {
+    for flags in GOFLAGS {
         all.push(odd("GOFLAGS", flags));
     }
-    for (name, value) in [
-        ("CFLAGS", "-DX=7"),
-        ("CPPFLAGS", "-DX=7"),
-        ("LDFLAGS", "-s"),
-        ("CPATH", "/nowhere"),
-        ("C_INCLUDE_PATH", "/nowhere"),
-        ("LIBRARY_PATH", "/nowhere"),
-        ("COMPILER_PATH", "/nowhere"),
-        ("GCC_EXEC_PREFIX", "/nowhere/"),
-        ("DEPENDENCIES_OUTPUT", "deps"),
-        ("LD_LIBRARY_PATH", "/nowhere"),
-        ("LD_PRELOAD", "/nowhere.so"),
-        ("LD_RUN_PATH", "/nowhere"),
-        ("PKG_CONFIG_PATH", "/nowhere"),
-        ("GO_EXTLINK_ENABLED", "1"),
-        ("GOGC", "37"),
-        ("GOMAXPROCS", "1"),
-        ("GOTRACEBACK", "crash"),
-        ("SOURCE_DATE_EPOCH", "7"),
-        ("ZERO_AR_DATE", "1"),
-        ("TZ", "Asia/Kathmandu"),
-        ("LANG", "tr_TR.UTF-8"),
-        ("LC_ALL", "tr_TR.UTF-8"),
-        ("PWD", "/"),
-        ("USER", "somebody"),
-        ("COLUMNS", "7"),
-    ] {
+    for (name, value) in OTHERS {
         all.push(odd(name, value));
     }
     all.push(odd("HOME", &folder("home")));
