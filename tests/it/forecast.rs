@@ -121,6 +121,11 @@ fn when_every_attempt_fails_all_are_told_and_what_would_hold() {
     assert!(!it.bin("p").exists(), "what is not as promised is not put in place");
     let attempts: Vec<_> = run.all("attempt").map(|it| it["strategy"].clone()).collect();
     assert_eq!(attempts, ["netgo", "pure"]);
+    let lists = run.all("step_started").filter(|it| it["argv"][1] == "list");
+    let lists: Vec<_> = lists.map(|it| it["what"].as_str().unwrap()).collect();
+    let told =
+        ["list Go packages of . (tags netgo,osusergo)", "list Go packages of . (without cgo)"];
+    assert_eq!(lists, told, "what would hold is forecast from what was listed already");
     it.file("BUILD.ron", &one("static_glibc"));
     it.built().came("built 1");
 }
