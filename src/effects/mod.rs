@@ -3,6 +3,7 @@
 
 pub mod c_files;
 pub mod c_includes;
+pub mod c_libraries;
 pub mod c_tools;
 pub mod digests;
 pub mod file;
@@ -15,3 +16,6 @@ pub mod outputs;
 pub mod process;
 pub mod store;
 pub mod workspace;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("words", "digest exit_code label near path pattern span problem"),
     (
         "formats",
-        "linkage bytes magic elf build_info inspection link_warnings go_events go_list \
+        "linkage bytes magic c_text c_words linker_text elf build_info inspection link_warnings go_events go_list \
          ron_lexer ron_syntax ron_fields build_file rules_file",
     ),
     (
@@ -29,12 +29,12 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "effects",
-        "store digests process machine c_includes c_tools out_folder c_files file workspace globs go_tool \
-         inspect outputs",
+        "store digests process machine inspect c_includes c_libraries c_tools out_folder c_files file \
+         workspace globs go_tool outputs",
     ),
     (
         "engine",
-        "event request scheduler listing session go_unit go_inputs go_batch go_settle go_job \
+        "event request scheduler listing session go_unit c_side go_inputs go_batch go_settle go_job \
          command_job build discover probe",
     ),
     (
