@@ -4,8 +4,8 @@
 //! compiler may look: beside the text, in the Go package's folder, in the folders of the flags, in
 //! the compiler's own. **All** files of that name count, not the first alone, so neither the order
 //! of folders nor `#include_next` has to be understood, and a file that appears in any of these
-//! places shows, whether it shadows another or answers a `__has_include`. Each walk looks anew: what
-//! is absent is remembered nowhere.
+//! places shows, whether it shadows another or answers a `__has_include`. Each walk looks anew:
+//! what is absent is remembered nowhere.
 //!
 //! Where a name is computed, every file of the folders in question counts, and every word of the
 //! texts that is the name of a file in one of these places.

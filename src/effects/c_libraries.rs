@@ -3,7 +3,7 @@
 //! | what is named | what counts | because |
 //! |---|---|---|
 //! | `-lNAME`, `-l:FILE` | each file of that name in the `-L` folders and the linker's own | `-L` stands for every `-l`, before it or behind it |
-//! | nothing: `-lc`, `-lgcc`, … | the same, in the `-L` folders | the compiler asks for them in the same folders |
+//! | nothing: `-lc`, `-lgcc`, … | the same | the compiler asks for them in the same folders |
 //! | a path, also in `-Wl,-T,…` and after `=` | the file | objects, scripts, lists of symbols |
 //! | a thin archive | its members | it holds their names only |
 //! | a text | each word of it that is the name of a file, or `-lNAME` | a linker script: `INPUT`, `GROUP`, `INCLUDE` |
@@ -23,7 +23,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Libraries that compilers link without being told, and those that their switches bring.
-pub const IMPLICIT: [&str; 24] = [
+const IMPLICIT: [&str; 24] = [
     "asan",
     "atomic",
     "c",
@@ -54,8 +54,7 @@ pub const IMPLICIT: [&str; 24] = [
 const LARGEST_TEXT: u64 = 64 << 20;
 
 /// Returns the files that a library's name may stand for.
-#[must_use]
-pub fn names_of(library: &str) -> Vec<String> {
+fn names_of(library: &str) -> Vec<String> {
     if let Some(file) = library.strip_prefix(':') {
         return vec![file.to_owned()];
     }
@@ -67,7 +66,7 @@ pub fn names_of(library: &str) -> Vec<String> {
 /// Digests every file that a link with these words may read, by path.
 ///
 /// Relative names are looked for in `bases`, where the linker may be run. `own` are the linker's
-/// own folders; what they hold under [`IMPLICIT`] names belongs to its identity.
+/// own folders.
 #[must_use]
 pub fn linked(
     machine: &Machine,
@@ -85,8 +84,8 @@ pub fn linked(
     for library in &words.libraries {
         walk.library(library);
     }
-    for name in IMPLICIT.iter().flat_map(|it| names_of(it)) {
-        walk.open.extend(said.iter().map(|it| it.join(&name)));
+    for library in IMPLICIT {
+        walk.library(library);
     }
     let mut found = BTreeMap::new();
     while let Some(path) = walk.open.pop() {
@@ -228,8 +227,15 @@ mod tests {
 
     #[test]
     fn a_library_that_shadows_one_of_the_compiler_counts() {
-        let files = [("w/a/libgcc_s.so", "\0"), ("w/a/libother.a", "\0"), ("system/libc.a", "\0")];
-        check(&files, "-La", "w/a/libgcc_s.so");
+        let script = "GROUP ( libgcc_s.so.1 -lgcc )";
+        let files = [
+            ("w/a/libc.a", "\0"),
+            ("w/a/libother.a", "\0"),
+            ("system/libc.a", "\0"),
+            ("system/libgcc_s.so", script),
+            ("w/libgcc_s.so.1", "\0"),
+        ];
+        check(&files, "-La", "system/libc.a system/libgcc_s.so w/a/libc.a w/libgcc_s.so.1");
     }
 
     #[test]

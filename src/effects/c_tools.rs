@@ -3,10 +3,11 @@
 //! Whether `-static` works is not guessed from paths: a program of one line is linked, with the
 //! linker's `--trace`, and what the linker then read (start files, `libc.a`, `libgcc.a`, …) belongs
 //! to the identity, as do the start files and libraries that any link may bring in, and the shared
-//! libraries that the tools themselves are made of. A probe that worked is remembered and holds as long as every file of its trace
-//! is unchanged; one that failed is tried again each time, since the cure is to install something.
+//! libraries that the tools themselves are made of. A probe that worked is remembered and holds as
+//! long as every file of its trace is unchanged; one that failed is tried again each time, since
+//! the cure is to install something.
 
-use crate::effects::c_libraries::{IMPLICIT, linked, names_of, with_libraries};
+use crate::effects::c_libraries::{linked, with_libraries};
 use crate::effects::machine::Machine;
 use crate::formats::c_words::CWords;
 use crate::model::strategy::Need;
@@ -277,25 +278,16 @@ fn named_by_script(machine: &Machine, compiler: &Path) -> Vec<PathBuf> {
 
 /// What a link may bring in without being told: start files, the compiler's and the C library's
 /// parts, `specs`, wherever they lie in the linker's own folders.
-fn brought_in(machine: &Machine, folders: &CFolders) -> BTreeSet<(PathBuf, Digest)> {
-    let mut paths = BTreeSet::new();
-    let names: Vec<_> = IMPLICIT.iter().flat_map(|it| names_of(it)).collect();
-    for folder in &folders.libraries {
-        paths.extend(
-            names.iter().chain(["libgcc_s.so.1".to_owned()].iter()).map(|it| folder.join(it)),
-        );
-        let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-        let is_start = |it: &Path| {
-            let name = it.file_name().unwrap_or_default().to_string_lossy();
-            let is_object = it.extension().is_some_and(|it| it.eq_ignore_ascii_case("o"));
-            is_object && name.contains("crt") || name == "specs" || name.ends_with(".spec")
-        };
-        paths.extend(entries.map(|it| it.path()).filter(|it| is_start(it)));
-    }
-    // The C library's name is a linker script in text on many systems.
-    let words = CWords { libraries: IMPLICIT.map(str::to_owned).into(), ..CWords::default() };
-    let mut files: BTreeSet<_> = digested(machine, paths).collect();
-    files.extend(linked(machine, &words, &[], &folders.libraries));
+fn brought_in(machine: &Machine, folders: &CFolders) -> BTreeMap<PathBuf, Digest> {
+    let is_start = |it: &Path| {
+        let name = it.file_name().unwrap_or_default().to_string_lossy();
+        let is_object = it.extension().is_some_and(|it| it.eq_ignore_ascii_case("o"));
+        is_object && name.contains("crt") || name == "specs" || name.ends_with(".spec")
+    };
+    let entries = folders.libraries.iter().filter_map(|it| std::fs::read_dir(it).ok()).flatten();
+    let paths = entries.filter_map(Result::ok).map(|it| it.path()).filter(|it| is_start(it));
+    let mut files: BTreeMap<_, _> = digested(machine, paths).collect();
+    files.extend(linked(machine, &CWords::default(), &[], &folders.libraries));
     files
 }
 

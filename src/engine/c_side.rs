@@ -150,7 +150,10 @@ impl CSide {
         let (session, tools) = (around.session, around.tools);
         let read = CWords::read(words.iter().map(String::as_str));
         let folders = session.c_folders(tools, &read.switches);
-        for (path, digest) in session.c_links(&read, bases, &folders).iter() {
+        // What belongs to the tools is known by content alone, wherever this machine has it.
+        let is_own = |it: &(&PathBuf, &Digest)| tools.files.contains(&(it.0.clone(), *it.1));
+        let links = session.c_links(&read, bases, &folders);
+        for (path, digest) in links.iter().filter(|it| !is_own(it)) {
             self.libraries.insert(around.name(path), *digest);
         }
         let linkers = words.iter().filter_map(|it| it.strip_prefix("-fuse-ld="));

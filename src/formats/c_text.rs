@@ -1,4 +1,4 @@
-//! Which files C, C++, assembly and the C in Go's comments name: found by reading, no compiler asked.
+//! Which files C, C++, assembly and the C in Go's comments name: found by reading.
 //!
 //! | what is written | what it names |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | `#pragma GCC dependency "…"` | a file |
 //! | `.incbin "…"`, `.include "…"`, also in a string of C | a file; a macro or a string joined from parts: *computed* |
 //!
-//! Conditions are not judged, so a name behind `#if 0` counts too, and so does one in a comment: the
-//! answer holds every name that a compiler may see, and some that it does not. Where a name is
+//! Conditions are not judged, so a name behind `#if 0` counts too, and so does one in a comment:
+//! the answer holds every name that a compiler may see, and some that it does not. Where a name is
 //! computed, [`literals`] returns whatever in the text looks like a file name.
 
 use memchr::{memchr, memmem};
