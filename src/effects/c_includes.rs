@@ -159,30 +159,42 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Notes every file of a name, and a precompiled one beside it.
+    /// Notes every file of a name, and the precompiled ones beside it.
     fn look_for(&mut self, CName { name, quoted }: &CName, beside: &Path) {
         let of = self.of;
         if quoted_is_new(&mut self.asked, *quoted, beside, name) {
             self.take(&beside.join(name));
+            self.take_precompiled(&beside.join(name));
         }
         if self.asked.insert((None, name.clone())) {
-            for folder in std::iter::once(&of.own).chain(&of.folders).chain(&of.system) {
+            for folder in std::iter::once(&of.own).chain(&of.folders) {
+                self.take(&folder.join(name));
+                self.take_precompiled(&folder.join(name));
+            }
+            // What is precompiled there is held by the digest of these folders.
+            for folder in &of.system {
                 self.take(&folder.join(name));
             }
         }
     }
 
     fn take(&mut self, path: &Path) {
-        if let Some(path) = real(path).filter(|it| it.is_file())
+        // Most places hold no such file, and asking whether it is there costs the least.
+        if path.is_file()
+            && let Some(path) = real(path)
             && self.seen.len() < LIMIT
             && self.seen.insert(path.clone())
         {
             self.open.push(path);
         }
+    }
+
+    fn take_precompiled(&mut self, path: &Path) {
         let mut precompiled = path.as_os_str().to_owned();
         precompiled.push(".gch");
+        let Ok(metadata) = std::fs::metadata(&precompiled) else { return };
         let Some(precompiled) = real(Path::new(&precompiled)) else { return };
-        if precompiled.is_file() {
+        if metadata.is_file() {
             self.seen.insert(precompiled);
         } else if let Ok(entries) = std::fs::read_dir(&precompiled) {
             // A folder of that name holds several, of which the compiler takes the one that fits.
