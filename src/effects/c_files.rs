@@ -1,19 +1,21 @@
 //! The C side of a module that Go does not look at: headers, sources and archives in folders that
-//! are no Go package, libraries that cgo flags name, and what pkg-config answers.
+//! are no Go package, and what pkg-config answers.
 
-use crate::effects::c_tools::CTools;
+use crate::effects::c_includes::CWalkError;
 use crate::effects::machine::Machine;
+use crate::effects::process::Invocation;
 use crate::words::digest::Digest;
 use crate::words::path::OUTPUT_FOLDER;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Endings of files that a C or C++ compiler, assembler or linker may read.
-const ENDINGS: [&str; 22] = [
-    "h", "hh", "hpp", "hxx", "h++", "inc", "inl", "ipp", "tcc", "def", "c", "cc", "cpp", "cxx",
-    "c++", "s", "S", "a", "o", "so", "syso", "pc",
+const ENDINGS: [&str; 37] = [
+    "h", "H", "hh", "hpp", "hxx", "h++", "inc", "inl", "ipp", "tcc", "def", "gch", "pch", "c",
+    "cc", "cpp", "cxx", "c++", "m", "mm", "i", "swg", "swig", "swigcxx", "f", "F", "for", "f90",
+    "s", "S", "sx", "a", "o", "so", "syso", "ld", "pc",
 ];
 
 /// Why the C side could not be read.
@@ -22,6 +24,9 @@ pub enum CFilesError {
     /// A file could not be read.
     #[error("cannot read `{0}`")]
     Unreadable(PathBuf, #[source] io::Error),
+    /// What C includes could not be walked.
+    #[error(transparent)]
+    Walk(#[from] CWalkError),
     /// `#cgo pkg-config` names something, and there is no pkg-config.
     #[error("`#cgo pkg-config: {0}` needs `pkg-config`, which is not on PATH")]
     NoPkgConfig(String),
@@ -58,40 +63,8 @@ pub fn of_module(
     Ok(paths.iter().map(|it| name(it)).zip(digests).collect())
 }
 
-/// Digests the libraries that linker words name: `-lNAME` (looked for in the `-L` folders before
-/// it, then where the compiler looks) and archives and objects named by path.
-///
-/// A library that is nowhere is left out; the linker will say so.
-#[must_use]
-pub fn libraries(machine: &Machine, tools: &CTools, words: &[String]) -> BTreeMap<String, Digest> {
-    let mut folders = Vec::new();
-    let mut found = BTreeMap::new();
-    for word in words {
-        if let Some(folder) = word.strip_prefix("-L") {
-            folders.push(PathBuf::from(folder));
-        } else if let Some(name) = word.strip_prefix("-l") {
-            let near = |suffix: &str| {
-                let named = folders.iter().map(|it| it.join(format!("lib{name}.{suffix}")));
-                { named }.find(|it| it.is_file())
-            };
-            let (archive, shared) = tools.library(machine, name);
-            for (suffix, path) in [("a", near("a").or(archive)), ("so", near("so").or(shared))] {
-                if let Some(digest) = path.and_then(|it| machine.digests.digest(&it).ok()) {
-                    found.insert(format!("{word} ({suffix})"), digest);
-                }
-            }
-        } else if !word.starts_with('-')
-            && let Ok(digest) = machine.digests.digest(Path::new(word))
-        {
-            // Named without its folder, which is this machine's; two may have one name.
-            let name = Path::new(word).file_name().unwrap_or_default().to_string_lossy();
-            found.insert(format!("{name} ({})", found.len()), digest);
-        }
-    }
-    found
-}
-
-/// Asks pkg-config for what `#cgo pkg-config: WORDS` will put into the flags.
+/// Asks pkg-config for what `#cgo pkg-config: WORDS` will put into the flags of a Go package in
+/// `folder`, under the variables `env` that the `go` command will see.
 ///
 /// # Errors
 ///
@@ -100,20 +73,63 @@ pub fn libraries(machine: &Machine, tools: &CTools, words: &[String]) -> BTreeMa
 /// # Source
 ///
 /// `getPkgConfigFlags`, `cmd/go/internal/work/exec.go`: words that begin with `-` go before `--`.
-pub fn pkg_config(machine: &Machine, words: &[String]) -> Result<String, CFilesError> {
+pub fn pkg_config(
+    machine: &Machine,
+    words: &[String],
+    env: &BTreeMap<String, String>,
+    folder: &Path,
+) -> Result<String, CFilesError> {
     let asked = words.join(" ");
     let program = machine.program("pkg-config");
     let program = program.ok_or_else(|| CFilesError::NoPkgConfig(asked.clone()))?;
     let (flags, packages): (Vec<_>, Vec<_>) = words.iter().partition(|it| it.starts_with('-'));
-    let mut args: Vec<&OsStr> = flags.into_iter().map(OsStr::new).collect();
-    args.extend(["--cflags", "--libs", "--"].map(OsStr::new));
-    args.extend(packages.into_iter().map(OsStr::new));
+    let mut args: Vec<OsString> = flags.into_iter().map(OsString::from).collect();
+    args.extend(["--cflags", "--libs", "--"].map(OsString::from));
+    args.extend(packages.into_iter().map(OsString::from));
+    let mut variables = machine.base_environment();
+    variables.extend(env.iter().map(|(name, value)| (name.into(), value.into())));
+    variables.insert("PWD".into(), folder.into());
+    let limit = std::time::Duration::from_mins(2);
+    let folder = folder.to_owned();
+    let invocation = Invocation { program, args, env: variables, folder, limit };
     let failed = |words: String| CFilesError::PkgConfig(asked.clone(), words);
-    let ended = machine.ask(&program, &args, Path::new("/"));
-    let ended = ended.map_err(|it| failed(it.to_string()))?;
+    let ended = machine.run(&invocation).map_err(|it| failed(it.to_string()))?;
     if ended.status.success() {
         Ok(ended.stdout_text().trim().to_owned())
     } else {
         Err(failed(ended.stderr_text().trim().to_owned()))
+    }
+}
+
+/// Splits what pkg-config answers: at white space, a backslash or quotes keep it in a word.
+#[must_use]
+pub fn split_answer(answer: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let mut characters = answer.chars();
+    while let Some(it) = characters.next() {
+        match (it, quote) {
+            ('\\', _) => word.get_or_insert_default().extend(characters.next()),
+            (it, Some(open)) if it == open => quote = None,
+            ('"' | '\'', None) => {
+                quote = Some(it);
+                word.get_or_insert_default();
+            }
+            (it, None) if it.is_whitespace() => words.extend(word.take()),
+            (it, _) => word.get_or_insert_default().push(it),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_pkg_config_is_split_as_go_splits_it() {
+        let answer = r#"-I/a\ b -DX="y z" '-L/c d'  -lq "" "#;
+        assert_eq!(split_answer(answer), ["-I/a b", "-DX=y z", "-L/c d", "-lq", ""]);
+        assert_eq!(split_answer(""), [""; 0]);
     }
 }

@@ -2,19 +2,22 @@
 //!
 //! Whether `-static` works is not guessed from paths: a program of one line is linked, with the
 //! linker's `--trace`, and what the linker then read (start files, `libc.a`, `libgcc.a`, …) belongs
-//! to the identity. A probe that worked is remembered and holds as long as every file of its trace
-//! is unchanged; one that failed is tried again each time, since the cure is to install something.
+//! to the identity, as do the start files and libraries that any link may bring in, and the shared
+//! libraries that the tools themselves are made of. A probe that worked is remembered and holds as
+//! long as every file of its trace is unchanged; one that failed is tried again each time, since
+//! the cure is to install something.
 
+use crate::effects::c_libraries::{linked, with_libraries};
 use crate::effects::machine::Machine;
+use crate::formats::c_words::CWords;
 use crate::model::strategy::Need;
 use crate::words::digest::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 /// A C compiler with its linker and libraries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,11 +30,23 @@ pub struct CTools {
     pub name: String,
     /// What `-dumpmachine` says: `x86_64-linux-gnu`.
     pub machine: String,
-    /// Digest of the programs, and of every file that the probes' links read.
+    /// Digest of `files`, by name and content.
     pub identity: Digest,
+    /// The programs with their libraries, what the probes' links read, and what others may.
+    pub files: BTreeSet<(PathBuf, Digest)>,
+    /// Where it looks, unless a switch says otherwise.
+    pub folders: CFolders,
     /// What a probe has shown to link.
     pub meets: BTreeSet<Need>,
-    headers: OnceLock<Digest>,
+}
+
+/// The folders in which a C toolchain looks without being told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CFolders {
+    /// For headers, those of C++ as well; sorted, as they really are.
+    pub headers: Vec<PathBuf>,
+    /// For libraries and start files.
+    pub libraries: Vec<PathBuf>,
 }
 
 /// What the linker says when a probe does not link; the last line of its words.
@@ -79,7 +94,9 @@ impl CTools {
         let version = ask(machine, &cc, "-dumpfullversion")
             .or_else(|| ask(machine, &cc, "-dumpversion"))
             .unwrap_or_default();
-        let mut files = programs(machine, &cc, &cxx);
+        let folders = folders_of(machine, &cc, &cxx, &[]);
+        let mut files = programs(machine, &cc, &cxx, &folders);
+        files.extend(brought_in(machine, &folders));
         let mut meets = BTreeSet::from([Need::CCompiler]);
         for it in &PROBES {
             if let Ok(read) = probe(machine, &cc, &cxx, it) {
@@ -92,7 +109,8 @@ impl CTools {
             name: format!("{name} {version}").trim_end().to_owned(),
             machine: target,
             meets,
-            headers: OnceLock::new(),
+            files,
+            folders,
             cc,
             cxx,
         })
@@ -124,21 +142,21 @@ impl CTools {
         goarch_of == goarch && os == goos
     }
 
-    /// Returns the digest of every file below the folders that it searches for `#include <…>`: one
-    /// that changed, and one that is new and stands before another, both count.
+    /// Returns the folders in which it looks when it is told `switches`.
     #[must_use]
-    pub fn headers(&self, machine: &Machine) -> Digest {
-        *self.headers.get_or_init(|| headers_of(machine, &self.cc, &self.cxx))
+    pub fn folders(&self, machine: &Machine, switches: &[String]) -> CFolders {
+        if switches.is_empty() {
+            return self.folders.clone();
+        }
+        folders_of(machine, &self.cc, &self.cxx, switches)
     }
 
-    /// Finds the file that `-lNAME` means to the compiler: `(static, shared)`.
+    /// Digests the linker that `-fuse-ld=NAME` means, and its libraries.
     #[must_use]
-    pub fn library(&self, machine: &Machine, name: &str) -> (Option<PathBuf>, Option<PathBuf>) {
-        let find = |suffix: &str| {
-            let text = ask(machine, &self.cc, &format!("-print-file-name=lib{name}.{suffix}"))?;
-            Some(PathBuf::from(text)).filter(|it| it.is_absolute())
-        };
-        (find("a"), find("so"))
+    pub fn linker(&self, machine: &Machine, name: &str) -> BTreeMap<PathBuf, Digest> {
+        let program = program(machine, &self.cc, &format!("ld.{name}"));
+        let files = with_libraries(program.into_iter().collect(), &loader_folders(&self.folders));
+        digested(machine, files).collect()
     }
 }
 
@@ -148,19 +166,45 @@ fn ask(machine: &Machine, program: &Path, arg: &str) -> Option<String> {
     (ended.status.success() && !text.is_empty()).then_some(text)
 }
 
-/// Reads from a compiler's own words where it looks for headers, and digests what lies there.
-fn headers_of(machine: &Machine, cc: &Path, cxx: &Path) -> Digest {
-    let mut folders = Vec::new();
+/// Asks compilers and linker where they look.
+fn folders_of(machine: &Machine, cc: &Path, cxx: &Path, switches: &[String]) -> CFolders {
+    let switches: Vec<_> = switches.iter().map(OsStr::new).collect();
+    let mut headers = Vec::new();
     for (compiler, language) in [(cc, "c"), (cxx, "c++")] {
-        let args = ["-E", "-v", "-x", language, "/dev/null"].map(OsStr::new);
-        let ended = machine.ask(compiler, &args, Path::new("/"));
+        let args = [&switches[..], &["-E", "-v", "-x", language, "/dev/null"].map(OsStr::new)];
+        let ended = machine.ask(compiler, &args.concat(), Path::new("/"));
         let words = ended.map(|it| it.stderr_text()).unwrap_or_default();
         let named = words.lines().skip_while(|it| !it.starts_with("#include <")).skip(1);
         let named = named.take_while(|it| it.starts_with(' ')).map(|it| PathBuf::from(it.trim()));
-        folders.extend(named);
+        headers.extend(named);
     }
-    // A folder below another is walked with it.
+    let args = [&switches[..], &[OsStr::new("-print-search-dirs")]];
+    let said = machine.ask(cc, &args.concat(), Path::new("/"));
+    let said = said.map(|it| it.stdout_text()).unwrap_or_default();
+    let line = said.lines().find_map(|it| it.strip_prefix("libraries: ="));
+    let mut libraries: Vec<_> = std::env::split_paths(line.unwrap_or_default()).collect();
+    // A linker of the GNU kind has folders of its own besides, in the script that it brings.
+    let script = program(machine, cc, "ld").and_then(|it| ask(machine, &it, "--verbose"));
+    let script = script.unwrap_or_default();
+    let named = script.split("SEARCH_DIR(\"").skip(1).filter_map(|it| it.split('"').next());
+    libraries.extend(named.map(|it| PathBuf::from(it.trim_start_matches('='))));
+    let real = |it: PathBuf| it.canonicalize().ok().filter(|it| it.is_absolute());
+    let mut headers: Vec<_> = headers.into_iter().filter_map(real).collect();
+    headers.sort();
+    headers.dedup();
+    let mut libraries: Vec<_> = libraries.into_iter().filter_map(real).collect();
+    libraries.sort();
+    libraries.dedup();
+    CFolders { headers, libraries }
+}
+
+/// Returns the digest of every file below `folders`: one that changed, and one that is new and
+/// stands before another, both count.
+#[must_use]
+pub fn headers_below(machine: &Machine, folders: &[PathBuf]) -> Digest {
+    let mut folders = folders.to_vec();
     folders.sort();
+    // A folder below another is walked with it.
     folders.dedup_by(|later, earlier| later.starts_with(earlier));
     let walks = folders.iter().map(|it| walkdir::WalkDir::new(it).follow_links(true));
     let files = walks.flatten().filter_map(Result::ok).filter(|it| it.file_type().is_file());
@@ -178,16 +222,73 @@ fn headers_of(machine: &Machine, cc: &Path, cxx: &Path) -> Digest {
     Digest::from_hasher(&hasher)
 }
 
-/// The programs that compile and link, by content.
-fn programs(machine: &Machine, cc: &Path, cxx: &Path) -> BTreeSet<(PathBuf, Digest)> {
-    let mut paths = BTreeSet::from([cc.to_owned(), cxx.to_owned()]);
-    for name in ["cc1", "cc1plus", "as", "ld", "collect2"] {
-        let Some(text) = ask(machine, cc, &format!("-print-prog-name={name}")) else { continue };
-        let path = PathBuf::from(&text);
-        paths.extend(if path.is_absolute() { Some(path) } else { machine.program(&text) });
-    }
+fn digested(
+    machine: &Machine,
+    files: impl IntoIterator<Item = PathBuf>,
+) -> impl Iterator<Item = (PathBuf, Digest)> {
     let digest = |it: PathBuf| machine.digests.digest(&it).ok().map(|digest| (it, digest));
-    paths.into_iter().filter_map(digest).collect()
+    files.into_iter().filter_map(digest)
+}
+
+/// Finds a program where the compiler does, else on PATH.
+fn program(machine: &Machine, cc: &Path, name: &str) -> Option<PathBuf> {
+    let text = ask(machine, cc, &format!("-print-prog-name={name}"))?;
+    let path = PathBuf::from(&text);
+    if path.is_absolute() { Some(path) } else { machine.program(&text) }
+}
+
+/// Where the system's loader looks for the tools' own libraries.
+fn loader_folders(own: &CFolders) -> Vec<PathBuf> {
+    let fixed = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"];
+    own.libraries.iter().cloned().chain(fixed.map(PathBuf::from)).collect()
+}
+
+/// The programs that compile and link, with the libraries that they are made of, by content.
+fn programs(
+    machine: &Machine,
+    cc: &Path,
+    cxx: &Path,
+    folders: &CFolders,
+) -> BTreeSet<(PathBuf, Digest)> {
+    let mut paths = BTreeSet::from([cc.to_owned(), cxx.to_owned()]);
+    paths.extend([cc, cxx].into_iter().flat_map(|it| named_by_script(machine, it)));
+    for name in ["cc1", "cc1plus", "as", "ld", "collect2", "lto1", "lto-wrapper"] {
+        paths.extend(program(machine, cc, name));
+    }
+    let plugin = ask(machine, cc, "-print-file-name=liblto_plugin.so").map(PathBuf::from);
+    paths.extend(plugin.filter(|it| it.is_absolute()));
+    let all = with_libraries(paths, &loader_folders(folders));
+    digested(machine, all).collect()
+}
+
+/// Returns what a compiler that is a script (`musl-gcc`) may run and read: each word of it that is
+/// a file's path or a program's name.
+fn named_by_script(machine: &Machine, compiler: &Path) -> Vec<PathBuf> {
+    let text = std::fs::read(compiler).ok().filter(|it| it.starts_with(b"#!"));
+    let text = text.map(|it| String::from_utf8_lossy(&it).into_owned()).unwrap_or_default();
+    let between = |it: char| it.is_whitespace() || "\"'`$(){};|&<>=:,".contains(it);
+    let words =
+        text.split(between).map(|it| it.trim_start_matches('-')).filter(|it| !it.is_empty());
+    let path = |it: &str| {
+        let path = Path::new(it);
+        if path.is_absolute() { Some(path.to_owned()) } else { machine.program(it) }
+    };
+    words.filter_map(path).filter(|it| it.is_file()).collect()
+}
+
+/// What a link may bring in without being told: start files, the compiler's and the C library's
+/// parts, `specs`, wherever they lie in the linker's own folders.
+fn brought_in(machine: &Machine, folders: &CFolders) -> BTreeMap<PathBuf, Digest> {
+    let is_start = |it: &Path| {
+        let name = it.file_name().unwrap_or_default().to_string_lossy();
+        let is_object = it.extension().is_some_and(|it| it.eq_ignore_ascii_case("o"));
+        is_object && name.contains("crt") || name == "specs" || name.ends_with(".spec")
+    };
+    let entries = folders.libraries.iter().filter_map(|it| std::fs::read_dir(it).ok()).flatten();
+    let paths = entries.filter_map(Result::ok).map(|it| it.path()).filter(|it| is_start(it));
+    let mut files: BTreeMap<_, _> = digested(machine, paths).collect();
+    files.extend(linked(machine, &CWords::default(), &[], &folders.libraries));
+    files
 }
 
 /// Links a program of one line and returns what the linker read, by content.
@@ -280,13 +381,7 @@ fn identity_of(files: &BTreeSet<(PathBuf, Digest)>) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effects::compile_cache::CompileCache;
-    use crate::effects::digests::Digests;
-    use crate::effects::machine::STEP_LIMIT;
-    use crate::effects::process::Interrupt;
-    use crate::effects::store::Store;
-    use std::collections::BTreeMap;
-    use std::sync::atomic::AtomicUsize;
+    use crate::effects::testing::machine;
 
     fn tools(machine: &str) -> CTools {
         CTools {
@@ -295,8 +390,9 @@ mod tests {
             name: String::new(),
             machine: machine.to_owned(),
             identity: Digest::of(b""),
+            files: BTreeSet::new(),
+            folders: CFolders::default(),
             meets: BTreeSet::new(),
-            headers: OnceLock::new(),
         }
     }
 
@@ -335,17 +431,8 @@ mod tests {
         );
         let cc = dir.path().join("cc");
         std::fs::set_permissions(&cc, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let machine = Machine {
-            caller: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
-            compile_cache: CompileCache::new(&dir.path().join("go"), "linkwright".into()),
-            store: Store::new(&dir.path().join("store")),
-            digests: Digests::open(&dir.path().join("stamps"), false),
-            interrupt: Interrupt::default(),
-            guard: None,
-            go_processes: AtomicUsize::new(0),
-            step_limit: STEP_LIMIT,
-        };
-        let headers = || headers_of(&machine, &cc, &cc);
+        let machine = machine(dir.path());
+        let headers = || headers_below(&machine, &folders_of(&machine, &cc, &cc, &[]).headers);
         let first = headers();
         assert_eq!(headers(), first);
         write("include/sub/a.h", "2");

@@ -13,8 +13,10 @@
 //! inspects the artefact that the store holds under its digest.
 
 use crate::formats::bytes::{Bytes, ReadError};
+use crate::formats::elf;
 use crate::formats::elf::error::ElfError;
 use crate::formats::inspection::{Inspection, inspect};
+use crate::formats::linkage::Linkage;
 use rustix::fs::{Mode, OFlags};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -47,6 +49,19 @@ pub enum InspectError {
 /// Returns [`InspectError`] if it cannot be opened, is no plain file, or begins as ELF and is
 /// broken. All of these are the file's or the caller's fault.
 pub fn inspect_file(path: &Path) -> Result<Inspection, InspectError> {
+    Ok(inspect(&open(path)?)?)
+}
+
+/// Reads how the file at `path` is linked, and nothing else of it.
+///
+/// # Errors
+///
+/// As [`inspect_file`].
+pub fn linkage_of_file(path: &Path) -> Result<Linkage, InspectError> {
+    Ok(elf::linkage_of(&open(path)?)?)
+}
+
+fn open(path: &Path) -> Result<Blocks, InspectError> {
     let named = std::fs::metadata(path).map_err(InspectError::Open)?;
     refuse_all_but_files(named.file_type())?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -54,8 +69,7 @@ pub fn inspect_file(path: &Path) -> Result<Inspection, InspectError> {
     let file = File::from(file.map_err(|it| InspectError::Open(it.into()))?);
     let opened = file.metadata().map_err(InspectError::Open)?;
     refuse_all_but_files(opened.file_type())?;
-    let blocks = Blocks { file, size: opened.len(), last: RefCell::new((0, Vec::new())) };
-    Ok(inspect(&blocks)?)
+    Ok(Blocks { file, size: opened.len(), last: RefCell::new((0, Vec::new())) })
 }
 
 fn refuse_all_but_files(kind: std::fs::FileType) -> Result<(), InspectError> {

@@ -3,6 +3,7 @@
 
 pub mod c_files;
 pub mod c_includes;
+pub mod c_libraries;
 pub mod c_tools;
 pub mod cache_server;
 pub mod compile_cache;
@@ -22,3 +23,6 @@ pub mod proc_table;
 pub mod process;
 pub mod store;
 pub mod workspace;
+
+#[cfg(test)]
+pub(crate) mod testing;

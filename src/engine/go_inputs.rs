@@ -1,17 +1,15 @@
 //! Gathers the inputs of one link: the facts that `plan::fingerprint` makes the key of.
 
-use crate::effects::c_files::{self, CFilesError};
-use crate::effects::c_includes;
+use crate::effects::c_files::CFilesError;
 use crate::effects::digests::Stamps;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
-use crate::engine::go_unit::{Kind, Rung, Unit};
+use crate::engine::c_side::CSide;
+use crate::engine::go_unit::{Kind, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
-use crate::model::strategy::LinkMode;
-use crate::model::target::GoSettings;
 use crate::plan::configuration::Configuration;
-use crate::plan::fingerprint::{Framed, LinkInputs};
+use crate::plan::fingerprint::LinkInputs;
 use crate::plan::origin::Origin;
 use crate::words::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +90,7 @@ pub fn gather(
     let settings = unit.of.settings;
     let configuration = Configuration::new(&at.strategy, settings, at.selection.clone(), compilers);
     let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
-    let c_side = CSide::gather(session, at, settings, &closure)?;
+    let c_side = CSide::gather(session, go, unit, at, &closure)?;
     let salt = c_side.salt();
     let Sources { files, modules, mut paths } = sources(session, unit, &closure)?;
     paths.extend(c_side.paths);
@@ -126,98 +124,6 @@ pub fn gather(
     let key = inputs.key();
     let planned = Planned { rung, configuration, salt, inputs, key, stamps: Stamps::default() };
     Ok(Gathered { planned, paths })
-}
-
-/// What C brings in beyond Go's own files.
-#[derive(Default)]
-struct CSide {
-    /// The C tools and their headers.
-    tools: Option<(Digest, Digest)>,
-    libraries: BTreeMap<String, Digest>,
-    pkg_config: BTreeMap<String, String>,
-    files: BTreeMap<String, Digest>,
-    /// Where the files are.
-    paths: Vec<PathBuf>,
-}
-
-impl CSide {
-    fn gather(
-        session: &Session<'_>,
-        rung: &Rung,
-        settings: &GoSettings,
-        closure: &[&GoPackage],
-    ) -> Result<Self, InputsError> {
-        let takes_part = rung.selection.cgo
-            && (rung.strategy.linkmode == LinkMode::External
-                || rung.strategy.race
-                || closure.iter().any(|it| it.files.use_cgo()));
-        let Some(tools) = rung.c_tools.as_ref().filter(|_| takes_part) else {
-            return Ok(Self::default());
-        };
-        let identity = Some((tools.identity, tools.headers(session.machine)));
-        let mut this = Self { tools: identity, ..Self::default() };
-        let cgo: Vec<_> =
-            closure.iter().filter(|it| it.files.use_cgo() && !it.standard).copied().collect();
-        let own = rung.strategy.extldflags.iter().chain(&settings.extldflags);
-        let mut words: Vec<String> = own.cloned().collect();
-        words.extend(cgo.iter().flat_map(|it| it.cgo_ldflags.iter().cloned()));
-        for asked in cgo.iter().map(|it| &it.cgo_pkg_config).filter(|it| !it.is_empty()) {
-            let answer = c_files::pkg_config(session.machine, asked)?;
-            words.extend(answer.split_whitespace().map(str::to_owned));
-            this.pkg_config.insert(asked.join(" "), answer);
-        }
-        this.libraries = c_files::libraries(session.machine, tools, &words);
-        for package in cgo.iter().filter(|it| matches!(Origin::of(it), Origin::Local)) {
-            this.add_local(session, rung, package)?;
-        }
-        Ok(this)
-    }
-
-    /// Adds what C code of a local package may read: every C file of its module, and what it names
-    /// in `#include`, wherever that is and whatever it is called.
-    fn add_local(
-        &mut self,
-        session: &Session<'_>,
-        rung: &Rung,
-        package: &GoPackage,
-    ) -> Result<(), InputsError> {
-        let Some((module, folder)) = package.module.as_ref().zip(Origin::module_folder(package))
-        else {
-            return Ok(());
-        };
-        for (name, digest) in session.c_files(&folder)?.iter() {
-            self.files.insert(format!("{}: {name}", module.path), *digest);
-            self.paths.push(folder.join(name));
-        }
-        let own = Path::new(&package.dir);
-        let env = rung.selection.env.values().flat_map(|it| it.split_whitespace());
-        let flags = package.cgo_cflags.iter().map(String::as_str).chain(env);
-        let folders: Vec<_> =
-            flags.filter_map(|it| Some(own.join(it.strip_prefix("-I")?))).collect();
-        let sources = package.files.compiled().map(|it| own.join(it)).collect();
-        let included = c_includes::included(session.machine, sources, &folders);
-        let included = included.map_err(|(path, error)| InputsError::Unreadable(path, error))?;
-        for (path, digest) in included {
-            let name = match path.strip_prefix(&folder) {
-                Ok(below) => below.to_string_lossy().into_owned(),
-                Err(_) => session.relative(&path),
-            };
-            self.files.insert(format!("{}: {name}", module.path), digest);
-            self.paths.push(path);
-        }
-        Ok(())
-    }
-
-    /// Libraries are no part of the salt: a link reads them anew each time, since its build ID is
-    /// empty; and targets that share the rest can then share a process.
-    fn salt(&self) -> Option<String> {
-        let (tools, headers) = self.tools.as_ref()?;
-        let mut framed = Framed::new("linkwright c salt 1");
-        framed.digest(tools);
-        framed.digest(headers);
-        framed.digests(&self.files);
-        Some(framed.finish().to_string().chars().take(16).collect())
-    }
 }
 
 /// What the Go packages of a link are made of.
@@ -265,7 +171,7 @@ fn sources(
 
 /// Tells whether cgo puts the package's folder into flags, and so perhaps into the output.
 fn names_its_folder(package: &GoPackage) -> bool {
-    let mut words = package.cgo_ldflags.iter().chain(&package.cgo_cflags);
+    let mut words = package.cgo_ldflags.iter().chain(package.c_words());
     package.files.use_cgo() && !package.standard && words.any(|it| it.contains(&package.dir))
 }
 

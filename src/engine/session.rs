@@ -5,13 +5,16 @@
 //! which are the same whoever reads them first.
 
 use crate::effects::c_files::{self, CFilesError};
-use crate::effects::c_tools::CTools;
+use crate::effects::c_includes::CWalk;
+use crate::effects::c_libraries;
+use crate::effects::c_tools::{CFolders, CTools, headers_below};
 use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError, list_arguments};
 use crate::effects::machine::Machine;
 use crate::effects::outputs::Outputs;
 use crate::engine::event::{Event, Finished, Sink, State};
 use crate::engine::listing::{Listing, ListingKey, Moment};
 use crate::engine::request::BuildRequest;
+use crate::formats::c_words::CWords;
 use crate::model::strategy::RuleSet;
 use crate::model::target::Target;
 use crate::model::targets::Targets;
@@ -50,6 +53,12 @@ type CompilerNames = (Option<String>, Option<String>);
 /// C files of a module, by path relative to it.
 pub type CFiles = Arc<BTreeMap<String, Digest>>;
 
+/// Files that the C side may read, by path.
+pub type ReadByC = Arc<BTreeMap<PathBuf, Digest>>;
+
+/// What pkg-config is asked: words, the target's variables, and the folder.
+type PkgConfigQuestion = (Vec<String>, BTreeMap<String, String>, PathBuf);
+
 /// What the jobs of one run share.
 pub struct Session<'a> {
     /// What was asked for.
@@ -70,7 +79,12 @@ pub struct Session<'a> {
     command_ran: AtomicBool,
     go: Mutex<Option<Arc<Result<GoTool, GoToolError>>>>,
     c_tools: Memory<CompilerNames, Option<Arc<CTools>>>,
+    c_folders: Memory<(PathBuf, Vec<String>), CFolders>,
     c_files: Memory<PathBuf, CFiles>,
+    c_walks: Memory<CWalk, ReadByC>,
+    c_links: Memory<(CWords, Vec<PathBuf>, CFolders), ReadByC>,
+    c_headers: Memory<Vec<PathBuf>, Digest>,
+    pkg_config: Memory<PkgConfigQuestion, String>,
     listings: Memory<ListingKey, Arc<Listing>>,
 }
 
@@ -124,7 +138,12 @@ impl<'a> Session<'a> {
             command_ran: AtomicBool::new(false),
             go: Mutex::new(None),
             c_tools: Memory::new(),
+            c_folders: Memory::new(),
             c_files: Memory::new(),
+            c_walks: Memory::new(),
+            c_links: Memory::new(),
+            c_headers: Memory::new(),
+            pkg_config: Memory::new(),
             listings: Memory::new(),
         }
     }
@@ -163,6 +182,56 @@ impl<'a> Session<'a> {
     pub fn c_files(&self, folder: &Path) -> Result<CFiles, CFilesError> {
         let read = || c_files::of_module(self.machine, folder).map(Arc::new);
         self.c_files.get_or(&folder.to_owned(), read)
+    }
+
+    /// Returns the folders in which C tools look under some switches.
+    #[must_use]
+    pub fn c_folders(&self, tools: &CTools, switches: &[String]) -> CFolders {
+        let ask = || Ok::<_, ()>(tools.folders(self.machine, switches));
+        self.c_folders.get_or(&(tools.cc.clone(), switches.to_vec()), ask).unwrap_or_default()
+    }
+
+    /// Returns what compiling C may read.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`CFilesError`] if a file cannot be read.
+    pub fn c_walk(&self, walk: &CWalk) -> Result<ReadByC, CFilesError> {
+        self.c_walks.get_or(walk, || Ok(Arc::new(walk.digests(self.machine)?)))
+    }
+
+    /// Returns what linking with these words, run in one of `bases`, may read.
+    #[must_use]
+    pub fn c_links(&self, words: &CWords, bases: &[PathBuf], folders: &CFolders) -> ReadByC {
+        let key = (words.clone(), bases.to_vec(), folders.clone());
+        let read = || {
+            let own = &folders.libraries;
+            Ok::<_, ()>(Arc::new(c_libraries::linked(self.machine, words, bases, own)))
+        };
+        self.c_links.get_or(&key, read).unwrap_or_default()
+    }
+
+    /// Returns the digest of every file below folders of headers.
+    #[must_use]
+    pub fn c_headers(&self, folders: &[PathBuf]) -> Option<Digest> {
+        let read = || Ok::<_, ()>(headers_below(self.machine, folders));
+        self.c_headers.get_or(&folders.to_vec(), read).ok()
+    }
+
+    /// Asks pkg-config for the flags of a Go package in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`CFilesError`] if it gives no answer.
+    pub fn pkg_config(
+        &self,
+        words: &[String],
+        env: &BTreeMap<String, String>,
+        folder: &Path,
+    ) -> Result<String, CFilesError> {
+        let key = (words.to_vec(), env.clone(), folder.to_owned());
+        let ask = || c_files::pkg_config(self.machine, words, env, folder);
+        self.pkg_config.get_or(&key, ask)
     }
 
     /// Asks `go list`.
@@ -211,6 +280,10 @@ impl<'a> Session<'a> {
     /// Forgets C files, so that the next look is a fresh one.
     pub fn forget_c_files(&self) {
         self.c_files.forget(|_| true);
+        self.c_walks.forget(|_| true);
+        self.c_links.forget(|_| true);
+        self.c_headers.forget(|_| true);
+        self.pkg_config.forget(|_| true);
     }
 
     /// Tells that a process starts, and returns its number.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub const FIELDS: &str = "ImportPath,Dir,Name,ForTest,Standard,DepOnly,Match,Module,Imports,\
 ImportMap,GoFiles,CgoFiles,CFiles,CXXFiles,MFiles,HFiles,FFiles,SFiles,SwigFiles,SwigCXXFiles,\
 SysoFiles,EmbedFiles,TestGoFiles,XTestGoFiles,TestEmbedFiles,XTestEmbedFiles,CgoCFLAGS,\
-CgoLDFLAGS,CgoPkgConfig,Error,DepsErrors,Incomplete";
+CgoCPPFLAGS,CgoCXXFLAGS,CgoFFLAGS,CgoLDFLAGS,CgoPkgConfig,Error,DepsErrors,Incomplete";
 
 /// One Go package.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -44,6 +44,15 @@ pub struct GoPackage {
     /// The words of `#cgo CFLAGS`.
     #[serde(rename = "CgoCFLAGS")]
     pub cgo_cflags: Vec<String>,
+    /// The words of `#cgo CPPFLAGS`.
+    #[serde(rename = "CgoCPPFLAGS")]
+    pub cgo_cppflags: Vec<String>,
+    /// The words of `#cgo CXXFLAGS`.
+    #[serde(rename = "CgoCXXFLAGS")]
+    pub cgo_cxxflags: Vec<String>,
+    /// The words of `#cgo FFLAGS`.
+    #[serde(rename = "CgoFFLAGS")]
+    pub cgo_fflags: Vec<String>,
     /// The words of `#cgo LDFLAGS`.
     #[serde(rename = "CgoLDFLAGS")]
     pub cgo_ldflags: Vec<String>,
@@ -110,6 +119,14 @@ pub struct GoListError {
     pub err: String,
 }
 
+impl GoPackage {
+    /// Lists the words that `#cgo` lines hand to the C compilers.
+    pub fn c_words(&self) -> impl Iterator<Item = &String> {
+        let flags = [&self.cgo_cflags, &self.cgo_cppflags, &self.cgo_cxxflags, &self.cgo_fflags];
+        flags.into_iter().flatten()
+    }
+}
+
 impl GoFiles {
     /// Lists every file that goes into the package itself.
     pub fn compiled(&self) -> impl Iterator<Item = &String> {
@@ -145,6 +162,23 @@ impl GoFiles {
             swig_cxx_files,
             syso_files,
             embed_files,
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Lists the files that the C toolchain or SWIG reads.
+    pub fn read_by_c(&self) -> impl Iterator<Item = &String> {
+        [
+            &self.cgo_files,
+            &self.c_files,
+            &self.cxx_files,
+            &self.m_files,
+            &self.h_files,
+            &self.f_files,
+            &self.s_files,
+            &self.swig_files,
+            &self.swig_cxx_files,
         ]
         .into_iter()
         .flatten()

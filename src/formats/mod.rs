@@ -3,6 +3,8 @@
 pub mod build_file;
 pub mod build_info;
 pub mod bytes;
+pub mod c_text;
+pub mod c_words;
 pub mod cacheprog;
 pub mod elf;
 pub mod go_events;
@@ -10,6 +12,7 @@ pub mod go_list;
 pub mod inspection;
 pub mod link_warnings;
 pub mod linkage;
+pub mod linker_text;
 pub mod magic;
 pub mod ron_fields;
 pub mod ron_lexer;

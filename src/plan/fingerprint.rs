@@ -6,11 +6,11 @@
 //! | flags and environment of the `go` command | they are its arguments; what is not said is fixed |
 //! | the Go toolchain by content | its compiler, linker and standard library are in the output |
 //! | the C tools and their headers by content, where they take part | they compile, link, and are linked in |
-//! | `-l` libraries and archives named by cgo flags, by content | they are linked in |
+//! | libraries, archives and scripts that words for the linker name, and what these lead to, by content | they are linked in |
 //! | pkg-config's answers | they become flags |
 //! | every file of every local Go package of the closure, by content | they are compiled |
 //! | modules by path and version; `go.mod`, `go.sum`, `go.work`, `vendor/modules.txt` by content | `go.sum` pins their bytes; the rest chooses them |
-//! | C headers, sources and archives of the module, and what they include outside it, where cgo code is local | C includes what Go does not see |
+//! | C headers, sources and archives of the module where cgo code is local; what any cgo code may read outside | C includes what Go does not see |
 //! | the folder, where a path gets into the output | without `-trimpath`, or with `${SRCDIR}` in cgo flags |
 //!
 //! Left out, because the output does not depend on them (`-trimpath`, `-buildvcs=false`,
@@ -42,7 +42,7 @@ pub struct LinkInputs {
     pub c_tools: Option<Digest>,
     /// The digest of the headers that the C compiler brings, where it takes part.
     pub c_headers: Option<Digest>,
-    /// Libraries that cgo flags name, by the word that names them.
+    /// What the linker may read because words name it, by path.
     pub c_libraries: BTreeMap<String, Digest>,
     /// What pkg-config answered, by package.
     pub pkg_config: BTreeMap<String, String>,
@@ -52,7 +52,7 @@ pub struct LinkInputs {
     pub module_files: BTreeMap<String, Digest>,
     /// Files of local packages: `import path: file`.
     pub files: BTreeMap<String, Digest>,
-    /// C headers, sources and archives of the modules whose cgo code is local, relative to them.
+    /// What C compilers and assembler may read: relative to its module, else by path.
     pub c_files: BTreeMap<String, Digest>,
     /// The module's folder, where it can get into the output.
     pub folder: Option<String>,

@@ -11,6 +11,7 @@
 )]
 
 mod batches;
+mod c_inputs;
 mod checkout;
 mod command_line;
 mod commands;

@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("words", "amount digest exit_code label near path pattern span problem"),
     (
         "formats",
-        "linkage bytes magic elf build_info inspection link_warnings go_events go_list cacheprog \
+        "linkage bytes magic c_text c_words linker_text elf build_info inspection link_warnings go_events go_list cacheprog \
          ron_lexer ron_syntax ron_fields build_file rules_file tool_limits",
     ),
     (
@@ -29,12 +29,12 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "effects",
-        "limits lock file store compile_cache cache_server digests proc_table guard_words guard process machine c_includes c_tools \
-         out_folder c_files workspace globs go_tool inspect outputs",
+        "limits lock file store compile_cache cache_server digests proc_table guard_words guard process machine inspect \
+         c_includes c_libraries c_tools out_folder c_files workspace globs go_tool outputs",
     ),
     (
         "engine",
-        "event request scheduler listing session go_unit go_look go_inputs go_batch go_settle go_job \
+        "event request scheduler listing session go_unit go_look c_side go_inputs go_batch go_settle go_job \
          command_job build why discover probe",
     ),
     (

@@ -1,0 +1,24 @@
+//! A machine for tests of this room: everything it writes is below one folder.
+
+use crate::effects::compile_cache::CompileCache;
+use crate::effects::digests::Digests;
+use crate::effects::machine::{Machine, STEP_LIMIT};
+use crate::effects::process::Interrupt;
+use crate::effects::store::Store;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+
+/// Makes a machine with the system's programs on PATH.
+pub(crate) fn machine(folder: &Path) -> Machine {
+    Machine {
+        caller: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
+        compile_cache: CompileCache::new(&folder.join(".machine/go"), "linkwright".into()),
+        store: Store::new(&folder.join(".machine/store")),
+        digests: Digests::open(&folder.join(".machine/stamps"), false),
+        interrupt: Interrupt::default(),
+        guard: None,
+        go_processes: AtomicUsize::new(0),
+        step_limit: STEP_LIMIT,
+    }
+}
