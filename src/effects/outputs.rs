@@ -14,6 +14,7 @@
 use crate::effects::digests::Digests;
 use crate::effects::file;
 use crate::effects::out_folder::MARKER;
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use std::fs::{self, File, TryLockError};
@@ -112,7 +113,10 @@ impl Outputs {
         }
         let placed = fs::set_permissions(made, fs::Permissions::from_mode(MODE))
             .and_then(|()| make_folder_of(&to))
-            .and_then(|()| fs::rename(made, &to));
+            .and_then(|()| match planted(Defect::OverwriteOutputs) {
+                false => fs::rename(made, &to),
+                true => fs::copy(made, &to).map(drop),
+            });
         match placed {
             Ok(()) => Ok(to),
             Err(error) => Err(OutputError::Write(to, error)),
@@ -126,7 +130,8 @@ impl Outputs {
         let metadata = fs::symlink_metadata(&to);
         self.link_above(path).is_none()
             && metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
-            && digests.digest(&to).is_ok_and(|it| it == *digest)
+            && (planted(Defect::BelieveOutputs)
+                || digests.digest(&to).is_ok_and(|it| it == *digest))
     }
 
     /// Finds a folder on the way to `path` that is a link, and so leads out of the output folder.
@@ -192,6 +197,7 @@ fn make_folder_of(to: &Path) -> io::Result<()> {
 }
 
 fn take(lock: &File, wait: Duration, waiting: &dyn Fn()) -> Result<(), Option<io::Error>> {
+    let wait = if planted(Defect::NoBuildLock) { return Ok(()) } else { wait };
     let deadline = Instant::now() + wait;
     let mut told = false;
     loop {

@@ -17,6 +17,7 @@
 //! The store is an optimisation: every trouble with it is a miss and a word in [`Store::troubles`],
 //! never a failed build.
 
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -129,7 +130,7 @@ impl Store {
         let copied = digest_of(&mut File::open(from)?, &mut io::sink())?;
         let path = self.path("blobs", &copied.digest);
         let whole = File::open(&path).and_then(|mut it| digest_of(&mut it, &mut io::sink()));
-        if whole.is_ok_and(|it| it == copied) {
+        if whole.is_ok_and(|it| it == copied || planted(Defect::NoHealing)) {
             return Ok(copied);
         }
         let mut source = File::open(from)?;
@@ -164,10 +165,13 @@ impl Store {
         };
         let folder = to.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(output)?;
+        if planted(Defect::HardLinkOutputs) && fs::hard_link(&path, to).is_ok() {
+            return Ok(0);
+        }
         let mut file =
             tempfile::Builder::new().prefix(".linkwright-").tempfile_in(folder).map_err(output)?;
         let copied = digest_of(&mut blob, file.as_file_mut()).map_err(output)?;
-        if copied.digest != *digest {
+        if copied.digest != *digest && !planted(Defect::NoVerifyOnRead) {
             self.trouble(format!("the blob `{}` is damaged; it was set aside", path.display()));
             self.set_aside(&path);
             return Err(missing());
@@ -275,7 +279,7 @@ fn unframe<'a>(bytes: &'a [u8], key: &Digest) -> Option<&'a [u8]> {
     let sound = Digest::of(body).as_bytes() == seal
         && fixed == header.get(..fixed.len())?
         && u64::from_le_bytes(length.try_into().ok()?) == payload.len() as u64;
-    sound.then_some(payload)
+    (sound || planted(Defect::AcceptAnyRecord)).then_some(payload)
 }
 
 #[cfg(test)]

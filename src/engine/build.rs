@@ -13,6 +13,7 @@ use crate::model::strategy::RuleSet;
 use crate::model::target::{Rule, Target};
 use crate::model::targets::Targets;
 use crate::plan::record::{Ledger, Record};
+use crate::words::defect::{Defect, planted};
 use crate::words::exit_code::ExitCode;
 use crate::words::problem::Problem;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -228,6 +229,7 @@ fn count(results: &[Delivery], machine: &Machine) -> Counts {
     ];
     let first = order.into_iter().map(ExitCode::number).find(|it| codes.contains(it));
     counts.exit_code = first.or_else(|| codes.first().copied()).unwrap_or(0);
+    counts.exit_code *= u8::from(!planted(Defect::FailureExitsWithZero));
     if counts.exit_code == 0 && machine.interrupt.is_set() {
         counts.exit_code = ExitCode::Interrupted.number();
     }
@@ -261,7 +263,9 @@ fn record(
         // What no target makes any more goes, if it is still what we made: its target is gone, or
         // its Go package has no tests now.
         for it in old.records.iter().filter(|it| !is_made(it) && holds(it)) {
-            outputs.remove(&it.output);
+            if !planted(Defect::KeepLostOutputs) {
+                outputs.remove(&it.output);
+            }
         }
         let kept = old.besides(&touched);
         records.extend(kept.filter(|it| targets.get(&it.label).is_some() && holds(it)));

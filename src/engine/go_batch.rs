@@ -12,6 +12,7 @@ use crate::engine::go_unit::{Kind, Unit};
 use crate::engine::session::Session;
 use crate::formats::go_events::{BuildOutput, plain};
 use crate::plan::configuration::Configuration;
+use crate::words::defect::{Defect, planted};
 use crate::words::path::OUTPUT_FOLDER;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -178,7 +179,7 @@ impl Batch {
         let output = BuildOutput::parse(&ended.stdout_text(), &ended.stderr_text());
         // A tool that ends without naming a culprit (no memory, no room) may have cut any file.
         let names_culprits = ended.status.code().is_some() && !output.failed.is_empty();
-        let is_whole = ended.status.success() || names_culprits;
+        let is_whole = ended.status.success() || names_culprits || planted(Defect::TrustCutFiles);
         let links = self.links.iter().map(|(index, planned)| {
             let unit = &units[*index];
             let path = scratch.path().join(unit.tool_name());
@@ -238,6 +239,9 @@ impl Batch {
 
 /// Tells whether the tool said that the output itself, or a package in it, failed.
 fn failed(output: &BuildOutput, unit: &Unit<'_>) -> bool {
+    if planted(Defect::CacheFailedAction) {
+        return false;
+    }
     let own = |it: &&String| plain(it) == unit.go_package || plain(it) == unit.root;
     output.failed.iter().any(|it| own(&it))
 }

@@ -12,6 +12,7 @@ use crate::model::target::GoSettings;
 use crate::plan::configuration::Configuration;
 use crate::plan::fingerprint::{Framed, LinkInputs};
 use crate::plan::origin::Origin;
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -68,7 +69,7 @@ pub fn gather(
     let configuration = Configuration::new(&at.strategy, settings, at.selection.clone(), compilers);
     let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
     let c_side = CSide::gather(session, at, settings, &closure)?;
-    let salt = c_side.salt();
+    let salt = c_side.salt().filter(|_| !planted(Defect::NoSalt));
     let (files, modules) = sources(session, unit, &closure)?;
     let module = &unit.of.module;
     let sees_folder = !settings.trimpath || closure.iter().any(|it| names_its_folder(it));

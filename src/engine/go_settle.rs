@@ -21,6 +21,7 @@ use crate::formats::linkage::Hazard;
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::path::OUTPUT_FOLDER;
@@ -83,7 +84,8 @@ pub fn from_store(
     unit: &Unit<'_>,
     planned: &Planned,
 ) -> Option<Settled> {
-    let made: Made = session.machine.store.action(&planned.key)?;
+    let is_asked = !planted(Defect::AlwaysBuild);
+    let made: Made = is_asked.then(|| session.machine.store.action(&planned.key))??;
     let Some(outputs) = session.outputs else {
         return Some(Settled::Told);
     };
@@ -197,6 +199,9 @@ fn is_current(
     planned: &Planned,
     listing: &Listing,
 ) -> bool {
+    if planted(Defect::NoLookAfter) {
+        return true;
+    }
     let again = || gather(session, go, unit, planned.rung, listing);
     listing.is_current() && again().is_ok_and(|it| it.key == planned.key)
 }
@@ -224,7 +229,10 @@ fn publish(
     file: &Path,
     digest: &Digest,
 ) -> Result<(), OutputError> {
-    let placed = outputs.place(file, &unit.output)?;
+    let placed = match outputs.place(file, &unit.output) {
+        Err(_) if planted(Defect::SwallowOutputErrors) => return Ok(()),
+        placed => placed?,
+    };
     session.machine.digests.learn(&placed, *digest);
     Ok(())
 }

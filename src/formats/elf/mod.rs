@@ -31,6 +31,7 @@ use crate::formats::elf::error::{ElfError, ElfErrorKind};
 use crate::formats::elf::header::Image;
 use crate::formats::linkage::{Class, Libc, Linkage, Relro};
 use crate::formats::magic;
+use crate::words::defect::{Defect, planted};
 use object::elf;
 
 /// How far behind the program headers a packer's mark is looked for.
@@ -136,6 +137,7 @@ pub fn compare_versions(left: &str, right: &str) -> std::cmp::Ordering {
 
 fn class(image: &Image<'_>, has_interpreter: bool, dynamic: &Dynamic) -> Class {
     let is_program = image.kind == elf::ET_EXEC.0 || dynamic.pie;
+    let has_interpreter = has_interpreter && !planted(Defect::NeededOnlyVerdict);
     match (has_interpreter, dynamic.needed.is_empty()) {
         (true, true) => Class::NeedsLoader,
         (false, _) if !is_program => Class::Shared,

@@ -30,6 +30,8 @@ pub enum Fault {
     DeleteOutput(usize),
     /// An output is overwritten.
     SpoilOutput(usize),
+    /// A folder that is not empty stands where an output is to go.
+    BlockOutput(usize),
     /// A file of the store is changed, cut, emptied or deleted.
     DamageStore(u64),
     /// The program is killed in the middle.
@@ -64,15 +66,17 @@ const WEIGHTS: &[(&str, usize, bool)] = &[
     ("go.mod", 3, true),
     ("sibling", 3, true),
     ("attribute", 6, true),
+    ("target", 3, true),
     ("c", 8, true),
     ("delete output", 3, true),
     ("spoil output", 2, true),
+    ("block output", 2, true),
     ("damage store", 4, true),
     ("kill", 3, true),
     ("during", 4, false),
     ("twice", 3, true),
     ("break", 3, true),
-    ("toolchain", 1, false),
+    ("toolchain", 2, false),
     ("go fails", 2, false),
     ("go fails silently", 1, false),
     ("go dies", 2, false),
@@ -113,9 +117,8 @@ impl Edit {
                 next = random.one(history)?.clone();
                 (String::new(), Fault::None)
             }
-            "touch" | "swap" | "delete output" | "spoil output" | "damage store" => {
-                (String::new(), fault(random, kind, &mut next)?)
-            }
+            "touch" | "swap" | "delete output" | "spoil output" | "block output"
+            | "damage store" => (String::new(), fault(random, kind, &mut next)?),
             "kill" | "twice" | "during" | "go fails" | "go fails silently" | "go dies"
             | "list dies" => {
                 let mut what = constant(random, &mut next)?;
@@ -149,7 +152,7 @@ impl Edit {
 
 /// Faults that leave the model as it is, or nearly.
 fn fault(random: &mut Random, kind: &str, model: &mut Model) -> Option<Fault> {
-    let sources = model.sources();
+    let sources = model.sources(random);
     let path = |it: &(String, String)| format!("{}/{}", it.0, it.1);
     Some(match kind {
         "touch" => Fault::Touch(path(random.one(&sources)?)),
@@ -165,13 +168,15 @@ fn fault(random: &mut Random, kind: &str, model: &mut Model) -> Option<Fault> {
             Fault::Swap(path(&one), path(&two))
         }
         "delete output" => Fault::DeleteOutput(random.below(100)),
+        "block output" => Fault::BlockOutput(random.below(100)),
         "spoil output" => Fault::SpoilOutput(random.below(100)),
         _ => Fault::DamageStore(random.next()),
     })
 }
 
 fn constant(random: &mut Random, model: &mut Model) -> Option<String> {
-    let place = random.one(&model.sources())?.clone();
+    let sources = model.sources(random);
+    let place = random.one(&sources)?.clone();
     let file = model.file(&place)?;
     // All values have the same length.
     file.value = format!("v{:03}", random.below(1000));
@@ -180,8 +185,8 @@ fn constant(random: &mut Random, model: &mut Model) -> Option<String> {
 
 /// Changes of the model alone.
 fn change(random: &mut Random, kind: &str, model: &mut Model) -> Option<String> {
-    let sources = model.sources();
-    let folders: Vec<_> = model.packages.keys().cloned().collect();
+    let sources = model.sources(random);
+    let folders = model.folders(random);
     match kind {
         "constant" => return constant(random, model),
         "add file" => {
@@ -232,11 +237,12 @@ fn change(random: &mut Random, kind: &str, model: &mut Model) -> Option<String> 
         }
         "go.mod" => model.go_mod_note = format!("note {}", random.below(100)),
         "sibling" => model.sibling.as_mut()?.value = format!("s{}", random.below(100)),
+        "target" => return target(random, model),
         "toolchain" => model.toolchain = format!("go1.99.{}", random.below(4)),
         "c" => {
             let c = model.c_side.as_mut()?;
             let number = u32::try_from(random.below(100)).unwrap_or(0);
-            let places = [&mut c.source, &mut c.header, &mut c.outer];
+            let places = [&mut c.source, &mut c.header, &mut c.outer, &mut c.archive];
             let at = random.below(places.len());
             *places.into_iter().nth(at)? = number;
             return Some(format!("number {at} to {number}"));
@@ -258,7 +264,10 @@ fn file_change(random: &mut Random, kind: &str, file: &mut File) {
 }
 
 fn embed(random: &mut Random, model: &mut Model) -> Option<String> {
-    let folders: Vec<_> = model.packages.keys().cloned().collect();
+    let mut folders = model.folders(random);
+    if !random.once_in(4) {
+        folders.retain(|it| model.packages.get(it).is_some_and(|it| !it.data.is_empty()));
+    }
     let folder = random.one(&folders)?;
     let data = &mut model.packages.get_mut(folder)?.data;
     let name = format!("{}.txt", random.one(&["one", "two", "three"])?);
@@ -268,6 +277,16 @@ fn embed(random: &mut Random, model: &mut Model) -> Option<String> {
         data.insert(name.clone(), random.below(1000).to_string());
     }
     Some(format!("{folder}/data/{name}"))
+}
+
+/// Adds or removes a target of the program `b`.
+fn target(random: &mut Random, model: &mut Model) -> Option<String> {
+    let name = (*random.one(&["b", "c", "d"])?).to_owned();
+    if model.targets.remove(&name).is_none() {
+        let (package, link) = (Some("cmd/b".to_owned()), "pure".to_owned());
+        model.targets.insert(name.clone(), Target { package, link, ..Target::default() });
+    }
+    Some(name)
 }
 
 fn attribute(random: &mut Random, model: &mut Model) -> Option<String> {

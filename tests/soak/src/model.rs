@@ -121,7 +121,8 @@ impl Model {
             c_side: None,
             sibling: None,
         };
-        let count = 1 + random.below(size.packages);
+        // Small ones more often: more steps in the same time.
+        let count = 1 + random.below(size.packages).min(random.below(size.packages));
         for number in 0..count {
             this.add_package(random, format!("p{number}"), 1 + number % 5);
         }
@@ -153,11 +154,11 @@ impl Model {
             let package = self.packages.get_mut(&folder);
             package.map(|it| it.data.insert("one.txt".to_owned(), random.below(1000).to_string()));
         }
-        let below: Vec<_> = self.importable(layer);
+        let above = self.importable(layer);
         let file = self.packages.get_mut(&folder).and_then(|it| it.files.values_mut().next());
-        if let (Some(file), Some(import)) = (file, random.one(&below)) {
-            file.imports.insert(import.clone());
-            file.imports.extend(random.one(&below).cloned());
+        if let Some(file) = file {
+            let count = 1 + random.below(if layer == 0 { 5 } else { 2 });
+            file.imports.extend((0..count).filter_map(|_| random.one(&above).cloned()));
         }
     }
 
@@ -179,13 +180,31 @@ impl Model {
         }
     }
 
-    /// Returns every file of every package: its package's folder and its name.
-    #[must_use]
-    pub fn sources(&self) -> Vec<(String, String)> {
-        let one = |(folder, package): (&String, &Package)| {
-            package.files.keys().map(|it| (folder.clone(), it.clone())).collect::<Vec<_>>()
+    /// Returns the folders of all packages, or more often of those that programs are made of,
+    /// whatever their tags are.
+    pub fn folders(&self, random: &mut Random) -> Vec<String> {
+        if random.once_in(5) {
+            return self.packages.keys().cloned().collect();
+        }
+        let mut reached = BTreeSet::new();
+        let mut open: Vec<_> = self.packages.keys().filter(|it| it.starts_with("cmd/")).collect();
+        while let Some(folder) = open.pop() {
+            let Some(package) = self.packages.get(folder) else { continue };
+            if reached.insert(folder.clone()) {
+                open.extend(package.files.values().flat_map(|it| &it.imports));
+            }
+        }
+        reached.into_iter().collect()
+    }
+
+    /// Returns files of these folders' packages: folder and name.
+    pub fn sources(&self, random: &mut Random) -> Vec<(String, String)> {
+        let folders = self.folders(random);
+        let names = |folder: String| {
+            let files = self.packages.get(&folder).into_iter().flat_map(|it| it.files.keys());
+            files.map(|it| (folder.clone(), it.clone())).collect::<Vec<_>>()
         };
-        self.packages.iter().flat_map(one).collect()
+        folders.into_iter().flat_map(names).collect()
     }
 
     /// Returns a file.

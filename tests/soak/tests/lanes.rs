@@ -31,7 +31,22 @@ fn edits_with_the_stand_in_equal_a_clean_build() {
     hold("edits_fake");
 }
 
+/// Returns whether `program` is here; under `REQUIRE_ALL=1` its absence fails the test.
+#[track_caller]
+fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|it| it.join(program).is_file());
+    assert!(found || std::env::var_os("REQUIRE_ALL").is_none(), "`{program}` is missing");
+    if !found {
+        println!("passed over: no `{program}`");
+    }
+    found
+}
+
 #[test]
 fn edits_with_real_go_equal_a_clean_build() {
+    if !has("go") || !has("gcc") || !has("ar") {
+        return;
+    }
     hold("edits_real");
 }

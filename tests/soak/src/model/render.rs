@@ -87,7 +87,12 @@ impl Model {
         if let Some(it) = &self.sibling {
             it.render(&mut files);
         }
-        files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect()
+        let mut files: BTreeMap<_, _> =
+            files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
+        if let Some(it) = &self.c_side {
+            files.insert("lib/libx.a".to_owned(), it.archive_bytes());
+        }
+        files
     }
 
     fn rules(&self) -> String {

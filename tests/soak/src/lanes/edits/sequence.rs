@@ -8,6 +8,8 @@ use crate::random::Random;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io::{Read as _, Seek as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -94,6 +96,7 @@ impl Sequence {
                     fs::write(path, "spoilt").unwrap();
                 }
             }
+            Fault::BlockOutput(number) => self.block(number)?,
             Fault::DamageStore(number) => self.damage(number),
             Fault::Kill(time) => {
                 self.bench.sync(&files);
@@ -147,6 +150,21 @@ impl Sequence {
         Some(self.bench.outputs().join(name))
     }
 
+    /// Lets an output be impossible to put in place: that must not pass for done.
+    fn block(&self, number: usize) -> Result<(), String> {
+        let Some(path) = self.output(number) else { return Ok(()) };
+        let _ = fs::remove_file(&path);
+        fs::create_dir_all(path.join("in")).unwrap();
+        let run = self.bench.build();
+        fs::remove_dir_all(&path).unwrap();
+        let output = path.strip_prefix(self.bench.outputs()).unwrap_or(&path).to_string_lossy();
+        let is_made = self.model.expected().get(&*output).is_some_and(|it| it.state.is_some());
+        if is_made && run.code != Some(12) {
+            return Err(format!("{output} could not be put in place: {}", run.told()));
+        }
+        Ok(())
+    }
+
     /// Changes one file of the store.
     fn damage(&mut self, number: u64) {
         let mut files = Vec::new();
@@ -171,6 +189,10 @@ impl Sequence {
                 fs::write(path, bytes).unwrap();
             }
         }
+        if random.once_in(2) {
+            // So that everything is asked of the store.
+            let _ = fs::remove_dir_all(self.bench.outputs().join("bin"));
+        }
         // What was linked before may now have to be linked again.
         self.linked.clear();
     }
@@ -185,12 +207,23 @@ impl Sequence {
 
     fn twice(&self) -> Result<(), String> {
         let code = self.code();
-        let both = [self.bench.start(), self.bench.start()];
+        if self.toolchain == Toolchain::Stub {
+            // The second one comes while the first one links.
+            self.bench.order("sleep 150");
+        }
+        let first = self.bench.start();
+        if self.toolchain == Toolchain::Stub {
+            std::thread::sleep(Duration::from_millis(60));
+        }
+        let both = [first, self.bench.start()];
         for child in both {
             let run = Run::of(&child.wait_with_output().unwrap());
             if run.code != Some(code) {
                 return Err(format!("one of two at a time: {}", run.told()));
             }
+        }
+        if self.toolchain == Toolchain::Stub {
+            let _ = self.bench.cancel();
         }
         Ok(())
     }
@@ -242,15 +275,18 @@ impl Sequence {
         Ok(())
     }
 
-    /// Lets the stand-in go wrong: the build must fail, and leave old outputs or whole new ones.
-    fn order(&mut self, order: &str) -> Result<(), String> {
+    /// Lets the stand-in go wrong: the build must fail or try again, and in any case leave old
+    /// outputs or whole new ones.
+    fn order(&self, order: &str) -> Result<(), String> {
         let expected = self.model.expected();
         let read = |output: &String| fs::read(self.bench.outputs().join(output)).ok();
         let then: BTreeMap<_, _> = expected.keys().map(|it| (it.clone(), read(it))).collect();
         self.bench.order(order);
         let run = self.bench.build();
         let was_asked = !self.bench.cancel();
-        if was_asked && run.code == Some(0) {
+        // A batch that ends without a culprit is tried again, link by link.
+        let may_heal = matches!(order, "die" | "fail-silently");
+        if was_asked && run.code == Some(0) && !may_heal {
             return Err(format!("`{order}` did not fail: {}", run.told()));
         }
         for (output, expected) in expected {
@@ -272,7 +308,9 @@ impl Sequence {
         let expected = self.model.expected();
         let read = |output: &String| fs::read(self.bench.outputs().join(output)).ok();
         let then: BTreeMap<_, _> = expected.keys().map(|it| (it.clone(), read(it))).collect();
+        let held = Held::open(&self.bench.outputs(), &expected);
         let run = self.bench.build();
+        held.are_as_they_were()?;
         if run.code != Some(self.code()) {
             return Err(format!("exit code {} was expected: {}", self.code(), run.told()));
         }
@@ -342,6 +380,10 @@ impl Sequence {
     fn ledger(&self, expected: &BTreeMap<String, Expected>) -> Result<(), String> {
         let ledger: Value = serde_json::from_slice(&self.ledger_bytes()).unwrap_or_default();
         let records = ledger["records"].as_array().cloned().unwrap_or_default();
+        let text = |it: &Value, name: &str| it[name].as_str().unwrap_or_default().to_owned();
+        if !records.is_sorted_by_key(|it| (text(it, "label"), text(it, "go_package"))) {
+            return Err("the ledger is not sorted".to_owned());
+        }
         for output in expected.iter().filter(|it| it.1.state.is_some()).map(|it| it.0) {
             let size = self.before.get(output).map(Vec::len);
             let record = records.iter().find(|it| it["output"] == **output);
@@ -385,6 +427,36 @@ impl Sequence {
             let there = fs::read(home.path().join("w/linkwright-out").join(output));
             if there.ok().as_ref() != self.before.get(output) {
                 return Err(format!("{output} is not what a clean build gives"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Outputs of the run before, as somebody has them open who runs them.
+struct Held(Vec<(String, File, Vec<u8>)>);
+
+impl Held {
+    fn open(outputs: &Path, expected: &BTreeMap<String, Expected>) -> Self {
+        let open = |output: &String| {
+            let mut bytes = Vec::new();
+            let mut file = File::open(outputs.join(output)).ok()?;
+            file.read_to_end(&mut bytes).ok()?;
+            Some((output.clone(), file, bytes))
+        };
+        Self(expected.keys().filter_map(open).collect())
+    }
+
+    /// A file that is replaced stays whole for who has it open; one that is written over does not.
+    fn are_as_they_were(self) -> Result<(), String> {
+        for (output, mut file, then) in self.0 {
+            let mut now = Vec::new();
+            let read = file.rewind().and_then(|()| file.read_to_end(&mut now));
+            if read.is_err() || now != then {
+                return Err(format!("{output} was written over while it was open"));
+            }
+            if file.metadata().is_ok_and(|it| it.nlink() > 1) {
+                return Err(format!("{output} has another name, by which it can be changed"));
             }
         }
         Ok(())
