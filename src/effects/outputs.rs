@@ -113,9 +113,11 @@ impl Outputs {
         }
         let placed = fs::set_permissions(made, fs::Permissions::from_mode(MODE))
             .and_then(|()| make_folder_of(&to))
-            .and_then(|()| match planted(Defect::OverwriteOutputs) {
-                false => fs::rename(made, &to),
-                true => fs::copy(made, &to).map(drop),
+            .and_then(|()| {
+                if planted(Defect::OverwriteOutputs) {
+                    return fs::copy(made, &to).map(drop);
+                }
+                fs::rename(made, &to)
             });
         match placed {
             Ok(()) => Ok(to),

@@ -110,7 +110,8 @@ impl LinkInputs {
 /// Returns the inputs without what a planted defect forgets.
 fn as_planted(inputs: &LinkInputs) -> Cow<'_, LinkInputs> {
     use Defect as D;
-    let forget: [(Defect, fn(&mut LinkInputs)); 15] = [
+    type Forget = (Defect, fn(&mut LinkInputs));
+    let forget: [Forget; 15] = [
         (D::KeyWithoutPackage, |it| it.go_package.clear()),
         (D::KeyWithoutKind, |it| it.kind.clear()),
         (D::KeyWithoutEnvironment, |it| it.environment.clear()),
@@ -124,8 +125,8 @@ fn as_planted(inputs: &LinkInputs) -> Cow<'_, LinkInputs> {
         (D::KeyWithoutModuleFiles, |it| it.module_files.clear()),
         (D::KeyWithoutFiles, |it| it.files.clear()),
         (D::KeyWithoutCFiles, |it| it.c_files.clear()),
-        (D::KeyWithoutEmbeds, |it| it.files.retain(|it, _| it.ends_with(".go"))),
-        (D::KeyWithoutTests, |it| it.files.retain(|it, _| !it.ends_with("_test.go"))),
+        (D::KeyWithoutEmbeds, |it| it.files.retain(|it, _| it.contains(".go"))),
+        (D::KeyWithoutTests, |it| it.files.retain(|it, _| !it.contains("_test.go"))),
     ];
     let mut inputs = Cow::Borrowed(inputs);
     for (_, forget) in forget.iter().filter(|(defect, _)| planted(*defect)) {

@@ -233,6 +233,31 @@ mod tests {
         assert_eq!(highest(&versions, "GLIBCXX_").as_deref(), Some("3.4"));
     }
 
+    /// A program for x86-64 whose one segment is the name of its loader.
+    fn with_loader(loader: &[u8]) -> Vec<u8> {
+        let (start, length) = (64 + 56, loader.len() as u64);
+        let mut image = b"\x7fELF\x02\x01\x01".to_vec();
+        image.resize(16, 0);
+        // Type, machine and version; entry and the offsets of the headers; their sizes and numbers.
+        image.extend([2_u16, 62, 1, 0].iter().flat_map(|it| it.to_le_bytes()));
+        image.extend([0_u64, 64, 0].iter().flat_map(|it| it.to_le_bytes()));
+        image.extend([0_u16, 0, 64, 56, 1, 64, 0, 0].iter().flat_map(|it| it.to_le_bytes()));
+        // PT_INTERP, to be read; where it is in the file and in memory, and how long.
+        image.extend([3_u32, 4].iter().flat_map(|it| it.to_le_bytes()));
+        image.extend(
+            [start, start, start, length, length, 1].iter().flat_map(|it| it.to_le_bytes()),
+        );
+        image.extend_from_slice(loader);
+        image
+    }
+
+    #[test]
+    fn what_needs_no_library_and_asks_for_a_loader_is_not_static() {
+        let linkage = linkage(&with_loader(b"/lib/ld.so\0")).unwrap();
+        assert_eq!((linkage.class, linkage.needed.len()), (Class::NeedsLoader, 0));
+        assert_eq!(linkage.interpreter.as_deref(), Some("/lib/ld.so"));
+    }
+
     #[test]
     fn rubbish_behind_the_magic_is_an_error_and_not_a_panic() {
         for length in 5..512 {

@@ -308,8 +308,8 @@ fn attribute(random: &mut Random, model: &mut Model) -> Option<String> {
         1 if package.is_some() => *version = Some(format!("1.{}", random.below(5))),
         1 => return None,
         2 => {
-            *level =
-                random.one(&[None, Some("v1"), Some("v2")]).copied().flatten().map(str::to_owned)
+            let levels = [None, Some("v1"), Some("v2")];
+            *level = random.one(&levels).copied().flatten().map(str::to_owned);
         }
         3 => *is_stripped = !*is_stripped,
         _ => (*random.one(&["pure", "netgo", "own"])?).clone_into(link),

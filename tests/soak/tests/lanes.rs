@@ -1,7 +1,7 @@
 //! Every lane for a bounded number of cases: with a fixed seed, and with one that is new each time.
 
 use linkwright_soak::bench::Programs;
-use linkwright_soak::lane::{Budget, Lane as _, Tally};
+use linkwright_soak::lane::{Budget, Tally};
 use linkwright_soak::lanes;
 use std::time::SystemTime;
 

@@ -97,7 +97,7 @@ impl Module {
         for path in self.closure(root, tests) {
             let package = &self.packages[&path];
             let tested = package.tests.iter().filter(|_| tests && path == root);
-            for file in package.files.iter().chain(tested).filter(|it| it.is_broken) {
+            if let Some(file) = package.files.iter().chain(tested).find(|it| it.is_broken) {
                 return Err((path, format!("./{}:3:24: cannot use 1 as string", file.name)));
             }
         }

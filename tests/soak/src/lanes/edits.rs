@@ -44,7 +44,7 @@ pub(super) const FAKE: Edits = Edits {
     toolchain: Toolchain::Stub,
     share: 10,
     steps: 120,
-    floor: Floor { cases: 300, time: Duration::from_secs(300), fewest: 300 },
+    floor: Floor { cases: 300, time: Duration::from_mins(5), fewest: 300 },
 };
 
 /// With the real Go and C.
@@ -53,7 +53,7 @@ pub(super) const REAL: Edits = Edits {
     toolchain: Toolchain::Real,
     share: 15,
     steps: 12,
-    floor: Floor { cases: 12, time: Duration::from_secs(600), fewest: 12 },
+    floor: Floor { cases: 12, time: Duration::from_mins(10), fewest: 12 },
 };
 
 impl Edits {

@@ -93,6 +93,7 @@ impl Sequence {
             Fault::SpoilOutput(number) => {
                 if let Some(path) = self.output(number) {
                     let _ = fs::remove_file(&path);
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
                     fs::write(path, "spoilt").unwrap();
                 }
             }
