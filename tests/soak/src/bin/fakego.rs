@@ -6,6 +6,6 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
     // By the name that it was called by: its root is where the link to it stands.
-    let own = words.first().map(Path::new).unwrap_or(Path::new("go"));
+    let own = words.first().map_or(Path::new("go"), Path::new);
     ExitCode::from(linkwright_soak::fakego::run(own, &words[1..]))
 }

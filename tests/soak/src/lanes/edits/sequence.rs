@@ -23,6 +23,8 @@ pub(super) struct Sequence {
     history: Vec<Model>,
     /// What was linked, by output and inputs, since the store was last damaged.
     linked: BTreeSet<(String, u64)>,
+    /// Outputs whose target failed since they were built: without a record they are nobody's.
+    unrecorded: BTreeSet<String>,
     /// Bytes of outputs after the step before.
     before: BTreeMap<String, Vec<u8>>,
     steps: usize,
@@ -42,6 +44,7 @@ impl Sequence {
             model,
             history: Vec::new(),
             linked: BTreeSet::new(),
+            unrecorded: BTreeSet::new(),
             before: BTreeMap::new(),
             steps: 0,
         }
@@ -322,6 +325,7 @@ impl Sequence {
                 if bytes != then[output] {
                     return Err(format!("{output} does not compile, and its file changed"));
                 }
+                self.unrecorded.insert(output.clone());
                 continue;
             };
             let Some(bytes) = bytes else { return Err(format!("there is no {output}")) };
@@ -336,6 +340,7 @@ impl Sequence {
                 self.linked.insert((output.clone(), it.inputs));
             }
             self.before.insert(output.clone(), bytes);
+            self.unrecorded.remove(output);
         }
         self.before.retain(|output, _| expected.contains_key(output));
         self.extra(&expected)?;
@@ -370,7 +375,8 @@ impl Sequence {
         below(&outputs.join("bin"), &mut files);
         let names = files.iter().filter_map(|it| it.strip_prefix(&outputs).ok());
         let names = names.map(|it| it.to_string_lossy().into_owned());
-        let extra: Vec<_> = names.filter(|it| !expected.contains_key(it)).collect();
+        let is_extra = |it: &String| !expected.contains_key(it) && !self.unrecorded.contains(it);
+        let extra: Vec<_> = names.filter(is_extra).collect();
         if extra.is_empty() || self.code() != 0 {
             Ok(())
         } else {
