@@ -138,7 +138,7 @@ impl Model {
             this.add_file(random, "p0", "_test.go");
         }
         if size.is_real {
-            this.c_side = random.once_in(2).then(CSide::default);
+            this.c_side = (!random.once_in(4)).then(CSide::default);
             this.sibling = Sibling::random(random);
         }
         this
