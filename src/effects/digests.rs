@@ -10,6 +10,7 @@
 //! that is damaged, older or newer is as good as none.
 
 use crate::effects::store::digest_of;
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::HashMap;
@@ -161,12 +162,13 @@ impl Stamps {
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
+        let planted = planted(Defect::StampWithoutChangeTime);
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            changed: if planted { (0, 0) } else { (metadata.ctime(), metadata.ctime_nsec()) },
         }
     }
 
@@ -174,7 +176,8 @@ impl Stamp {
     fn is_racy(self) -> bool {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let newest = self.modified.max(self.changed).0;
-        u64::try_from(newest).is_ok_and(|it| it + RACY.as_secs() >= now.as_secs())
+        !planted(Defect::NoRacyRule)
+            && u64::try_from(newest).is_ok_and(|it| it + RACY.as_secs() >= now.as_secs())
     }
 }
 
@@ -204,7 +207,7 @@ fn encode(entries: &HashMap<PathBuf, Entry>) -> Vec<u8> {
 fn decode(bytes: &[u8]) -> Option<HashMap<PathBuf, Entry>> {
     let (body, seal) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
     let mut rest = body.strip_prefix(MAGIC)?;
-    if Digest::of(body).as_bytes() != seal {
+    if Digest::of(body).as_bytes() != seal && !planted(Defect::MemoryWithoutSeal) {
         return None;
     }
     let mut entries = HashMap::new();

@@ -16,6 +16,7 @@ use crate::effects::file;
 use crate::effects::limits::Space;
 use crate::effects::lock::{self, Busy, Lock, LockError, Patience, Share};
 use crate::effects::out_folder::{LOCK, MARKER};
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use std::fs;
@@ -128,7 +129,12 @@ impl Outputs {
         }
         let placed = fs::set_permissions(made, fs::Permissions::from_mode(MODE))
             .and_then(|()| make_folder_of(&to))
-            .and_then(|()| fs::rename(made, &to));
+            .and_then(|()| {
+                if planted(Defect::OverwriteOutputs) {
+                    return fs::copy(made, &to).map(drop);
+                }
+                fs::rename(made, &to)
+            });
         match placed {
             Ok(()) => Ok(to),
             Err(error) => Err(OutputError::Write(to, error)),
@@ -182,7 +188,8 @@ impl Present {
         let metadata = fs::symlink_metadata(&to);
         self.link_above(path).is_none()
             && metadata.is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
-            && digests.digest(&to).is_ok_and(|it| it == *digest)
+            && (planted(Defect::BelieveOutputs)
+                || digests.digest(&to).is_ok_and(|it| it == *digest))
     }
 
     /// Finds a folder on the way to `path` that is a link, and so leads out of the output folder.

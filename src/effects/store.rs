@@ -40,6 +40,7 @@ use crate::effects::limits::{Space, is_shortage};
 use crate::effects::lock::{self, Lock, LockError, Patience, Share};
 use crate::effects::store::frame::{Frame, Unsound, digests_in};
 use crate::effects::store::troubles::Troubles;
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -187,7 +188,7 @@ impl Store {
         let file = self.sound(&path, open_regular(&path))?;
         let bytes = self.sound(&path, read_all(&file, RECORD_LIMIT))?;
         match Frame::open(&bytes) {
-            Ok(frame) if frame.key == *key => {
+            Ok(frame) if frame.key == *key || planted(Defect::AcceptAnyRecord) => {
                 mark_used(&file);
                 // A sound record of another shape is another program's, and no damage.
                 serde_json::from_slice(frame.payload).ok()
@@ -245,6 +246,9 @@ impl Store {
             None => digest_of(&mut source, &mut kept)?,
         };
         let path = self.path("blobs", &copied.digest);
+        if planted(Defect::NoHealing) && path.exists() {
+            return Ok(copied);
+        }
         if let Err(error) = kept.file.and_then(|it| self.commit(it, &path)) {
             self.unkept(&path, &error);
             if let Ok(mut lost) = self.lost.lock() {
@@ -274,6 +278,9 @@ impl Store {
         let mut blob = self.sound(&path, open_regular(&path)).ok_or_else(missing)?;
         let folder = to.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(output)?;
+        if planted(Defect::HardLinkOutputs) && fs::hard_link(&path, to).is_ok() {
+            return Ok(0);
+        }
         let file = tempfile::Builder::new().prefix(".linkwright-").tempfile_in(folder);
         let mut copy = Draft::new(Ok(file.map_err(output)?));
         let copied = if let Some(copied) = copy.clone_of(&blob) {
@@ -283,7 +290,7 @@ impl Store {
             self.sound(&path, read).ok_or_else(missing)?
         };
         let file = copy.file.map_err(output)?;
-        if copied.digest != *digest {
+        if copied.digest != *digest && !planted(Defect::NoVerifyOnRead) {
             self.set_aside(&path, &format!("the blob `{}` is damaged", path.display()));
             return Err(missing());
         }

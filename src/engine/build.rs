@@ -14,6 +14,7 @@ use crate::model::strategy::RuleSet;
 use crate::model::target::{Rule, Target};
 use crate::model::targets::Targets;
 use crate::plan::record::{CommandRecord, Ledger, Record};
+use crate::words::defect::{Defect, planted};
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
 use crate::words::problem::Problem;
@@ -250,6 +251,7 @@ fn count(results: &[Delivery], machine: &Machine) -> Counts {
     ];
     let first = order.into_iter().map(ExitCode::number).find(|it| codes.contains(it));
     counts.exit_code = first.or_else(|| codes.first().copied()).unwrap_or(0);
+    counts.exit_code *= u8::from(!planted(Defect::FailureExitsWithZero));
     if counts.exit_code == 0 && machine.interrupt.is_set() {
         counts.exit_code = ExitCode::Interrupted.number();
     }
@@ -289,7 +291,9 @@ fn record(
         // What no target makes any more goes, if it is still what we made: its target is gone, or
         // its Go package has no tests now.
         for it in old.records.iter().filter(|it| !is_made(it) && holds(it)) {
-            outputs.remove(&it.output);
+            if !planted(Defect::KeepLostOutputs) {
+                outputs.remove(&it.output);
+            }
         }
         let kept = |label: &Label| !touched.contains(label) && targets.get(label).is_some();
         records.extend(old.records.into_iter().filter(|it| kept(&it.label) && holds(it)));

@@ -11,6 +11,7 @@ use crate::formats::go_list::GoPackage;
 use crate::plan::configuration::Configuration;
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::origin::Origin;
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -91,7 +92,7 @@ pub fn gather(
     let configuration = Configuration::new(&at.strategy, settings, at.selection.clone(), compilers);
     let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
     let c_side = CSide::gather(session, go, unit, at, &closure)?;
-    let salt = c_side.salt();
+    let salt = c_side.salt().filter(|_| !planted(Defect::NoSalt));
     let Sources { files, modules, mut paths } = sources(session, unit, &closure)?;
     paths.extend(c_side.paths);
     let module = &unit.of.module;

@@ -22,6 +22,7 @@ use crate::plan::difference::{Change, of_links};
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::path::OUTPUT_FOLDER;
@@ -104,7 +105,8 @@ pub fn from_store(
     unit: &Unit<'_>,
     planned: &Planned,
 ) -> Option<Settled> {
-    let made: Made = session.machine.store.action(&planned.key)?;
+    let is_asked = !planted(Defect::AlwaysBuild);
+    let made: Made = is_asked.then(|| session.machine.store.action(&planned.key))??;
     let Some(outputs) = session.outputs else {
         return Some(Settled::Told);
     };
@@ -240,6 +242,9 @@ pub fn changes(
     planned: &Planned,
     (listing, tools): (&Listing, &[Change]),
 ) -> Vec<Change> {
+    if planted(Defect::NoLookAfter) {
+        return Vec::new();
+    }
     let mut changes = tools.to_vec();
     match gather(session, go, unit, planned.rung, listing) {
         Ok(Gathered { planned: now, paths }) if now.key == planned.key => {
@@ -298,7 +303,10 @@ fn publish(
     file: &Path,
     digest: &Digest,
 ) -> Result<(), OutputError> {
-    let placed = outputs.place(file, &unit.output)?;
+    let placed = match outputs.place(file, &unit.output) {
+        Err(_) if planted(Defect::SwallowOutputErrors) => return Ok(()),
+        placed => placed?,
+    };
     session.machine.digests.learn(&placed, *digest);
     Ok(())
 }

@@ -18,8 +18,10 @@
 //! targets of the same `go` process, and the promise and policy, which are held against the bytes
 //! each time. With `buildvcs: true` the state of the repository is asked of `git` and is in `vcs`.
 
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The domain of the key; raised when the meaning of a field changes.
@@ -84,7 +86,7 @@ impl LinkInputs {
             c_files,
             folder,
             vcs,
-        } = self;
+        } = &*as_planted(self);
         let mut framed = Framed(blake3::Hasher::new_derive_key(DOMAIN));
         framed.text(go_package);
         framed.text(kind);
@@ -103,6 +105,34 @@ impl LinkInputs {
         framed.optional(vcs.as_ref(), |framed, it| framed.text(it));
         framed.finish()
     }
+}
+
+/// Returns the inputs without what a planted defect forgets.
+fn as_planted(inputs: &LinkInputs) -> Cow<'_, LinkInputs> {
+    use Defect as D;
+    type Forget = (Defect, fn(&mut LinkInputs));
+    let forget: [Forget; 15] = [
+        (D::KeyWithoutPackage, |it| it.go_package.clear()),
+        (D::KeyWithoutKind, |it| it.kind.clear()),
+        (D::KeyWithoutEnvironment, |it| it.environment.clear()),
+        (D::KeyWithoutFlags, |it| it.flags.clear()),
+        (D::KeyWithoutTags, |it| it.flags.retain(|it| !it.starts_with("-tags"))),
+        (D::KeyWithoutLinkerFlags, |it| it.flags.retain(|it| !it.starts_with("-ldflags"))),
+        (D::KeyWithoutToolchain, |it| it.go = Digest::of(b"")),
+        (D::KeyWithoutCTools, |it| it.c_tools = None),
+        (D::KeyWithoutLibraries, |it| it.c_libraries.clear()),
+        (D::KeyWithoutModules, |it| it.modules.clear()),
+        (D::KeyWithoutModuleFiles, |it| it.module_files.clear()),
+        (D::KeyWithoutFiles, |it| it.files.clear()),
+        (D::KeyWithoutCFiles, |it| it.c_files.clear()),
+        (D::KeyWithoutEmbeds, |it| it.files.retain(|it, _| it.contains(".go"))),
+        (D::KeyWithoutTests, |it| it.files.retain(|it, _| !it.contains("_test.go"))),
+    ];
+    let mut inputs = Cow::Borrowed(inputs);
+    for (_, forget) in forget.iter().filter(|(defect, _)| planted(*defect)) {
+        forget(inputs.to_mut());
+    }
+    inputs
 }
 
 /// A hasher that frames what it is given.
@@ -196,7 +226,7 @@ impl CommandInputs {
         let Self { folder, argv, program, environment, files, outputs } = self;
         let mut framed = Framed::new("linkwright command 1");
         framed.text(folder);
-        framed.list(argv);
+        framed.list(if planted(Defect::CommandKeyWithoutWords) { &[] } else { argv });
         framed.optional(program.as_ref(), Framed::digest);
         framed.texts(environment);
         framed.digests(files);
@@ -335,6 +365,33 @@ pub(crate) mod tests {
             let (mut altered, (text, other)) = (command_inputs(), changed());
             change(&mut altered, text, other);
             assert!(keys.insert(altered.key()), "change {index} of a command does not show");
+        }
+    }
+
+    #[test]
+    fn each_field_of_a_command_alone_changes_its_key() {
+        let inputs = || CommandInputs {
+            folder: "dir".into(),
+            argv: vec!["gen".into()],
+            program: Some(Digest::of(b"gen")),
+            environment: BTreeMap::from([("A".into(), "1".into())]),
+            files: BTreeMap::from([("in".into(), Digest::of(b"in"))]),
+            outputs: vec!["out".into()],
+        };
+        let changes: [fn(&mut CommandInputs); 7] = [
+            |it| it.folder.push('x'),
+            |it| it.argv.push("x".into()),
+            |it| it.program = Some(Digest::of(b"x")),
+            |it| it.program = None,
+            |it| it.environment = BTreeMap::from([("A".into(), "x".into())]),
+            |it| it.files = BTreeMap::from([("in".into(), Digest::of(b"x"))]),
+            |it| it.outputs.push("x".into()),
+        ];
+        let mut keys = BTreeSet::from([inputs().key()]);
+        for (index, change) in changes.iter().enumerate() {
+            let mut altered = inputs();
+            change(&mut altered);
+            assert!(keys.insert(altered.key()), "change {index} does not show in the key");
         }
     }
 

@@ -5,6 +5,7 @@
 
 use crate::formats::linkage::{BuildInfo, Linkage};
 use crate::model::strategy::Promise;
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use crate::words::label::Label;
 use crate::words::path::RelPath;
@@ -121,6 +122,9 @@ impl Ledger {
     pub fn new(mut records: Vec<Record>, mut commands: Vec<CommandRecord>) -> Self {
         records.sort_by(|a, b| (&a.label, &a.go_package).cmp(&(&b.label, &b.go_package)));
         commands.sort_by(|a, b| a.label.cmp(&b.label));
+        if planted(Defect::UnsortedLedger) {
+            records.reverse();
+        }
         Self { format: LEDGER_FORMAT.to_owned(), records, commands }
     }
 

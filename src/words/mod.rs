@@ -1,6 +1,7 @@
 //! Values that mean something, each with its invariant; no I/O, nothing about Go.
 
 pub mod amount;
+pub mod defect;
 pub mod digest;
 pub mod exit_code;
 pub mod label;

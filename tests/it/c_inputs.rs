@@ -6,6 +6,7 @@
 use crate::support::has;
 use crate::workspace::{Run, Workspace, prints_c, shared};
 use linkwright::effects::c_tools::CTools;
+use linkwright::effects::compile_cache::CompileCache;
 use linkwright::effects::digests::Digests;
 use linkwright::effects::machine::{Machine, STEP_LIMIT};
 use linkwright::effects::process::Interrupt;
@@ -403,10 +404,11 @@ fn tools(it: &Workspace) -> CTools {
     let path = std::env::var_os("PATH").unwrap();
     let machine = Machine {
         caller: BTreeMap::from([("PATH".into(), path)]),
-        go_cache: it.home().join("unused"),
+        compile_cache: CompileCache::new(&it.home().join("unused"), "linkwright".into()),
         store: Store::new(&it.store()),
         digests: Digests::open(&it.home().join("stamps"), false),
         interrupt: Interrupt::default(),
+        guard: None,
         go_processes: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
     };

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module in a total order, lowest first: one may use only what stands before it.
 const ROOMS: &[(&str, &str)] = &[
-    ("words", "amount digest exit_code label near path pattern span problem"),
+    ("words", "amount defect digest exit_code label near path pattern span problem"),
     (
         "formats",
         "linkage bytes magic c_text c_words linker_text elf build_info inspection link_warnings go_events go_list cacheprog \
@@ -358,7 +358,10 @@ fn purity(path: &str, text: &str) -> Vec<String> {
         return Vec::new();
     }
     let world = ["std::fs", "std::env", "std::net", "std::process", "std::thread", "std::time"];
+    // Planted defects are in no release, and unit tests have no edge that could read a variable.
+    let is_planted = |it: &str| path == "src/words/defect.rs" && it.contains("LINKWRIGHT_DEFECT");
     let found = code(text).filter(|(_, words)| world.iter().any(|it| words.contains(it)));
+    let found = found.filter(|(_, words)| !is_planted(words));
     found.map(|(line, words)| format!("{path}:{line}: not pure: {}", words.trim())).collect()
 }
 

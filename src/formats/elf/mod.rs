@@ -31,6 +31,7 @@ use crate::formats::elf::error::{ElfError, ElfErrorKind};
 use crate::formats::elf::header::Image;
 use crate::formats::linkage::{Class, Libc, Linkage, Relro};
 use crate::formats::magic;
+use crate::words::defect::{Defect, planted};
 use object::elf;
 
 /// How far behind the program headers a packer's mark is looked for.
@@ -136,6 +137,7 @@ pub fn compare_versions(left: &str, right: &str) -> std::cmp::Ordering {
 
 fn class(image: &Image<'_>, has_interpreter: bool, dynamic: &Dynamic) -> Class {
     let is_program = image.kind == elf::ET_EXEC.0 || dynamic.pie;
+    let has_interpreter = has_interpreter && !planted(Defect::NeededOnlyVerdict);
     match (has_interpreter, dynamic.needed.is_empty()) {
         (true, true) => Class::NeedsLoader,
         (false, _) if !is_program => Class::Shared,
@@ -229,6 +231,31 @@ mod tests {
         let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
         assert_eq!(highest(&versions, "GLIBC_").as_deref(), Some("2.34"));
         assert_eq!(highest(&versions, "GLIBCXX_").as_deref(), Some("3.4"));
+    }
+
+    /// A program for x86-64 whose one segment is the name of its loader.
+    fn with_loader(loader: &[u8]) -> Vec<u8> {
+        let (start, length) = (64 + 56, loader.len() as u64);
+        let mut image = b"\x7fELF\x02\x01\x01".to_vec();
+        image.resize(16, 0);
+        // Type, machine and version; entry and the offsets of the headers; their sizes and numbers.
+        image.extend([2_u16, 62, 1, 0].iter().flat_map(|it| it.to_le_bytes()));
+        image.extend([0_u64, 64, 0].iter().flat_map(|it| it.to_le_bytes()));
+        image.extend([0_u16, 0, 64, 56, 1, 64, 0, 0].iter().flat_map(|it| it.to_le_bytes()));
+        // PT_INTERP, to be read; where it is in the file and in memory, and how long.
+        image.extend([3_u32, 4].iter().flat_map(|it| it.to_le_bytes()));
+        image.extend(
+            [start, start, start, length, length, 1].iter().flat_map(|it| it.to_le_bytes()),
+        );
+        image.extend_from_slice(loader);
+        image
+    }
+
+    #[test]
+    fn what_needs_no_library_and_asks_for_a_loader_is_not_static() {
+        let linkage = linkage(&with_loader(b"/lib/ld.so\0")).unwrap();
+        assert_eq!((linkage.class, linkage.needed.len()), (Class::NeedsLoader, 0));
+        assert_eq!(linkage.interpreter.as_deref(), Some("/lib/ld.so"));
     }
 
     #[test]

@@ -1,0 +1,11 @@
+//! Every lane.
+
+mod edits;
+
+use crate::lane::Lane;
+
+/// Returns every lane, by the order of their names in the documents.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Lane>> {
+    vec![Box::new(edits::FAKE), Box::new(edits::REAL)]
+}

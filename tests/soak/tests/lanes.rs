@@ -1,0 +1,52 @@
+//! Every lane for a bounded number of cases: with a fixed seed, and with one that is new each time.
+
+use linkwright_soak::bench::Programs;
+use linkwright_soak::lane::{Budget, Tally};
+use linkwright_soak::lanes;
+use std::time::SystemTime;
+
+/// The seed that every run of these tests begins with.
+const FIXED: u64 = 20_240_613;
+
+#[track_caller]
+fn hold(name: &str) {
+    let programs = Programs::find().unwrap();
+    let lane = lanes::all().into_iter().find(|it| it.name() == name).unwrap();
+    let fresh = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let floor = lane.in_ci();
+    let mut tally = Tally::default();
+    for seed in [FIXED, fresh] {
+        println!("lane {name}: seed {seed}");
+        let half = Budget::new(floor.cases.div_ceil(2), floor.time / 2);
+        tally.add(lane.run(&programs, seed, half));
+    }
+    println!("lane {name}: {} cases", tally.cases);
+    let violations: Vec<_> = tally.violations.iter().map(ToString::to_string).collect();
+    assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+    assert!(tally.cases >= floor.fewest, "{} cases; {} are the fewest", tally.cases, floor.fewest);
+}
+
+#[test]
+fn edits_with_the_stand_in_equal_a_clean_build() {
+    hold("edits_fake");
+}
+
+/// Returns whether `program` is here; under `REQUIRE_ALL=1` its absence fails the test.
+#[track_caller]
+fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|it| it.join(program).is_file());
+    assert!(found || std::env::var_os("REQUIRE_ALL").is_none(), "`{program}` is missing");
+    if !found {
+        println!("passed over: no `{program}`");
+    }
+    found
+}
+
+#[test]
+fn edits_with_real_go_equal_a_clean_build() {
+    if !has("go") || !has("gcc") || !has("ar") {
+        return;
+    }
+    hold("edits_real");
+}
