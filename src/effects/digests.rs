@@ -9,6 +9,7 @@
 //! The memory is one file, written by rename: magic, version, entries, BLAKE3 of all before. One
 //! that is damaged, older or newer is as good as none.
 
+use crate::effects::file;
 use crate::effects::store::digest_of;
 use crate::words::digest::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -28,6 +29,9 @@ const RACY: Duration = Duration::from_secs(2);
 
 /// Above this many files the memory is begun anew, so that it cannot grow for ever.
 const ENTRY_LIMIT: usize = 2_000_000;
+
+/// The longest memory that is read: 1 GiB, more than so many entries take.
+const MEMORY_LIMIT: u64 = 1 << 30;
 
 /// What a file's inode says; equal stamps mean unchanged content, racy ones apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +64,8 @@ impl Digests {
     /// and every file is read.
     #[must_use]
     pub fn open(file: &Path, paranoid: bool) -> Self {
-        let entries = if paranoid { None } else { fs::read(file).ok().and_then(|it| decode(&it)) };
+        let read = || decode(&file::read_own(file, MEMORY_LIMIT).ok()?);
+        let entries = if paranoid { None } else { read() };
         Self { file: file.to_owned(), paranoid, entries: Mutex::new(entries.unwrap_or_default()) }
     }
 

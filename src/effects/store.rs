@@ -128,7 +128,7 @@ impl Store {
     pub fn put_file(&self, from: &Path) -> io::Result<Copied> {
         let copied = digest_of(&mut File::open(from)?, &mut io::sink())?;
         let path = self.path("blobs", &copied.digest);
-        let whole = File::open(&path).and_then(|mut it| digest_of(&mut it, &mut io::sink()));
+        let whole = open_regular(&path).and_then(|mut it| digest_of(&mut it, &mut io::sink()));
         if whole.is_ok_and(|it| it == copied) {
             return Ok(copied);
         }

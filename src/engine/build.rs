@@ -251,7 +251,7 @@ fn record(
         .collect();
     let named: BTreeSet<_> = results.iter().filter_map(|it| it.finished.output.clone()).collect();
     let mut records: Vec<_> = results.into_iter().filter_map(|it| it.record).collect();
-    if let Some(old) = outputs.read_ledger().and_then(|it| Ledger::parse(&it)) {
+    if let Some(old) = outputs.read_ledger()?.and_then(|it| Ledger::parse(&it)) {
         let holds = |it: &Record| outputs.holds(&machine.digests, &it.output, &it.blake3);
         let is_made = |it: &Record| {
             let label = &it.label;

@@ -6,7 +6,9 @@
 //! cannot pass for new; if it fails they are put back.
 
 use crate::effects::globs::expand_target;
+use crate::effects::outputs::Outputs;
 use crate::effects::process::{Invocation, ProcessError, run};
+use crate::effects::store::RestoreError;
 use crate::engine::event::{Finished, State};
 use crate::engine::go_unit::Unfit;
 use crate::engine::session::{Delivery, Session, finished};
@@ -277,6 +279,13 @@ impl Job<'_, '_> {
         for output in &self.command.outputs {
             let from = output.below(root);
             let to = aside_of(&from);
+            if std::fs::symlink_metadata(&to).is_ok_and(|it| it.is_file()) {
+                // A run was killed: the last whole output is this one, and what stands in its
+                // place may be the half of another.
+                let _ = std::fs::remove_file(&from);
+                aside.push((from, to));
+                continue;
+            }
             match std::fs::rename(&from, &to) {
                 Ok(()) => aside.push((from, to)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -328,15 +337,34 @@ impl Job<'_, '_> {
             if machine.digests.digest(&path).is_ok_and(|it| it == *digest) {
                 continue;
             }
-            match machine.store.restore(digest, &path, *mode) {
-                Ok(_) => state = State::Restored,
-                Err(crate::effects::store::RestoreError::Missing(_)) => return Ok(None),
-                Err(crate::effects::store::RestoreError::Output { source, .. }) => {
-                    return Err(disk(output, &source));
-                }
+            match self.restore(digest, &path, *mode) {
+                Ok(()) => state = State::Restored,
+                Err(RestoreError::Missing(_)) => return Ok(None),
+                Err(RestoreError::Output { source, .. }) => return Err(disk(output, &source)),
             }
         }
         Ok(Some(state))
+    }
+
+    /// Copies an output from the store to its place, by way of our own folder: the source tree is
+    /// no place for what a killed build leaves half written.
+    #[expect(clippy::disallowed_methods, reason = "outputs of a command are moved, not copied")]
+    fn restore(&self, digest: &Digest, path: &Path, mode: u32) -> Result<(), RestoreError> {
+        let store = &self.session.machine.store;
+        let refused = |source| RestoreError::Output { path: path.to_owned(), source };
+        let scratch = self.session.outputs.map(Outputs::scratch);
+        let scratch = scratch.transpose().map_err(|it| refused(io::Error::other(it)))?;
+        let Some(scratch) = scratch else { return Err(RestoreError::Missing(*digest)) };
+        let file = scratch.path().join("restored");
+        store.restore(digest, &file, mode)?;
+        path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(refused)?;
+        match std::fs::rename(&file, path) {
+            // A folder of the workspace may be another file system.
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                store.restore(digest, path, mode).map(drop)
+            }
+            done => done.map_err(refused),
+        }
     }
 }
 

@@ -318,7 +318,7 @@ fn no_room(error: &OutputError) -> Unfit {
         OutputError::NotAFolder(_) => {
             ("move it away; linkwright makes its own folder", ExitCode::Refused)
         }
-        OutputError::Locked(_) | OutputError::Write(..) => {
+        OutputError::Locked(_) | OutputError::Write(..) | OutputError::Read(..) => {
             ("free some space, or make the folder writable", ExitCode::Disk)
         }
     };

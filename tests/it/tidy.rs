@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "effects",
-        "store digests process machine c_includes c_tools out_folder c_files file workspace globs go_tool \
+        "file store digests process machine c_includes c_tools out_folder c_files workspace globs go_tool \
          inspect outputs",
     ),
     (
