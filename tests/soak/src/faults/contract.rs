@@ -10,7 +10,9 @@ use crate::bench::Programs;
 use crate::faults::subject::{Ended, Make, Published, Subject, Version, read_regular};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// What a version makes.
@@ -50,6 +52,31 @@ impl Oracle {
             Version::B => &self.by_version[1],
             Version::Less => &self.by_version[2],
         }
+    }
+}
+
+/// The oracles of every kind of workspace, each made when it is first asked.
+#[derive(Debug, Default)]
+pub struct Oracles(Mutex<HashMap<Make, Oracle>>);
+
+impl Oracles {
+    /// Returns the one of `make`.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong with a clean build.
+    ///
+    /// # Panics
+    ///
+    /// Panics if another thread did so before.
+    pub fn of(&self, programs: &Programs, make: Make) -> Result<Oracle, String> {
+        let mut known = self.0.lock().unwrap();
+        if let Some(oracle) = known.get(&make) {
+            return Ok(oracle.clone());
+        }
+        let oracle = Oracle::of(programs, make)?;
+        known.insert(make, oracle.clone());
+        Ok(oracle)
     }
 }
 
@@ -122,8 +149,7 @@ pub fn records_are_true(subject: &Subject<'_>) -> Result<(), String> {
         let output = record["output"].as_str().unwrap_or_default();
         let bytes = read_regular(&subject.path("linkwright-out").join(output)).unwrap_or_default();
         let sum = Sha256::digest(&bytes);
-        let sum: String = sum.iter().map(|it| format!("{it:02x}")).collect();
-        if record["sha256"] != sum.as_str() {
+        if record["sha256"] != format!("{sum:x}") {
             return Err(format!("the record of `{output}` is not of what is there"));
         }
     }

@@ -105,6 +105,7 @@ impl Scene {
     }
 
     /// The arguments of what is run.
+    #[must_use]
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Collect => &["cache", "gc", "--max-size", "1"],
@@ -114,14 +115,13 @@ impl Scene {
 }
 
 /// Every file below a folder, links and all that is no folder included, in order.
+#[must_use]
 pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let (mut files, mut open) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
-            match entry.file_type().is_ok_and(|it| it.is_dir()) {
-                true => open.push(entry.path()),
-                false => files.push(entry.path()),
-            }
+            let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
+            if is_folder { &mut open } else { &mut files }.push(entry.path());
         }
     }
     files.sort();

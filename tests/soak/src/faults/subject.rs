@@ -67,7 +67,7 @@ pub struct Subject<'a> {
 }
 
 /// The longest that one run may take.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 
 /// The memory of a bounded run, most of it addresses that are never used.
 const MEMORY: &str = "--as=4294967296";
@@ -109,16 +109,19 @@ impl<'a> Subject<'a> {
     }
 
     /// The folder around everything.
+    #[must_use]
     pub fn home(&self) -> &Path {
         &self.home
     }
 
     /// A path in the workspace.
+    #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.home.join("w").join(name)
     }
 
     /// The store.
+    #[must_use]
     pub fn store(&self) -> PathBuf {
         self.store.clone()
     }
@@ -156,11 +159,13 @@ impl<'a> Subject<'a> {
     }
 
     /// The program in the workspace's root, its streams in files.
+    #[must_use]
     pub fn linkwright(&self, arguments: &[&str]) -> Command {
         self.linkwright_as(0, arguments)
     }
 
     /// The same for one of several that run at the same time.
+    #[must_use]
     pub fn linkwright_as(&self, number: usize, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.programs.linkwright);
         if self.is_bounded {
@@ -191,11 +196,13 @@ impl<'a> Subject<'a> {
     }
 
     /// What the last run printed, its end apart.
+    #[must_use]
     pub fn said(&self, code: Option<i32>, hung: bool) -> Ended {
         self.said_as(0, code, hung)
     }
 
     /// The same for one of several that ran at the same time.
+    #[must_use]
     pub fn said_as(&self, number: usize, code: Option<i32>, hung: bool) -> Ended {
         let read = |name: &str| {
             let name = format!("{name}.{number}");
@@ -206,6 +213,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Runs the program to its end, or to the limit.
+    #[must_use]
     pub fn run(&self, arguments: &[&str]) -> Ended {
         let mut child = self.linkwright(arguments).spawn().unwrap();
         let began = Instant::now();
@@ -225,22 +233,26 @@ impl<'a> Subject<'a> {
     }
 
     /// Builds everything.
+    #[must_use]
     pub fn build(&self) -> Ended {
         self.run(&["build", "--json"])
     }
 
     /// What is published.
+    #[must_use]
     pub fn published(&self) -> Published {
         let read = |it: &&str| ((*it).to_owned(), read_regular(&self.path(it)));
         outputs(self.make).iter().map(read).collect()
     }
 
     /// The ledger.
+    #[must_use]
     pub fn ledger(&self) -> Option<Vec<u8>> {
         read_regular(&self.path("linkwright-out/ledger.json"))
     }
 
     /// Where the outputs `name` may be while its command runs: in place, or set aside.
+    #[must_use]
     pub fn aside(&self, name: &str) -> Option<Vec<u8>> {
         let path = self.path(name);
         let file = path.file_name()?.to_string_lossy().into_owned();
@@ -248,6 +260,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Files in the home that nobody should have left there.
+    #[must_use]
     pub fn strays(&self) -> Vec<String> {
         let known: BTreeSet<String> = [Version::A, Version::B]
             .iter()
@@ -267,9 +280,10 @@ impl<'a> Subject<'a> {
                 if ours || known.contains(&name) {
                     continue;
                 }
-                match entry.file_type().unwrap().is_dir() {
-                    true => open.push(path),
-                    false => strays.push(name),
+                if entry.file_type().unwrap().is_dir() {
+                    open.push(path);
+                } else {
+                    strays.push(name);
                 }
             }
         }
@@ -280,6 +294,12 @@ impl<'a> Subject<'a> {
 }
 
 impl Make {
+    /// Returns commands and programs of the stand-in in turn.
+    #[must_use]
+    pub fn in_turn(number: u64) -> Self {
+        if number.is_multiple_of(2) { Self::Commands } else { Self::Programs }
+    }
+
     /// What a clean build of each version publishes, and its ledger.
     ///
     /// # Errors

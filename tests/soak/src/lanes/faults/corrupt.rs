@@ -9,36 +9,29 @@
 
 use super::{Came, Cases};
 use crate::bench::Programs;
-use crate::faults::contract::{Oracle, recovers};
+use crate::faults::contract::{Oracles, recovers};
 use crate::faults::scene::files_below;
 use crate::faults::subject::{Make, Subject, Version, read_regular};
 use crate::random::Random;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
-use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 /// How many damages follow on each other in one workspace.
 const ROUNDS: u64 = 10;
 
 /// The lane.
 #[derive(Default)]
-pub(super) struct Damages {
-    oracles: Mutex<HashMap<Make, Oracle>>,
-}
+pub(super) struct Damages(Oracles);
 
 impl Cases for Damages {
     fn run(&self, programs: &Programs, seed: u64) -> Came {
-        let make = if seed % 2 == 0 { Make::Commands } else { Make::Programs };
-        let oracle = {
-            let mut oracles = self.oracles.lock().unwrap();
-            match oracles.get(&make).cloned().map_or_else(|| Oracle::of(programs, make), Ok) {
-                Ok(oracle) => oracles.entry(make).or_insert(oracle).clone(),
-                Err(error) => return (0, Err(error)),
-            }
+        let make = Make::in_turn(seed);
+        let oracle = match self.0.of(programs, make) {
+            Ok(oracle) => oracle,
+            Err(error) => return (0, Err(error)),
         };
         let subject = match Subject::new(programs, make) {
             Ok(subject) => subject.bounded(),

@@ -15,12 +15,13 @@
 
 use super::{Came, Cases};
 use crate::bench::Programs;
-use crate::faults::contract::{Oracle, recovers};
+use crate::faults::contract::{Oracle, Oracles, recovers};
 use crate::faults::subject::{Make, Subject, Version};
 use crate::random::Random;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ pub(super) struct PowerLosses {
 
 #[derive(Default)]
 struct Known {
-    oracles: HashMap<Make, Oracle>,
+    oracles: Oracles,
     /// Empty file systems, by their kind; they go with the lane.
     images: HashMap<Kind, PathBuf>,
     folder: Option<tempfile::TempDir>,
@@ -65,7 +66,7 @@ mod ioctl {
 
 impl Cases for PowerLosses {
     fn run(&self, programs: &Programs, seed: u64) -> Came {
-        let make = if seed % 2 == 0 { Make::Commands } else { Make::Programs };
+        let make = Make::in_turn(seed);
         let random = Random::new(seed);
         let prepared = self.prepare(programs, make, seed);
         let (oracle, image, kind) = match prepared {
@@ -91,20 +92,18 @@ impl PowerLosses {
         if !nix::unistd::geteuid().is_root() || !Path::new("/dev/loop-control").exists() {
             return Ok(None);
         }
-        if !known.oracles.contains_key(&make) {
-            let oracle = Oracle::of(programs, make)?;
-            known.oracles.insert(make, oracle);
-        }
+        let oracle = known.oracles.of(programs, make)?;
         let kind = if seed % 3 == 2 && has_xfs() { Kind::Xfs } else { Kind::Ext4 };
         if known.folder.is_none() {
             known.folder = Some(tempfile::tempdir().map_err(|it| it.to_string())?);
         }
-        if !known.images.contains_key(&kind) {
-            let folder = known.folder.as_ref().map(|it| it.path().to_owned()).unwrap_or_default();
-            let image = kind.format(&folder)?;
-            known.images.insert(kind, image);
+        if let Some(image) = known.images.get(&kind) {
+            return Ok(Some((oracle, image.clone(), kind)));
         }
-        Ok(Some((known.oracles[&make].clone(), known.images[&kind].clone(), kind)))
+        let folder = known.folder.as_ref().map(|it| it.path().to_owned()).unwrap_or_default();
+        let image = kind.format(&folder)?;
+        known.images.insert(kind, image.clone());
+        Ok(Some((oracle, image, kind)))
     }
 }
 
@@ -124,7 +123,7 @@ impl Kind {
     fn options(self, random: &mut Random) -> &'static str {
         match self {
             Self::Xfs => "",
-            Self::Ext4 => *random.one(&["data=ordered", "data=writeback", "commit=1"]).unwrap(),
+            Self::Ext4 => random.one(&["data=ordered", "data=writeback", "commit=1"]).unwrap(),
         }
     }
 }
@@ -154,7 +153,10 @@ fn cycle(
     let before = random.below(3);
     if before > 0 {
         subject.bring(version);
-        subject.build();
+        let ended = subject.build();
+        if ended.code != Some(0) {
+            return Err(format!("nothing to cut off: {ended:#?}"));
+        }
     }
     match before {
         1 => version = Version::B,
@@ -186,7 +188,7 @@ fn lose_power(
         let wait = Duration::from_micros(random.next() % 25_000);
         std::thread::sleep(wait);
         mounted.write_out()?;
-        told += &format!("written out after {wait:?}, ");
+        let _ = write!(told, "written out after {wait:?}, ");
     }
     let wait = Duration::from_micros(random.next() % 60_000);
     std::thread::sleep(wait);

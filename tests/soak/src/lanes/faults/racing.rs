@@ -4,19 +4,15 @@
 
 use super::{Came, Cases};
 use crate::bench::Programs;
-use crate::faults::contract::{Moment, Oracle, brief, old_or_new, quiet, recovers};
+use crate::faults::contract::{Moment, Oracle, Oracles, brief, old_or_new, quiet, recovers};
 use crate::faults::subject::{LIMIT, Make, Subject, Version};
 use crate::random::Random;
-use std::collections::HashMap;
 use std::process::Child;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// The lane.
 #[derive(Default)]
-pub(super) struct Races {
-    oracles: Mutex<HashMap<Make, Oracle>>,
-}
+pub(super) struct Races(Oracles);
 
 /// One of the builds.
 struct Racer {
@@ -29,13 +25,10 @@ struct Racer {
 impl Cases for Races {
     fn run(&self, programs: &Programs, seed: u64) -> Came {
         let mut random = Random::new(seed);
-        let make = if seed % 2 == 0 { Make::Commands } else { Make::Programs };
-        let oracle = {
-            let mut oracles = self.oracles.lock().unwrap();
-            match oracles.get(&make).cloned().map_or_else(|| Oracle::of(programs, make), Ok) {
-                Ok(oracle) => oracles.entry(make).or_insert(oracle).clone(),
-                Err(error) => return (0, Err(error)),
-            }
+        let make = Make::in_turn(seed);
+        let oracle = match self.0.of(programs, make) {
+            Ok(oracle) => oracle,
+            Err(error) => return (0, Err(error)),
         };
         (1, race(programs, make, &oracle, &mut random))
     }

@@ -9,7 +9,7 @@ use super::{Came, Cases};
 use crate::bench::Programs;
 use crate::faults::calls::{Call, Family};
 use crate::faults::contract::{
-    Moment, Oracle, brief, ends_well, is_right, old_or_new, old_or_new_ledger, quiet,
+    Moment, Oracle, Oracles, brief, ends_well, is_right, old_or_new, old_or_new_ledger, quiet,
     records_are_true, recovers,
 };
 use crate::faults::scene::Scene;
@@ -18,6 +18,7 @@ use crate::faults::tracer::{Plan, Strike, Traced, trace};
 use crate::random::Random;
 use nix::errno::Errno;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -64,10 +65,12 @@ struct Case {
 /// What was learnt of the scenes so far.
 #[derive(Default)]
 struct Known {
-    oracles: Mutex<HashMap<Make, Oracle>>,
-    /// The calls of each, below the store or the workspace.
-    calls: Mutex<HashMap<(Make, Scene), Vec<(bool, Call)>>>,
+    oracles: Oracles,
+    calls: Mutex<HashMap<(Make, Scene), Calls>>,
 }
+
+/// The calls of a run, each with whether it touches the store.
+type Calls = Vec<(bool, Call)>;
 
 /// SIGKILL before each change of the disk.
 #[derive(Default)]
@@ -101,8 +104,9 @@ impl Cases for Errors {
         let kinds = ERRORS.len() as u64 * 4;
         let (kind, round) = (round.wrapping_add(seed % 16 * 5) % kinds, round / kinds);
         let (error, family) = ERRORS[usize::try_from(kind / 4).unwrap()];
-        let place = if kind % 2 == 0 { Place::Store } else { Place::Workspace };
-        let strike = if kind / 2 % 2 == 0 { Strike::Fail(error) } else { Strike::FailOn(error) };
+        let place = if kind.is_multiple_of(2) { Place::Store } else { Place::Workspace };
+        let strike =
+            if (kind / 2).is_multiple_of(2) { Strike::Fail(error) } else { Strike::FailOn(error) };
         let case = |at, _| Case { make, scene, place, family, strike, at, again: None };
         self.0.came(programs, (make, scene), (place, family), round, case)
     }
@@ -111,7 +115,7 @@ impl Cases for Errors {
 /// What a seed is about: a scene, and how often it had its turn before.
 fn turn(seed: u64) -> (u64, Make, Scene) {
     let scenes = Scene::ALL.len() as u64;
-    let make = if seed / scenes % 2 == 0 { Make::Commands } else { Make::Programs };
+    let make = Make::in_turn(seed / scenes);
     let scene = Scene::ALL[usize::try_from(seed % scenes).unwrap()];
     (seed / (2 * scenes), make, scene)
 }
@@ -146,7 +150,7 @@ impl Known {
             };
             is_there && call.families.contains(&family)
         });
-        let oracle = self.oracle(programs, make);
+        let oracle = self.oracles.of(programs, make);
         match (counted, oracle) {
             // There is no such call, so no such case.
             (Ok(0), _) => (0, Ok(())),
@@ -158,16 +162,6 @@ impl Known {
         }
     }
 
-    fn oracle(&self, programs: &Programs, make: Make) -> Result<Oracle, String> {
-        let mut known = self.oracles.lock().unwrap();
-        if let Some(oracle) = known.get(&make) {
-            return Ok(oracle.clone());
-        }
-        let oracle = Oracle::of(programs, make)?;
-        known.insert(make, oracle.clone());
-        Ok(oracle)
-    }
-
     fn count(
         &self,
         programs: &Programs,
@@ -176,20 +170,24 @@ impl Known {
         counts: impl Fn(bool, &Call) -> bool,
     ) -> Result<u64, String> {
         let mut known = self.calls.lock().unwrap();
-        if !known.contains_key(&(make, scene)) {
-            let subject = Subject::new(programs, make)?;
-            scene.set(&subject)?;
-            let (family, strike) = (Family::Any, Strike::Count);
-            let place = Place::Everywhere;
-            let case = Case { make, scene, place, family, strike, at: 0, again: None };
-            let traced = case.strike(&subject, 0, strike)?;
-            let calls = traced.seen.into_iter();
-            let calls = calls.map(|it| (it.path.starts_with(subject.store()), it));
-            known.insert((make, scene), calls.collect());
-        }
-        let calls = known[&(make, scene)].iter();
-        Ok(calls.filter(|(is_in_store, call)| counts(*is_in_store, call)).count() as u64)
+        let calls = match known.entry((make, scene)) {
+            Entry::Occupied(it) => it.into_mut(),
+            Entry::Vacant(it) => it.insert(calls_of(programs, make, scene)?),
+        };
+        let counted = calls.iter().filter(|(is_in_store, call)| counts(*is_in_store, call));
+        Ok(counted.count() as u64)
     }
+}
+
+/// Lists the calls of a scene's run, which nothing strikes.
+fn calls_of(programs: &Programs, make: Make, scene: Scene) -> Result<Calls, String> {
+    let subject = Subject::new(programs, make)?;
+    scene.set(&subject)?;
+    let (place, family, strike) = (Place::Everywhere, Family::Any, Strike::Count);
+    let case = Case { make, scene, place, family, strike, at: 0, again: None };
+    let traced = case.strike(&subject, 0, strike)?;
+    let is_in_store = |it: &Call| it.path.starts_with(subject.store());
+    Ok(traced.seen.into_iter().map(|it| (is_in_store(&it), it)).collect())
 }
 
 impl Case {
