@@ -176,10 +176,13 @@ impl Batch {
             }
         };
         let output = BuildOutput::parse(&ended.stdout_text(), &ended.stderr_text());
+        // A tool that ends without naming a culprit (no memory, no room) may have cut any file.
+        let names_culprits = ended.status.code().is_some() && !output.failed.is_empty();
+        let is_whole = ended.status.success() || names_culprits;
         let links = self.links.iter().map(|(index, planned)| {
             let unit = &units[*index];
             let path = scratch.path().join(unit.tool_name());
-            let linked = if path.is_file() && !failed(&output, unit) {
+            let linked = if is_whole && path.is_file() && !failed(&output, unit) {
                 Linked::File { path, text: told(&output, unit) }
             } else {
                 Linked::Failed(reason(&output, unit, planned, &ended.how()))

@@ -1,10 +1,11 @@
 //! What one `go list` read, and whether it is still true.
 //!
 //! A file that appears in a package's folder after it was listed would be compiled and not be in
-//! the key. So the folders' modification times are kept: one that changed since, or that changed
-//! while `go list` ran, says that the listing may be stale.
+//! the key. So the folders' modification times are kept, those of embedded files too: one that
+//! changed since, or that changed while `go list` ran, says that the listing may be stale.
 
 use crate::effects::go_tool::GoModuleFolder;
+use crate::formats::go_list::GoPackage;
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
 use crate::plan::origin::Origin;
@@ -66,13 +67,13 @@ impl Listing {
     pub fn new(graph: GoGraph, began: Moment) -> Self {
         let during = (began.0.checked_sub(TICK).unwrap_or(began.0), Moment::now().0);
         let local = graph.packages().filter(|it| Origin::of(it) == Origin::Local);
-        let folders = local.map(|it| PathBuf::from(&it.dir));
+        let folders = local.flat_map(watched).collect::<BTreeSet<_>>().into_iter();
         let folders =
             folders.filter_map(|it| Some((modified(&it)?, it))).map(|(time, it)| (it, time));
         Self { folders: folders.collect(), graph, during }
     }
 
-    /// Tells whether no local package's folder gained or lost a file since `go list` began.
+    /// Tells whether no folder of a local package gained or lost a file since `go list` began.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.folders.iter().all(|(folder, then)| {
@@ -80,6 +81,19 @@ impl Listing {
             !meanwhile && modified(folder) == Some(*then)
         })
     }
+}
+
+/// Returns the folders in which a new file may become a part of `package`: its own, and those that
+/// it embeds files of, with all below them.
+fn watched(package: &GoPackage) -> BTreeSet<PathBuf> {
+    let own = Path::new(&package.dir);
+    let embedded = package.files.embedded();
+    let tops: BTreeSet<_> = embedded.filter_map(|it| Some(it.split_once('/')?.0)).collect();
+    let below = tops.into_iter().flat_map(|it| walkdir::WalkDir::new(own.join(it)));
+    let below = below.filter_map(Result::ok).filter(|it| it.file_type().is_dir());
+    let mut folders: BTreeSet<_> = below.map(walkdir::DirEntry::into_path).collect();
+    folders.insert(own.to_owned());
+    folders
 }
 
 fn modified(folder: &Path) -> Option<SystemTime> {

@@ -162,6 +162,11 @@ impl GoFiles {
         .flatten()
     }
 
+    /// Lists every embedded file, those of the tests too.
+    pub fn embedded(&self) -> impl Iterator<Item = &String> {
+        [&self.embed_files, &self.test_embed_files, &self.x_test_embed_files].into_iter().flatten()
+    }
+
     /// Tells whether a file imports "C" (or is SWIG's), which brings the C side in.
     #[must_use]
     pub fn use_cgo(&self) -> bool {

@@ -34,8 +34,12 @@ pub enum Fault {
     DamageStore(u64),
     /// The program is killed in the middle.
     Kill(u64),
-    /// The model changes only after Go has read the sources.
-    During,
+    /// The model changes only after the packages were listed: before Go reads the sources to
+    /// compile them, or when it has read them.
+    During {
+        /// Before.
+        first: bool,
+    },
     /// Two builds at the same time.
     Twice,
     /// The stand-in gets this order.
@@ -114,16 +118,16 @@ impl Edit {
             }
             "kill" | "twice" | "during" | "go fails" | "go fails silently" | "go dies"
             | "list dies" => {
-                let what = constant(random, &mut next)?;
+                let mut what = constant(random, &mut next)?;
                 let fault = match kind {
                     "kill" => Fault::Kill(random.next() % 40),
                     "twice" => Fault::Twice,
                     "during" if random.once_in(3) => {
                         next = model.clone();
-                        embed(random, &mut next)?;
-                        Fault::During
+                        what = embed(random, &mut next)?;
+                        Fault::During { first: random.once_in(2) }
                     }
-                    "during" => Fault::During,
+                    "during" => Fault::During { first: random.once_in(2) },
                     "go fails" => Fault::Order("fail"),
                     "go fails silently" => Fault::Order("fail-silently"),
                     "go dies" => Fault::Order("die"),

@@ -109,6 +109,7 @@ impl Call {
 
     fn build(&self, tests: bool) -> u8 {
         let told = control::take(&self.root, "build");
+        told.before_reading(&self.folder);
         let module = source::Module::read(self);
         told.after_reading(&self.folder);
         let mut code = 0;

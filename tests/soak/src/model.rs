@@ -69,7 +69,7 @@ pub struct File {
 }
 
 /// A target that links one program, or the test binaries of all packages.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Target {
     /// The program's folder; none for tests.
     pub package: Option<String>,

@@ -7,6 +7,7 @@
 //! | `fail-silently` | writes half of an output and exits with 1, without a word |
 //! | `die` | writes half of an output and ends itself with SIGKILL |
 //! | `edit PATH=HEX` | writes a file of the workspace after it has read all sources |
+//! | `edit-first PATH=HEX` | writes a file of the workspace before it reads a source |
 //! | `crash-list` | ends itself with SIGKILL in the middle of `go list` |
 //! | `orphan PATH` | leaves a child behind that writes PATH when it is let live for 3 s |
 //!
@@ -53,14 +54,23 @@ impl Told {
         }
     }
 
-    /// Between reading the sources and writing anything.
-    pub(super) fn after_reading(&self, folder: &Path) {
-        let edits = self.orders.iter().filter(|it| it.0 == "edit");
+    /// Before a source is read.
+    pub(super) fn before_reading(&self, folder: &Path) {
+        self.edit("edit-first", folder);
+    }
+
+    fn edit(&self, order: &str, folder: &Path) {
+        let edits = self.orders.iter().filter(|it| it.0 == order);
         for (path, hex) in edits.filter_map(|it| it.1.split_once('=')) {
             let path = folder.join(path);
             let _ = path.parent().map(fs::create_dir_all);
             let _ = fs::write(path, from_hex(hex));
         }
+    }
+
+    /// Between reading the sources and writing anything.
+    pub(super) fn after_reading(&self, folder: &Path) {
+        self.edit("edit", folder);
         if let Some(path) = self.order("orphan") {
             let script = format!("sleep 3; echo alive > '{path}'");
             let mut shell = Command::new("/bin/sh");

@@ -139,7 +139,8 @@ impl<'a> View<'a> {
             tags: self.tags.iter().cloned().collect(),
             is_stripped: target.is_stripped || (target.link == "own" && self.model.own_strips),
         };
-        (facts.text(), &target.link, &self.model.go_mod_note, is_test).hash(&mut hasher);
+        (facts.text(), target, &self.model.go_mod_note, is_test).hash(&mut hasher);
+        (target.link == "own" && self.model.own_strips).hash(&mut hasher);
         if let Some(c) = &self.model.c_side {
             c.hash_into(&mut hasher);
         }

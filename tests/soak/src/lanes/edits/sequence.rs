@@ -103,7 +103,7 @@ impl Sequence {
                 self.bench.sync(&files);
                 self.twice()?;
             }
-            Fault::During => self.during(random)?,
+            Fault::During { first } => self.during(random, first)?,
             Fault::Order(order) => {
                 self.bench.sync(&files);
                 self.order(order)?;
@@ -195,8 +195,9 @@ impl Sequence {
         Ok(())
     }
 
-    /// Lets the stand-in make the edit between reading the sources and writing the program.
-    fn during(&mut self, random: &mut Random) -> Result<(), String> {
+    /// Lets the stand-in make the edit: what comes out must be of the new sources, and nothing may
+    /// be kept under the old ones that is not of them.
+    fn during(&mut self, random: &mut Random, first: bool) -> Result<(), String> {
         let version = Some(format!("during {}", random.next()).replace(' ', "-"));
         let mut old = self.history.last().cloned().unwrap_or_else(|| self.model.clone());
         for model in [&mut old, &mut self.model] {
@@ -207,8 +208,9 @@ impl Sequence {
         let (before, after) = (old.files(), self.model.files());
         self.bench.sync(&before);
         let changed = after.iter().filter(|(name, bytes)| before.get(*name) != Some(bytes));
+        let order = if first { "edit-first" } else { "edit" };
         let orders: Vec<_> =
-            changed.map(|(name, bytes)| format!("edit {name}={}", to_hex(bytes))).collect();
+            changed.map(|(name, bytes)| format!("{order} {name}={}", to_hex(bytes))).collect();
         self.bench.order(&orders.join("\n"));
         let run = self.bench.build();
         let was_asked = !self.bench.cancel();
@@ -219,27 +221,41 @@ impl Sequence {
         let expected = self.model.expected();
         if was_asked && built && is_whole && run.code == Some(0) {
             let bytes = fs::read(self.bench.outputs().join("bin/a")).unwrap_or_default();
-            if expected.get("bin/a").is_some_and(|it| it.bytes != bytes) {
-                return Err("bin/a was linked from sources that changed meanwhile".to_owned());
-            }
+            let it = &expected["bin/a"];
+            let state = it.state.clone().unwrap_or_default();
+            let ended = self.says("bin/a", it, &state, &bytes);
+            ended.map_err(|error| format!("the sources changed meanwhile: {error}"))?;
         }
         if !matches!(run.code, Some(0 | 1 | 10)) {
             return Err(format!("an edit meanwhile: {}", run.told()));
         }
+        self.bench.sync(&before);
+        let run = self.bench.build();
+        let bytes = fs::read(self.bench.outputs().join("bin/a")).unwrap_or_default();
+        if let (Some(0 | 1), Some(it)) = (run.code, old.expected().get("bin/a"))
+            && let Some(state) = &it.state
+        {
+            let ended = self.says("bin/a", it, state, &bytes);
+            ended.map_err(|error| format!("kept under sources that changed: {error}"))?;
+        }
+        self.bench.sync(&after);
         Ok(())
     }
 
     /// Lets the stand-in go wrong: the build must fail, and leave old outputs or whole new ones.
     fn order(&mut self, order: &str) -> Result<(), String> {
+        let expected = self.model.expected();
+        let read = |output: &String| fs::read(self.bench.outputs().join(output)).ok();
+        let then: BTreeMap<_, _> = expected.keys().map(|it| (it.clone(), read(it))).collect();
         self.bench.order(order);
         let run = self.bench.build();
         let was_asked = !self.bench.cancel();
         if was_asked && run.code == Some(0) {
             return Err(format!("`{order}` did not fail: {}", run.told()));
         }
-        for (output, expected) in self.model.expected() {
+        for (output, expected) in expected {
             let now = fs::read(self.bench.outputs().join(&output)).ok();
-            let is_old = now.as_ref() == self.before.get(&output);
+            let is_old = now.as_ref() == then.get(&output).and_then(Option::as_ref);
             if was_asked && !is_old && now.as_deref() != Some(&expected.bytes[..]) {
                 return Err(format!("`{order}` left a bad {output}: {}", run.told()));
             }
@@ -254,15 +270,17 @@ impl Sequence {
     /// Builds, and holds everything against the model.
     fn check(&mut self) -> Result<(), String> {
         let expected = self.model.expected();
+        let read = |output: &String| fs::read(self.bench.outputs().join(output)).ok();
+        let then: BTreeMap<_, _> = expected.keys().map(|it| (it.clone(), read(it))).collect();
         let run = self.bench.build();
         if run.code != Some(self.code()) {
             return Err(format!("exit code {} was expected: {}", self.code(), run.told()));
         }
         let states = run.states();
         for (output, it) in &expected {
-            let bytes = fs::read(self.bench.outputs().join(output)).ok();
+            let bytes = read(output);
             let Some(state) = &it.state else {
-                if bytes.as_ref() != self.before.get(output) {
+                if bytes != then[output] {
                     return Err(format!("{output} does not compile, and its file changed"));
                 }
                 continue;
@@ -274,7 +292,10 @@ impl Sequence {
             if !matches!(way, "built" | "restored" | "up_to_date") || (way == "built" && is_known) {
                 return Err(format!("{output} is {way}; linked before: {is_known}"));
             }
-            self.linked.insert((output.clone(), it.inputs));
+            // What is in place says nothing of the store, which may have been damaged.
+            if way != "up_to_date" {
+                self.linked.insert((output.clone(), it.inputs));
+            }
             self.before.insert(output.clone(), bytes);
         }
         self.before.retain(|output, _| expected.contains_key(output));
