@@ -4,6 +4,7 @@
 //! for a command is refused there, so that a typing error is never a silent wish.
 //!
 use crate::cli::build::BuildArgs;
+use crate::cli::cache::CacheArgs;
 use crate::cli::clean::CleanArgs;
 use crate::cli::completions::CompletionsArgs;
 use crate::cli::doctor::DoctorArgs;
@@ -57,6 +58,8 @@ pub enum Command {
     Init(InitArgs),
     #[expect(missing_docs, reason = "as above")]
     Doctor(DoctorArgs),
+    #[expect(missing_docs, reason = "as above")]
+    Cache(CacheArgs),
     #[expect(missing_docs, reason = "as above")]
     Clean(CleanArgs),
     #[expect(missing_docs, reason = "as above")]

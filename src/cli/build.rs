@@ -1,7 +1,7 @@
 //! `linkwright build`: declared targets become verified files.
 
 use crate::cli::console::{Console, Stopped};
-use crate::cli::flags::unmask;
+use crate::cli::flags::{WaitOptions, unmask};
 use crate::cli::rooms::{self, Place};
 use crate::engine::request::{AfterFailure, BuildRequest, Mode};
 use crate::report::failure::Failure;
@@ -32,7 +32,7 @@ pub struct BuildArgs {
 }
 
 /// Flags of every command that builds.
-#[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[derive(Debug, Clone, Copy, clap::Args)]
 pub struct BuildOptions {
     /// Go on with what does not depend on a failure
     #[arg(short, long, alias = "keep_going")]
@@ -41,6 +41,10 @@ pub struct BuildOptions {
     /// Print the exact commands and run none
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+
+    /// How long to wait.
+    #[command(flatten)]
+    pub wait: WaitOptions,
 }
 
 /// Runs `build`.
@@ -95,6 +99,7 @@ pub fn prepare(
         },
         mode: if options.dry_run { Mode::DryRun } else { Mode::Build },
         store,
+        lock_limit: options.wait.lock_timeout,
         go_cache: console.settings.go_cache.clone(),
         variables: console.environment.variables.clone(),
     })

@@ -1,13 +1,17 @@
 //! `linkwright clean`: the output folder goes.
 
 use crate::cli::console::{Console, Stopped};
+use crate::cli::flags::WaitOptions;
 use crate::cli::rooms;
+use crate::effects::lock::Patience;
 use crate::effects::out_folder::{self, RemoveError};
 use crate::report::failure::Failure;
-use crate::report::table::{count, human_size};
+use crate::report::table::count;
 use crate::report::terminal::Verbosity;
+use crate::words::amount::human_size;
 use crate::words::exit_code::ExitCode;
 use crate::words::path::OUTPUT_FOLDER;
+use std::sync::Mutex;
 
 /// Remove the workspace's linkwright-out folder
 ///
@@ -16,7 +20,11 @@ use crate::words::path::OUTPUT_FOLDER;
 /// restores from it.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub struct CleanArgs {}
+pub struct CleanArgs {
+    /// How long to wait.
+    #[command(flatten)]
+    pub wait: WaitOptions,
+}
 
 /// Runs `clean`.
 ///
@@ -24,9 +32,16 @@ pub struct CleanArgs {}
 ///
 /// Refuses a folder that linkwright did not make; blames the disk if the system refuses.
 pub fn run(args: CleanArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
-    let CleanArgs {} = args;
+    let CleanArgs { wait: WaitOptions { lock_timeout: limit } } = args;
     let root = rooms::find_workspace(&console.settings.folder)?.root;
-    let removed = out_folder::remove(&root).map_err(|error| refusal(&error))?;
+    let interrupt = rooms::interrupt()?;
+    let stop = || interrupt.is_set();
+    let removed = {
+        let err = Mutex::new(&mut *console.err);
+        let waiting = |holders: &str| rooms::tell_wait(&err, holders, "works on this workspace");
+        out_folder::remove(&root, &Patience { limit, waiting: &waiting, stop: &stop })
+    };
+    let removed = removed.map_err(|error| refusal(&error))?;
     let line = match removed {
         Some(removed) => {
             let files = count(removed.files, "file");
@@ -43,6 +58,8 @@ pub fn run(args: CleanArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
 fn refusal(error: &RemoveError) -> Failure {
     let code = match error {
         RemoveError::NotAFolder(_) | RemoveError::NotOurs(_) => ExitCode::Refused,
+        RemoveError::Locked(_) => ExitCode::GaveUpWaiting,
+        RemoveError::Interrupted => ExitCode::Interrupted,
         RemoveError::Io(..) => ExitCode::Disk,
     };
     let failure = Failure::new(code, "the output folder stays").because(error);

@@ -8,7 +8,7 @@ use crate::effects::workspace;
 use crate::engine::probe::{self, works};
 use crate::model::strategy::{Need, RuleSet, Strategy};
 use crate::report::doctor::{CheckOutcome, Fact};
-use crate::report::table::human_size;
+use crate::words::amount::human_size;
 
 /// Looks for the tools and places that builds need.
 #[must_use]

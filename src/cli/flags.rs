@@ -5,10 +5,12 @@
 //! read; no argument holds a NUL by itself, so nothing else is changed by it, and unknown flags are
 //! refused with a suggestion as ever.
 
+use crate::words::amount::parse_time;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -48,6 +50,14 @@ pub struct GlobalArgs {
     /// Say each command and each warning in full
     #[arg(short, long, global = true)]
     pub verbose: bool,
+}
+
+/// How long a command waits for others.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct WaitOptions {
+    /// Wait at most this long for another linkwright, then give up (exit code 9)
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
+    pub lock_timeout: Duration,
 }
 
 /// When to colour.

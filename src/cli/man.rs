@@ -54,7 +54,11 @@ fn pages(command: clap::Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut command = command.disable_help_subcommand(true);
     command.build();
     let mut commands = vec![command.clone()];
-    commands.extend(command.get_subcommands().cloned());
+    for command in command.get_subcommands() {
+        commands.push(command.clone());
+        let nested = command.get_subcommands().filter(|it| it.get_name() != "help");
+        commands.extend(nested.cloned());
+    }
     let render = |command: clap::Command| {
         let man = Man::new(command);
         let mut page = Vec::new();

@@ -6,6 +6,7 @@
 
 pub mod arguments;
 pub mod build;
+pub mod cache;
 pub mod clean;
 pub mod completions;
 pub mod console;
@@ -79,6 +80,7 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> Result<u8, Stopped> 
         Command::Graph(args) => graph::run(args, console),
         Command::Init(args) => init::run(args, console),
         Command::Doctor(args) => doctor::run(args, console),
+        Command::Cache(args) => cache::run(args, console),
         Command::Clean(args) => clean::run(args, console),
         Command::Completions(args) => completions::run(args, Arguments::command(), console),
         Command::Man(args) => man::run(args, Arguments::command(), console),

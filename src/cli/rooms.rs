@@ -6,8 +6,10 @@
 use crate::cli::console::Console;
 use crate::cli::examination;
 use crate::effects::digests::Digests;
+use crate::effects::file;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
+use crate::effects::limits::Space;
 use crate::effects::machine::{Machine, STEP_LIMIT};
 use crate::effects::process::{self, Interrupt};
 use crate::effects::store::Store;
@@ -23,6 +25,7 @@ use crate::model::targets::Targets;
 use crate::plan::starter::GoModule;
 use crate::plan::verify::verify;
 use crate::report::doctor::{CheckOutcome, Fact};
+use crate::report::escape;
 use crate::report::failure::Failure;
 use crate::report::verify::FileFacts;
 use crate::words::exit_code::ExitCode;
@@ -30,8 +33,10 @@ use crate::words::label::PackagePath;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
 /// A folder's place in a workspace.
@@ -136,6 +141,12 @@ fn no_build(error: &BuildError) -> Failure {
             ExitCode::GaveUpWaiting,
             Some("end the other build, or work in another copy of the workspace"),
         ),
+        BuildError::Locked(_) => {
+            (ExitCode::GaveUpWaiting, Some("end the other one, or say a longer `--lock-timeout`"))
+        }
+        BuildError::Outputs(OutputError::Interrupted) | BuildError::Interrupted => {
+            (ExitCode::Interrupted, None)
+        }
         BuildError::Outputs(OutputError::NotAFolder(_)) => {
             (ExitCode::Refused, Some("move it away; linkwright makes its own folder"))
         }
@@ -163,20 +174,68 @@ fn machine(
     go_cache: Option<&Path>,
     variables: &BTreeMap<OsString, OsString>,
 ) -> Result<Machine, Failure> {
-    let interrupt = Interrupt::on_signals().map_err(|error| {
-        Failure::new(ExitCode::MachineLacks, "cannot catch signals").because(&error)
-    })?;
     let opened = Store::new(store);
     let stamps = opened.root().join("stamps");
+    let go_cache = go_cache.map_or_else(|| store.join("go-build"), Path::to_owned);
+    let (go_cache, own_go_cache) = usable_go_cache(go_cache, &opened)?;
+    let interrupt = interrupt()?;
     Ok(Machine {
         caller: variables.clone(),
-        go_cache: go_cache.map_or_else(|| store.join("go-build"), Path::to_owned),
-        digests: Digests::open(&stamps, false),
+        go_cache,
+        own_go_cache,
+        // A store of another format is not written, and the memory lies in it.
+        digests: Digests::open(&stamps, !opened.is_usable()),
         store: opened,
         interrupt,
         go_processes: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
     })
+}
+
+/// Catches the signals that end a run.
+///
+/// # Errors
+///
+/// Blames the machine.
+pub fn interrupt() -> Result<Interrupt, Failure> {
+    Interrupt::on_signals().map_err(|error| {
+        Failure::new(ExitCode::MachineLacks, "cannot catch signals").because(&error)
+    })
+}
+
+/// Go starts only where it can write its cache. Where it cannot, it gets a folder for this run,
+/// which costs time and nothing else.
+fn usable_go_cache(
+    wanted: PathBuf,
+    store: &Store,
+) -> Result<(PathBuf, Option<tempfile::TempDir>), Failure> {
+    let in_store = store.root().parent().is_some_and(|it| wanted.starts_with(it));
+    let allowed = store.is_usable() || !in_store;
+    if allowed && file::can_write_into(&wanted) {
+        return Ok((wanted, None));
+    }
+    store.note(format!(
+        "Go's compile cache `{}` cannot be written; this build compiles everything anew",
+        wanted.display()
+    ));
+    let made = tempfile::Builder::new().prefix("linkwright-go-cache-").tempdir();
+    let made = made.map_err(|error| {
+        let folder = std::env::temp_dir();
+        let message = format!("cannot write `{}`{}", folder.display(), Space::note(&folder));
+        Failure::new(ExitCode::Disk, message)
+            .because(&error)
+            .hint("say where Go may keep its cache: `--go-cache DIR`")
+    })?;
+    Ok((made.path().to_owned(), Some(made)))
+}
+
+/// Tells on stderr whom a command waits for.
+pub fn tell_wait(err: &Mutex<&mut (dyn Write + Send + '_)>, holders: &str, what: &str) {
+    if let Ok(mut err) = err.lock() {
+        let holders = escape::line(holders);
+        // Whoever closed stderr does not want to be told.
+        let _ = writeln!(err, "waiting for {holders}, which {what}").and_then(|()| err.flush());
+    }
 }
 
 /// Starts a program with the caller's environment and streams, and waits for it; returns its exit

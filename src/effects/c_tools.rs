@@ -337,6 +337,7 @@ mod tests {
         let machine = Machine {
             caller: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
             go_cache: dir.path().join("go"),
+            own_go_cache: None,
             store: Store::new(&dir.path().join("store")),
             digests: Digests::open(&dir.path().join("stamps"), false),
             interrupt: Interrupt::default(),

@@ -44,6 +44,8 @@ pub struct Machine {
     pub caller: BTreeMap<OsString, OsString>,
     /// Go's compile cache for our builds; never the user's own, which we did not verify.
     pub go_cache: PathBuf,
+    /// The same where it is for this run alone, to go with it.
+    pub own_go_cache: Option<tempfile::TempDir>,
     /// The store.
     pub store: Store,
     /// Digests of files.

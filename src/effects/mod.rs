@@ -9,6 +9,8 @@ pub mod file;
 pub mod globs;
 pub mod go_tool;
 pub mod inspect;
+pub mod limits;
+pub mod lock;
 pub mod machine;
 pub mod out_folder;
 pub mod outputs;

@@ -13,14 +13,15 @@
 
 use crate::effects::digests::Digests;
 use crate::effects::file;
-use crate::effects::out_folder::MARKER;
+use crate::effects::limits::Space;
+use crate::effects::lock::{self, Busy, Lock, LockError, Patience, Share};
+use crate::effects::out_folder::{LOCK, MARKER};
 use crate::words::digest::Digest;
 use crate::words::path::{OUTPUT_FOLDER, RelPath};
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// The permission bits of an output: everybody may start it, nobody edits it in place.
 const MODE: u32 = 0o555;
@@ -28,11 +29,14 @@ const MODE: u32 = 0o555;
 /// The longest ledger that is read: 4 GiB.
 const LEDGER_LIMIT: u64 = 4 << 30;
 
+/// How often a folder that goes while we wait for it is made again.
+const MOST_TRIES: usize = 5;
+
 /// The output folder of a workspace, locked for this process.
 #[derive(Debug)]
 pub struct Outputs {
     folder: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Why the output folder cannot be used.
@@ -42,10 +46,13 @@ pub enum OutputError {
     #[error("`{0}` is a link or a file; outputs are only written into a folder of their own")]
     NotAFolder(PathBuf),
     /// Another build writes there, and did not end in time.
-    #[error("another linkwright still works on `{0}`")]
-    Locked(PathBuf),
+    #[error(transparent)]
+    Locked(Busy),
+    /// The run was interrupted while it waited for another one.
+    #[error("interrupted")]
+    Interrupted,
     /// The system refuses.
-    #[error("cannot write `{0}`")]
+    #[error("cannot write `{0}`{note}", note = Space::note(.0))]
     Write(PathBuf, #[source] io::Error),
     /// The system does not let us read what we wrote.
     #[error("cannot read `{0}`")]
@@ -53,36 +60,33 @@ pub enum OutputError {
 }
 
 impl Outputs {
-    /// Makes the folder of the workspace `root` ready and takes its lock, waiting at most `wait`
-    /// for another build; `waiting` is called once if there is one.
+    /// Makes the folder of the workspace `root` ready and takes its lock, with `patience` for
+    /// another build.
     ///
     /// # Errors
     ///
     /// Returns [`OutputError`] if the folder is not ours to write, or the wait was in vain.
-    pub fn open(root: &Path, wait: Duration, waiting: &dyn Fn()) -> Result<Self, OutputError> {
+    pub fn open(root: &Path, patience: &Patience<'_>) -> Result<Self, OutputError> {
         let folder = root.join(OUTPUT_FOLDER);
-        let write = |path: &Path| {
-            let path = path.to_owned();
-            move |error| OutputError::Write(path, error)
-        };
-        match fs::symlink_metadata(&folder) {
-            Ok(it) if !it.is_dir() => return Err(OutputError::NotAFolder(folder)),
-            _ => fs::create_dir_all(&folder).map_err(write(&folder))?,
-        }
-        for (name, text) in
-            [(MARKER, "outputs of linkwright; safe to delete\n"), (".gitignore", "*\n")]
-        {
-            let path = folder.join(name);
-            if !path.exists() {
-                file::write_over(&path, text.as_bytes()).map_err(write(&path))?;
+        let path = folder.join(LOCK);
+        let mut tries = 0;
+        let lock = loop {
+            make(&folder)?;
+            match lock::take(&path, Share::Alone, patience) {
+                Ok(lock) => break lock,
+                Err(LockError::Busy(it)) => return Err(OutputError::Locked(it)),
+                Err(LockError::Stopped) => return Err(OutputError::Interrupted),
+                // Whoever cleaned up took the folder away while we waited.
+                Err(LockError::Io(_, error))
+                    if error.kind() == io::ErrorKind::NotFound && tries < MOST_TRIES =>
+                {
+                    tries += 1;
+                }
+                Err(LockError::Io(path, error)) => return Err(OutputError::Write(path, error)),
             }
-        }
-        let path = folder.join(".lock");
-        let lock = File::options().create(true).append(true).open(&path).map_err(write(&path))?;
-        take(&lock, wait, waiting).map_err(|it| match it {
-            Some(error) => OutputError::Write(path.clone(), error),
-            None => OutputError::Locked(folder.clone()),
-        })?;
+        };
+        // What was cleaned up up to now is made again; from now on nobody else does.
+        make(&folder)?;
         // Whatever a killed build left here is nobody's.
         let _ = fs::remove_dir_all(folder.join("tmp"));
         Ok(Self { folder, _lock: lock })
@@ -191,6 +195,26 @@ impl Outputs {
     }
 }
 
+/// Makes the output folder with what marks it as ours.
+fn make(folder: &Path) -> Result<(), OutputError> {
+    let write = |path: &Path| {
+        let path = path.to_owned();
+        move |error| OutputError::Write(path, error)
+    };
+    match fs::symlink_metadata(folder) {
+        Ok(it) if !it.is_dir() => return Err(OutputError::NotAFolder(folder.to_owned())),
+        _ => fs::create_dir_all(folder).map_err(write(folder))?,
+    }
+    for (name, text) in [(MARKER, "outputs of linkwright; safe to delete\n"), (".gitignore", "*\n")]
+    {
+        let path = folder.join(name);
+        if !path.exists() {
+            file::write_over(&path, text.as_bytes()).map_err(write(&path))?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the folders above `to`. Where a file stands in the way that was once an output (a target
 /// `a` gave way to a package `a`), it goes.
 fn make_folder_of(to: &Path) -> io::Result<()> {
@@ -213,30 +237,15 @@ fn make_folder_of(to: &Path) -> io::Result<()> {
     }
 }
 
-fn take(lock: &File, wait: Duration, waiting: &dyn Fn()) -> Result<(), Option<io::Error>> {
-    let deadline = Instant::now() + wait;
-    let mut told = false;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(Some(error)),
-            Err(TryLockError::WouldBlock) if Instant::now() > deadline => return Err(None),
-            Err(TryLockError::WouldBlock) => {}
-        }
-        if !std::mem::replace(&mut told, true) {
-            waiting();
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests write files")]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn open(root: &Path) -> Result<Outputs, OutputError> {
-        Outputs::open(root, Duration::ZERO, &|| {})
+        let (limit, waiting, stop) = (Duration::ZERO, &|_: &str| {}, &|| false);
+        Outputs::open(root, &Patience { limit, waiting, stop })
     }
 
     #[test]

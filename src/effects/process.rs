@@ -94,6 +94,8 @@ impl Interrupt {
             signal_hook::flag::register_conditional_default(signal, Arc::clone(&this.0))?;
             signal_hook::flag::register(signal, Arc::clone(&this.0))?;
         }
+        // Unless it is caught, a limit on the size of files ends us instead of failing the write.
+        signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
         Ok(this)
     }
 

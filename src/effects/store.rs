@@ -1,45 +1,79 @@
 //! The store: content-addressed artefacts, and the action cache that says which key made them.
 //!
 //! ```text
+//! <store>/format                   the marker: which layout and which frames are below
 //! <store>/v1/blobs/ab/<64 hex>     bytes whose BLAKE3 is the name, mode 0444
-//! <store>/v1/actions/ab/<64 hex>   framed record: what the key in the name made
+//! <store>/v1/actions/ab/<64 hex>   framed record: what the key in the name made; its time is the
+//!                                  time of its last use, to the hour
+//! <store>/v1/tmp/                  files that are being written
 //! <store>/v1/aside/                damaged files, kept for inspection, never read
+//! <store>/v1/lock                  shared by builds; whoever cleans up is alone
 //! ```
 //!
-//! **Commit.** A blob is written to a temporary name beside its final one, hashed on the way, made
-//! read-only and renamed; the record follows, strictly after its blobs. So whatever is interrupted,
-//! a record never names a blob that was not whole.
+//! **Commit.** A blob is written to a temporary name on the same file system, hashed on the way,
+//! made read-only and renamed; the record follows, strictly after its blobs, and only if all of
+//! them were kept. So whatever is interrupted, a record never names a blob that was not whole.
+//! Nothing is synced: what a power loss takes is found missing or damaged on the next read, and
+//! made again.
 //!
 //! **Read.** Integrity does not rest on the file system: a record carries its own key, its length
-//! and a digest, a blob is hashed while it is copied out. What does not agree is moved aside and is
-//! a miss. Putting the same bytes again heals a damaged blob.
+//! and a digest, a blob is hashed as it is copied out, or after it was cloned. What does not agree
+//! is moved aside and is a miss. Putting the same bytes again heals whatever has the blob's name.
+//!
+//! **Formats.** A store whose marker names another format is neither read nor written.
 //!
 //! The store is an optimisation: every trouble with it is a miss and a word in [`Store::troubles`],
-//! never a failed build.
+//! never a failed build. Bytes leave it and come into it as copies or clones, never as hard links:
+//! what is done to an output is not done to the store.
 
+pub mod check;
+pub mod collect;
+mod frame;
+pub mod survey;
+mod troubles;
+
+use crate::effects::file;
+use crate::effects::limits::{Space, is_shortage};
+use crate::effects::lock::{self, Lock, LockError, Patience, Share};
+use crate::effects::store::frame::{Frame, Unsound, digests_in};
+use crate::effects::store::troubles::Troubles;
 use crate::words::digest::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+use tempfile::NamedTempFile;
 
-const MAGIC: &[u8; 8] = b"LWACTION";
+/// What the marker says; raised when another linkwright could misread what is there.
+pub const FORMAT: &str = "linkwright-store/1";
 
-/// Raised when the meaning of a record changes; an older or newer record is a miss.
-const VERSION: u32 = 1;
+/// The folder of this format.
+const FOLDER: &str = "v1";
 
 /// The longest record that is read: 64 MiB.
 const RECORD_LIMIT: u64 = 64 << 20;
 
+/// How exactly the time of a record's last use is kept.
+const USE_GRAIN: Duration = Duration::from_hours(1);
+
 /// A store in one folder; shared by threads and by processes.
 #[derive(Debug)]
 pub struct Store {
+    /// The folder with the format's version.
     root: PathBuf,
-    troubles: Mutex<Vec<String>>,
+    marker: PathBuf,
+    /// Whether the marker allows us to read and write.
+    usable: bool,
+    marked: AtomicBool,
+    troubles: Mutex<Troubles>,
+    /// Blobs that were to be kept and are not: no record may name them.
+    lost: Mutex<HashSet<Digest>>,
     serial: AtomicU64,
 }
 
@@ -72,8 +106,34 @@ impl Store {
     /// Opens the store below `root`, which need not exist yet.
     #[must_use]
     pub fn new(root: &Path) -> Self {
-        let root = root.join(format!("v{VERSION}"));
-        Self { root, troubles: Mutex::default(), serial: AtomicU64::new(0) }
+        let mut troubles = Troubles::default();
+        let marker = root.join("format");
+        let found = read_marker(&marker);
+        let usable = match &found {
+            Ok(None) => true,
+            Ok(Some(format)) if format == FORMAT => true,
+            Ok(Some(format)) => {
+                troubles.note(format!(
+                    "the store `{}` has the format `{format}`, and this linkwright knows \
+                     `{FORMAT}` alone; nothing is read from it and nothing kept in it",
+                    root.display()
+                ));
+                false
+            }
+            Err(error) => {
+                troubles.note(format!("the store is not used: `{}`: {error}", marker.display()));
+                false
+            }
+        };
+        Self {
+            root: root.join(FOLDER),
+            marker,
+            usable,
+            marked: AtomicBool::new(matches!(found, Ok(Some(_)))),
+            troubles: Mutex::new(troubles),
+            lost: Mutex::default(),
+            serial: AtomicU64::new(0),
+        }
     }
 
     /// Returns the folder with the format's version.
@@ -82,60 +142,113 @@ impl Store {
         &self.root
     }
 
+    /// Tells whether the store is of a format that we read and write.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.usable
+    }
+
     /// Returns what went wrong with the store so far, a sentence each, and forgets it.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
-        self.troubles.lock().map(|mut it| std::mem::take(&mut *it)).unwrap_or_default()
+        self.troubles.lock().map(|mut it| it.take()).unwrap_or_default()
+    }
+
+    /// Keeps whoever cleans up away, or, alone, everybody; `None` where the store cannot be
+    /// locked, which is no trouble for those who only share it: they believe no file unread.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`LockError`] if others hold it for too long, or if the lock cannot be had and
+    /// `share` is [`Share::Alone`].
+    pub fn lock(&self, share: Share, patience: &Patience<'_>) -> Result<Option<Lock>, LockError> {
+        if !self.usable {
+            return Ok(None);
+        }
+        // Fails on a read-only store, where an old lock file may still serve.
+        let _ = fs::create_dir_all(&self.root);
+        match lock::take(&self.root.join("lock"), share, patience) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(LockError::Io(..)) if share == Share::Shared => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns what `key` made, if a whole record of it is here.
     #[must_use]
     pub fn action<T: DeserializeOwned>(&self, key: &Digest) -> Option<T> {
+        if !self.usable {
+            return None;
+        }
         let path = self.path("actions", key);
-        let bytes = match read_regular(&path, RECORD_LIMIT) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                self.trouble(format!("cannot read `{}`: {error}", path.display()));
-                self.set_aside(&path);
-                return None;
+        let file = self.sound(&path, open_regular(&path))?;
+        let bytes = self.sound(&path, read_all(&file, RECORD_LIMIT))?;
+        match Frame::open(&bytes) {
+            Ok(frame) if frame.key == *key => {
+                mark_used(&file);
+                // A sound record of another shape is another program's, and no damage.
+                serde_json::from_slice(frame.payload).ok()
             }
-        };
-        let payload = unframe(&bytes, key).and_then(|it| serde_json::from_slice(it).ok());
-        if payload.is_none() {
-            self.trouble(format!("the record `{}` is damaged; it was set aside", path.display()));
-            self.set_aside(&path);
+            Err(Unsound::OtherVersion) => None,
+            Ok(_) | Err(Unsound::Damaged) => {
+                let what = format!("the record `{}` is damaged", path.display());
+                self.set_aside(&path, &what);
+                None
+            }
         }
-        payload
     }
 
-    /// Keeps what `key` made. Its blobs must have been put before.
+    /// Keeps what `key` made. Its blobs must have been put before: every digest in it that is the
+    /// name of a blob here is one that it needs. If one of them could not be kept, neither is this.
     pub fn put_action<T: Serialize>(&self, key: &Digest, made: &T) {
+        if !self.usable {
+            return;
+        }
         let path = self.path("actions", key);
-        let written = serde_json::to_vec(made)
-            .map_err(io::Error::other)
-            .and_then(|payload| self.write_new(&path, &mut frame(key, &payload).as_slice()));
-        if let Err(error) = written {
-            self.trouble(format!("cannot write `{}`: {error}", path.display()));
+        let put = || -> io::Result<()> {
+            let payload = serde_json::to_vec(made)?;
+            let named = digests_in(&payload);
+            if self.lost.lock().is_ok_and(|lost| named.iter().any(|it| lost.contains(it))) {
+                return Ok(());
+            }
+            let size = |it: &Digest| {
+                let metadata = fs::symlink_metadata(self.path("blobs", it)).ok()?;
+                metadata.is_file().then_some((*it, metadata.len()))
+            };
+            let blobs = named.iter().filter_map(size).collect();
+            let mut file = self.fresh()?;
+            file.write_all(&Frame { key: *key, blobs, payload: &payload }.seal())?;
+            self.commit(file, &path)
+        };
+        if let Err(error) = put() {
+            self.unkept(&path, &error);
         }
     }
 
-    /// Keeps a copy of the file at `from`; `None` if it could not be kept.
+    /// Keeps a copy of the file at `from`, read once. What could not be kept is no error: then
+    /// only the digest comes back, and no record will name it.
     ///
     /// # Errors
     ///
     /// Returns the error of reading `from`; trouble with the store itself is no error.
     pub fn put_file(&self, from: &Path) -> io::Result<Copied> {
-        let copied = digest_of(&mut File::open(from)?, &mut io::sink())?;
-        let path = self.path("blobs", &copied.digest);
-        let whole = open_regular(&path).and_then(|mut it| digest_of(&mut it, &mut io::sink()));
-        if whole.is_ok_and(|it| it == copied) {
-            return Ok(copied);
-        }
         let mut source = File::open(from)?;
-        match self.write_new(&path, &mut source) {
-            Ok(()) => {}
-            Err(error) => self.trouble(format!("cannot write `{}`: {error}", path.display())),
+        if !self.usable {
+            return digest_of(&mut source, &mut io::sink());
+        }
+        let mut kept = Draft::new(self.fresh());
+        let copied = match kept.clone_of(&source) {
+            Some(copied) => copied,
+            None => digest_of(&mut source, &mut kept)?,
+        };
+        let path = self.path("blobs", &copied.digest);
+        if let Err(error) = kept.file.and_then(|it| self.commit(it, &path)) {
+            self.unkept(&path, &error);
+            if let Ok(mut lost) = self.lost.lock() {
+                lost.insert(copied.digest);
+            }
+        } else if let Ok(mut lost) = self.lost.lock() {
+            lost.remove(&copied.digest);
         }
         Ok(copied)
     }
@@ -152,28 +265,27 @@ impl Store {
         let path = self.path("blobs", digest);
         let missing = || RestoreError::Missing(*digest);
         let output = |source| RestoreError::Output { path: to.to_owned(), source };
-        let mut blob = match open_regular(&path) {
-            Ok(blob) => blob,
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    self.trouble(format!("cannot read `{}`: {error}", path.display()));
-                    self.set_aside(&path);
-                }
-                return Err(missing());
-            }
-        };
-        let folder = to.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(output)?;
-        let mut file =
-            tempfile::Builder::new().prefix(".linkwright-").tempfile_in(folder).map_err(output)?;
-        let copied = digest_of(&mut blob, file.as_file_mut()).map_err(output)?;
-        if copied.digest != *digest {
-            self.trouble(format!("the blob `{}` is damaged; it was set aside", path.display()));
-            self.set_aside(&path);
+        if !self.usable {
             return Err(missing());
         }
-        let mode = fs::Permissions::from_mode(mode);
-        file.as_file().set_permissions(mode).map_err(output)?;
+        let mut blob = self.sound(&path, open_regular(&path)).ok_or_else(missing)?;
+        let folder = to.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(output)?;
+        let file = tempfile::Builder::new().prefix(".linkwright-").tempfile_in(folder);
+        let mut copy = Draft::new(Ok(file.map_err(output)?));
+        let copied = match copy.clone_of(&blob) {
+            Some(copied) => copied,
+            None => {
+                let read = digest_of(&mut blob, &mut copy);
+                self.sound(&path, read).ok_or_else(missing)?
+            }
+        };
+        let file = copy.file.map_err(output)?;
+        if copied.digest != *digest {
+            self.set_aside(&path, &format!("the blob `{}` is damaged", path.display()));
+            return Err(missing());
+        }
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(output)?;
         file.persist(to).map_err(|it| output(it.error))?;
         Ok(copied.size)
     }
@@ -183,28 +295,115 @@ impl Store {
         self.root.join(room).join(&name[..2]).join(name)
     }
 
-    fn trouble(&self, what: String) {
-        if let Ok(mut troubles) = self.troubles.lock() {
-            troubles.push(what);
+    /// Takes what was read; if it could not be, that is told and `None`, and what cannot be read
+    /// is out of the way afterwards.
+    fn sound<T>(&self, path: &Path, read: io::Result<T>) -> Option<T> {
+        match read {
+            Ok(it) => Some(it),
+            Err(error) if is_absence(&error) => None,
+            Err(error) => {
+                let what = format!("cannot read `{}`: {error}", path.display());
+                if is_shortage(&error) {
+                    self.note(what);
+                } else {
+                    self.set_aside(path, &what);
+                }
+                None
+            }
         }
     }
 
-    fn set_aside(&self, path: &Path) {
+    /// Tells of something among the troubles.
+    pub fn note(&self, what: String) {
+        if let Ok(mut troubles) = self.troubles.lock() {
+            troubles.note(what);
+        }
+    }
+
+    fn unkept(&self, path: &Path, error: &io::Error) {
+        if let Ok(mut troubles) = self.troubles.lock() {
+            let place = Space::note(path);
+            troubles.unkept(format!("cannot write `{}`: {error}{place}", path.display()));
+        }
+    }
+
+    /// Moves what cannot be right out of the way, and tells of it: `what` is the first half.
+    fn set_aside(&self, path: &Path, what: &str) {
+        match self.move_aside(path) {
+            Ok(()) => self.note(format!("{what}; it was set aside")),
+            Err(error) => self.note(format!("{what}, and cannot be set aside: {error}")),
+        }
+    }
+
+    fn move_aside(&self, path: &Path) -> io::Result<()> {
         let aside = self.root.join("aside");
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let to = aside.join(format!("{name}.{}.{serial}", std::process::id()));
-        let _ = fs::create_dir_all(&aside).and_then(|()| rename(path, &to));
+        fs::create_dir_all(&aside).and_then(|()| rename(path, &to))
     }
 
-    fn write_new(&self, path: &Path, from: &mut dyn Read) -> io::Result<()> {
-        let folder = path.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
-        io::copy(from, file.as_file_mut())?;
-        file.as_file_mut().flush()?;
+    /// Makes a file that is to become a blob or a record.
+    fn fresh(&self) -> io::Result<NamedTempFile> {
+        let folder = self.root.join("tmp");
+        fs::create_dir_all(&folder)?;
+        if !self.marked.load(Ordering::Relaxed) {
+            file::write_over(&self.marker, format!("{FORMAT}\n").as_bytes())?;
+            self.marked.store(true, Ordering::Relaxed);
+        }
+        tempfile::Builder::new().prefix("new-").tempfile_in(folder)
+    }
+
+    /// Gives a finished file its name. What has it is replaced, so that the same bytes put again
+    /// heal it, whatever became of it.
+    fn commit(&self, file: NamedTempFile, path: &Path) -> io::Result<()> {
         file.as_file().set_permissions(fs::Permissions::from_mode(0o444))?;
-        file.persist(path).map_err(|it| it.error)?;
+        fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
+        let Err(refused) = file.persist(path) else { return Ok(()) };
+        if refused.error.kind() != io::ErrorKind::IsADirectory {
+            return Err(refused.error);
+        }
+        self.move_aside(path)?;
+        refused.file.persist(path).map(drop).map_err(|it| it.error)
+    }
+}
+
+/// A file on its way: an error of writing it is kept for later, so that what is read meanwhile is
+/// read to its end.
+struct Draft {
+    file: io::Result<NamedTempFile>,
+}
+
+impl Draft {
+    fn new(file: io::Result<NamedTempFile>) -> Self {
+        Self { file }
+    }
+
+    /// Lets the file share the bytes of `source`, where the file system can, and reads them from
+    /// there: what is verified is what is kept.
+    fn clone_of(&mut self, source: &File) -> Option<Copied> {
+        let file = self.file.as_mut().ok()?.as_file_mut();
+        rustix::fs::ioctl_ficlone(&*file, source).ok()?;
+        let read = digest_of(file, &mut io::sink());
+        if read.is_err() {
+            // Then it is copied, over what the clone left.
+            let _ = file.rewind().and_then(|()| file.set_len(0));
+        }
+        read.ok()
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Ok(file) = &mut self.file
+            && let Err(error) = file.as_file_mut().write_all(bytes)
+        {
+            self.file = Err(error);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -232,9 +431,35 @@ pub fn digest_of(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<Copied> 
     Ok(Copied { digest: Digest::from_hasher(&hasher), size })
 }
 
+/// Reads the marker: `None` if there is none, or an empty one, which says nothing.
+fn read_marker(path: &Path) -> io::Result<Option<String>> {
+    let bytes = match open_regular(path).and_then(|it| read_all(&it, 4096)) {
+        Err(error) if is_absence(&error) => return Ok(None),
+        read => read?,
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().next().unwrap_or_default().trim();
+    Ok((!line.is_empty()).then(|| line.chars().take(80).collect()))
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the store is a room that writes")]
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
+}
+
+/// Notes that a record was of use. To the hour is enough, and writes little.
+#[expect(clippy::disallowed_methods, reason = "decides what is cleaned up, never what is built")]
+fn mark_used(record: &File) {
+    let now = SystemTime::now();
+    let age = record.metadata().and_then(|it| it.modified()).map(|it| now.duration_since(it));
+    // One that was used in the future is as new as can be.
+    if matches!(age, Ok(Ok(age)) if age >= USE_GRAIN) {
+        let _ = record.set_modified(now);
+    }
 }
 
 /// Opens a regular file without following a link and without hanging on a FIFO.
@@ -245,8 +470,7 @@ fn open_regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
-fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = open_regular(path)?;
+fn read_all(file: &File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if file.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
         return Err(io::Error::other("too long for a record"));
@@ -254,131 +478,6 @@ fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Frames a record: magic, version, own key, payload length, payload, digest of all before.
-fn frame(key: &Digest, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(payload.len() + 84);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(key.as_bytes());
-    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(payload);
-    let seal = Digest::of(&bytes);
-    bytes.extend_from_slice(seal.as_bytes());
-    bytes
-}
-
-fn unframe<'a>(bytes: &'a [u8], key: &Digest) -> Option<&'a [u8]> {
-    let (body, seal) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
-    let header = frame(key, &[]);
-    let (fixed, rest) = body.split_at_checked(MAGIC.len() + 4 + 32)?;
-    let (length, payload) = rest.split_at_checked(8)?;
-    let sound = Digest::of(body).as_bytes() == seal
-        && fixed == header.get(..fixed.len())?
-        && u64::from_le_bytes(length.try_into().ok()?) == payload.len() as u64;
-    sound.then_some(payload)
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests damage files on purpose")]
-mod tests {
-    use super::*;
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
-        (dir, store)
-    }
-
-    fn put(store: &Store, dir: &Path, bytes: &[u8]) -> Digest {
-        let from = dir.join("made");
-        fs::write(&from, bytes).unwrap();
-        store.put_file(&from).unwrap().digest
-    }
-
-    #[test]
-    fn what_was_put_is_restored() {
-        let (dir, store) = store();
-        let digest = put(&store, dir.path(), b"bytes");
-        let to = dir.path().join("deep/er/out");
-        assert_eq!(store.restore(&digest, &to, 0o555).unwrap(), 5);
-        assert_eq!(fs::read(&to).unwrap(), b"bytes");
-        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o555);
-        assert!(store.troubles().is_empty());
-    }
-
-    /// Flips each bit and cuts at each length: none of it is ever taken for the record.
-    #[test]
-    fn a_damaged_record_is_a_miss_and_is_set_aside() {
-        let (_dir, store) = store();
-        let key = Digest::of(b"key");
-        store.put_action(&key, &"made");
-        let path = store.path("actions", &key);
-        let whole = fs::read(&path).unwrap();
-        for bit in 0..whole.len() * 8 {
-            let mut bytes = whole.clone();
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(unframe(&bytes, &key), None, "bit {bit}");
-        }
-        for length in 0..whole.len() {
-            assert_eq!(unframe(&whole[..length], &key), None, "length {length}");
-        }
-        assert_eq!(unframe(&[&whole[..], b"x"].concat(), &key), None, "one byte more");
-        assert_eq!(unframe(&whole, &Digest::of(b"other")), None, "another key's record");
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, &whole[..10]).unwrap();
-        assert_eq!(store.action::<String>(&key), None);
-        assert_eq!(store.troubles().len(), 1);
-        assert!(!path.exists(), "it was set aside");
-        store.put_action(&key, &"made");
-        assert_eq!(store.action::<String>(&key).as_deref(), Some("made"));
-    }
-
-    #[test]
-    fn a_damaged_blob_is_missing_and_heals_when_put_again() {
-        let (dir, store) = store();
-        let digest = put(&store, dir.path(), b"bytes");
-        let path = store.path("blobs", &digest);
-        let to = dir.path().join("out");
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, b"bytez").unwrap();
-        assert!(matches!(store.restore(&digest, &to, 0o555), Err(RestoreError::Missing(_))));
-        assert!(!to.exists());
-        fs::write(&path, b"bytez").unwrap();
-        put(&store, dir.path(), b"bytes");
-        assert_eq!(store.restore(&digest, &to, 0o555).unwrap(), 5);
-    }
-
-    #[test]
-    fn what_is_no_regular_file_is_a_miss() {
-        let (dir, store) = store();
-        let digest = put(&store, dir.path(), b"bytes");
-        let path = store.path("blobs", &digest);
-        let to = dir.path().join("out");
-        fs::remove_file(&path).unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
-        assert!(store.restore(&digest, &to, 0o555).is_err());
-        fs::create_dir(&path).unwrap();
-        assert!(store.restore(&digest, &to, 0o555).is_err());
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &path,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::from_raw_mode(0o644),
-            0,
-        )
-        .unwrap();
-        assert!(store.restore(&digest, &to, 0o555).is_err());
-    }
-
-    #[test]
-    fn a_store_that_cannot_be_written_is_a_trouble_and_no_failure() {
-        let dir = tempfile::tempdir().unwrap();
-        let blocked = dir.path().join("blocked");
-        fs::write(&blocked, "a file where the store should be").unwrap();
-        let store = Store::new(&blocked);
-        let digest = put(&store, dir.path(), b"bytes");
-        store.put_action(&digest, &"made");
-        assert_eq!(store.action::<String>(&digest), None);
-        assert!(!store.troubles().is_empty());
-    }
-}
+mod tests;

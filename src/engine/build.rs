@@ -1,5 +1,6 @@
 //! The pipeline: from targets to a ledger of verified linkage.
 
+use crate::effects::lock::{Busy, Lock, LockError, Patience, Share};
 use crate::effects::machine::Machine;
 use crate::effects::outputs::{OutputError, Outputs};
 use crate::engine::command_job::{files_of, run_command};
@@ -19,10 +20,6 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
-use std::time::Duration;
-
-/// How long a build waits for another one of the same workspace.
-const LOCK_WAIT: Duration = Duration::from_mins(10);
 
 /// Targets in the order of dependencies: edges lead from a target to what needs it.
 pub type BuildGraph<'a> = DiGraph<&'a Target, ()>;
@@ -34,6 +31,12 @@ pub enum BuildError {
     /// The output folder.
     #[error(transparent)]
     Outputs(#[from] OutputError),
+    /// Somebody cleans the store.
+    #[error(transparent)]
+    Locked(Busy),
+    /// The run was interrupted while it waited for another one.
+    #[error("interrupted")]
+    Interrupted,
     /// Patterns that match nothing.
     #[error("{}", .0.iter().map(|it| it.message.as_str()).collect::<Vec<_>>().join("; "))]
     NoTarget(Vec<Problem>),
@@ -63,7 +66,7 @@ pub fn build(
     sink: Sink<'_>,
 ) -> Result<Counts, BuildError> {
     let graph = plan(request, targets)?;
-    let outputs = open_outputs(request, sink)?;
+    let (outputs, store_lock) = open(request, machine, sink)?;
     let (deliveries, delivered) = mpsc::channel();
     let session =
         Session::new(request, (targets, rules), (machine, outputs.as_ref()), sink, deliveries);
@@ -76,6 +79,7 @@ pub fn build(
         record(outputs, targets, machine, results)?;
     }
     let _ = machine.digests.save();
+    drop(store_lock);
     for message in machine.store.troubles() {
         sink(Event::Warning { label: None, message });
     }
@@ -114,15 +118,31 @@ pub fn plan<'a>(
     Ok(graph)
 }
 
-fn open_outputs(request: &BuildRequest, sink: Sink<'_>) -> Result<Option<Outputs>, BuildError> {
+/// Locks what a build writes: the output folder alone, the store with other builds. A dry run
+/// writes nothing.
+fn open(
+    request: &BuildRequest,
+    machine: &Machine,
+    sink: Sink<'_>,
+) -> Result<(Option<Outputs>, Option<Lock>), BuildError> {
     if request.mode == Mode::DryRun {
-        return Ok(None);
+        return Ok((None, None));
     }
-    let waiting = || {
-        let message = "waiting for another linkwright that builds this workspace".to_owned();
+    let waiting = |what: &str, holders: &str| {
+        let message = format!("waiting for {holders}, which {what}");
         sink(Event::Warning { label: None, message });
     };
-    Ok(Some(Outputs::open(&request.root, LOCK_WAIT, &waiting)?))
+    let (limit, stop) = (request.lock_limit, &|| machine.interrupt.is_set());
+    let builds = |it: &str| waiting("works on this workspace", it);
+    let outputs = Outputs::open(&request.root, &Patience { limit, waiting: &builds, stop })?;
+    let cleans = |it: &str| waiting("cleans the store", it);
+    let lock = machine.store.lock(Share::Shared, &Patience { limit, waiting: &cleans, stop });
+    let lock = lock.map_err(|error| match error {
+        LockError::Busy(busy) => BuildError::Locked(busy),
+        LockError::Stopped => BuildError::Interrupted,
+        LockError::Io(..) => unreachable!("invariant: a store that cannot be locked is shared"),
+    })?;
+    Ok((Some(outputs), lock))
 }
 
 /// Runs the graph: commands one by one, Go targets that are ready together.

@@ -6,12 +6,14 @@
 //! cannot pass for new; if it fails they are put back.
 
 use crate::effects::globs::expand_target;
+use crate::effects::limits::{Space, is_machines};
 use crate::effects::outputs::Outputs;
-use crate::effects::process::{Invocation, ProcessError, run};
+use crate::effects::process::{Invocation, run};
 use crate::effects::store::RestoreError;
 use crate::engine::event::{Finished, State};
 use crate::engine::go_unit::Unfit;
 use crate::engine::session::{Delivery, Session, finished};
+use crate::formats::tool_limits::tool_limit;
 use crate::model::target::{ArgPiece, Command, Rule, Target};
 use crate::plan::fingerprint::CommandInputs;
 use crate::words::digest::Digest;
@@ -159,7 +161,9 @@ impl Job<'_, '_> {
         paths.dedup();
         let digests = session.machine.digests.digest_all(&paths);
         let digests = digests.map_err(|(path, error)| {
-            input(format!("cannot read `{}`: {error}", session.relative(&path)))
+            let unfit = input(format!("cannot read `{}`: {error}", session.relative(&path)));
+            let code = if is_machines(&error) { ExitCode::Disk } else { unfit.code };
+            Unfit { code, ..unfit }
         })?;
         let names = paths.iter().map(|it| session.relative(it));
         let inputs = CommandInputs {
@@ -221,21 +225,17 @@ impl Job<'_, '_> {
         let args = argv.iter().skip(1).cloned().collect();
         let limit = machine.step_limit;
         let invocation = Invocation { program, args, env, folder, limit };
-        let ended = run(&invocation, &machine.interrupt).map_err(|it| Unfit {
-            code: match it {
-                ProcessError::Interrupted => ExitCode::Interrupted,
-                ProcessError::Spawn { .. } => ExitCode::MachineLacks,
-                ProcessError::TooLong { .. } => ExitCode::BuildFailed,
-            },
-            error: it.to_string(),
-            hints: Vec::new(),
-        })?;
+        let ended = run(&invocation, &machine.interrupt).map_err(|it| Unfit::of_process(&it))?;
         if ended.status.success() {
             return Ok(());
         }
         let words = format!("{}{}", ended.stdout_text(), ended.stderr_text());
         let program = name.to_string_lossy();
         let error = format!("`{program}`: {}\n{}", ended.how(), words.trim());
+        if let Some((limit, _)) = tool_limit(&error) {
+            let root = &self.session.request.root;
+            return Err(Unfit::of_limit(limit, error.trim().to_owned(), root));
+        }
         Err(Unfit {
             error: error.trim().to_owned(),
             hints: Vec::new(),
@@ -290,9 +290,9 @@ impl Job<'_, '_> {
                 Ok(()) => aside.push((from, to)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     let folder = from.parent().map(std::fs::create_dir_all);
-                    folder.transpose().map_err(|it| disk(output, &it))?;
+                    folder.transpose().map_err(|it| self.disk(output, &it))?;
                 }
-                Err(error) => return Err(disk(output, &error)),
+                Err(error) => return Err(self.disk(output, &error)),
             }
         }
         Ok(aside)
@@ -317,7 +317,8 @@ impl Job<'_, '_> {
         for output in &self.command.outputs {
             let path = output.below(&session.request.root);
             let _ = std::fs::remove_file(aside_of(&path));
-            let copied = session.machine.store.put_file(&path).map_err(|it| disk(output, &it))?;
+            let copied =
+                session.machine.store.put_file(&path).map_err(|it| self.disk(output, &it))?;
             let mode = std::fs::metadata(&path).map_or(0o644, |it| it.permissions().mode() & 0o777);
             outputs.insert(output.to_string(), (copied.digest, mode));
         }
@@ -340,7 +341,7 @@ impl Job<'_, '_> {
             match self.restore(digest, &path, *mode) {
                 Ok(()) => state = State::Restored,
                 Err(RestoreError::Missing(_)) => return Ok(None),
-                Err(RestoreError::Output { source, .. }) => return Err(disk(output, &source)),
+                Err(RestoreError::Output { source, .. }) => return Err(self.disk(output, &source)),
             }
         }
         Ok(Some(state))
@@ -366,6 +367,13 @@ impl Job<'_, '_> {
             done => done.map_err(refused),
         }
     }
+
+    fn disk(&self, output: &RelPath, error: &io::Error) -> Unfit {
+        let note = Space::note(&output.below(&self.session.request.root));
+        let hints = vec!["free some space, or make the folder writable".to_owned()];
+        let error = format!("cannot write `{output}`{note}: {error}");
+        Unfit { error, hints, code: ExitCode::Disk }
+    }
 }
 
 /// Where the old output `path` waits while a new one is made.
@@ -380,9 +388,4 @@ fn format_label(label: &Label) -> String {
 
 fn input(error: String) -> Unfit {
     Unfit { error, hints: Vec::new(), code: ExitCode::BadInput }
-}
-
-fn disk(output: &RelPath, error: &io::Error) -> Unfit {
-    let hints = vec!["free some space, or make the folder writable".to_owned()];
-    Unfit { error: format!("cannot write `{output}`: {error}"), hints, code: ExitCode::Disk }
 }

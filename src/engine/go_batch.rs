@@ -11,6 +11,7 @@ use crate::engine::go_inputs::Planned;
 use crate::engine::go_unit::{Kind, Unit};
 use crate::engine::session::Session;
 use crate::formats::go_events::{BuildOutput, plain};
+use crate::formats::tool_limits::{ToolLimit, tool_limit};
 use crate::plan::configuration::Configuration;
 use crate::words::path::OUTPUT_FOLDER;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +47,8 @@ pub enum Linked {
     },
     /// The tools could not build it.
     Failed(String),
+    /// The machine got in the way; that says nothing about the link.
+    Limited(ToolLimit, String),
     /// It did not end by itself.
     Stopped(Arc<ProcessError>),
     /// There is no room to build in.
@@ -179,13 +182,19 @@ impl Batch {
         // A tool that ends without naming a culprit (no memory, no room) may have cut any file.
         let names_culprits = ended.status.code().is_some() && !output.failed.is_empty();
         let is_whole = ended.status.success() || names_culprits;
+        let said = output.all_text() + &ended.how();
         let links = self.links.iter().map(|(index, planned)| {
             let unit = &units[*index];
             let path = scratch.path().join(unit.tool_name());
             let linked = if is_whole && path.is_file() && !failed(&output, unit) {
                 Linked::File { path, text: told(&output, unit) }
             } else {
-                Linked::Failed(reason(&output, unit, planned, &ended.how()))
+                let reason = reason(&output, unit, planned, &ended.how());
+                match tool_limit(&said) {
+                    Some((limit, line)) if reason.contains(line) => Linked::Limited(limit, reason),
+                    Some((limit, line)) => Linked::Limited(limit, line.to_owned()),
+                    None => Linked::Failed(reason),
+                }
             };
             (*index, planned.clone(), linked)
         });

@@ -9,6 +9,7 @@
 //! ```
 
 use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError};
+use crate::effects::limits::is_machines;
 use crate::engine::event::{Event, State};
 use crate::engine::go_batch;
 use crate::engine::go_inputs::{InputsError, Planned, gather};
@@ -16,6 +17,7 @@ use crate::engine::go_settle::{Settled, from_store, linked};
 use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
 use crate::engine::listing::{Listing, ListingKey};
 use crate::engine::session::{Delivery, Session, finished};
+use crate::formats::tool_limits::{ToolLimit, tool_limit};
 use crate::model::strategy::{Promise, Strategy};
 use crate::model::target::Target;
 use crate::plan::configuration::Selection;
@@ -28,6 +30,7 @@ use rayon::iter::{
     IntoParallelIterator, IntoParallelRefIterator, ParallelExtend, ParallelIterator,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 /// How often a link is begun again because its inputs changed meanwhile.
@@ -116,7 +119,10 @@ impl Job<'_, '_> {
     fn climb(&mut self, go: &GoTool, mut units: Vec<Unit<'_>>) {
         let mut open: BTreeSet<usize> = (0..units.len()).collect();
         while !open.is_empty() {
-            self.look(go, &mut units, &open);
+            for (index, unfit) in self.look(go, &mut units, &open) {
+                open.remove(&index);
+                self.end(&units[index], unfit.error, unfit.hints, unfit.code);
+            }
             let stuck = open.iter().copied().filter(|it| units[*it].climb.step() == Step::GiveUp);
             for index in stuck.collect::<Vec<_>>() {
                 open.remove(&index);
@@ -130,11 +136,18 @@ impl Job<'_, '_> {
         }
     }
 
-    /// Forecasts rungs until each output has one to try, or none left.
-    fn look(&self, go: &GoTool, units: &mut [Unit<'_>], open: &BTreeSet<usize>) {
+    /// Forecasts rungs until each output has one to try, or none left; returns those of which
+    /// nothing can be known, because the machine let no answer through.
+    fn look(
+        &self,
+        go: &GoTool,
+        units: &mut [Unit<'_>],
+        open: &BTreeSet<usize>,
+    ) -> Vec<(usize, Unfit)> {
+        let (mut open, mut unfit) = (open.clone(), Vec::new());
         loop {
             let mut wanted = Questions::new();
-            for index in open {
+            for index in &open {
                 let unit = &mut units[*index];
                 while let Step::Look(rung) = unit.climb.step() {
                     let at = &unit.of.rungs[rung];
@@ -152,12 +165,20 @@ impl Job<'_, '_> {
                 }
             }
             if wanted.is_empty() {
-                return;
+                return unfit;
             }
             let wanted: Vec<_> = wanted.into_values().collect();
             let answers: Vec<_> = wanted.par_iter().map(|it| self.session.list(go, it)).collect();
             for (key, answer) in wanted.iter().zip(answers) {
-                for index in open {
+                if let Err(error) = answer.as_ref().map(drop)
+                    && is_no_answer(error)
+                {
+                    let asked = |it: &usize| asks(&units[*it], key);
+                    let (those, others): (BTreeSet<_>, _) = open.into_iter().partition(asked);
+                    open = others;
+                    unfit.extend(those.into_iter().map(|it| (it, no_go(error))));
+                }
+                for index in &open {
                     foresee_missing(&mut units[*index], key, &answer);
                 }
             }
@@ -415,6 +436,14 @@ fn question(unit: &Unit<'_>, rung: &Rung) -> ListingKey {
     }
 }
 
+/// Tells whether the next rung of `unit` is what a question was about.
+fn asks(unit: &Unit<'_>, key: &ListingKey) -> bool {
+    let Step::Look(rung) = unit.climb.step() else { return false };
+    let at = &unit.of.rungs[rung];
+    let asked = key.patterns.contains(&unit.go_package);
+    unit.of.module == key.module && at.selection == key.selection && asked
+}
+
 /// Foresees what a listing that was made for `unit` does not hold.
 fn foresee_missing(
     unit: &mut Unit<'_>,
@@ -422,9 +451,7 @@ fn foresee_missing(
     answer: &Result<Arc<Listing>, GoToolError>,
 ) {
     let Step::Look(rung) = unit.climb.step() else { return };
-    let at = &unit.of.rungs[rung];
-    let asked = key.patterns.contains(&unit.go_package);
-    if unit.of.module != key.module || at.selection != key.selection || !asked {
+    if !asks(unit, key) {
         return;
     }
     let reason = match answer {
@@ -457,13 +484,16 @@ fn told(attempts: &[Attempt]) -> String {
 }
 
 fn unreadable(error: &InputsError) -> Unfit {
-    let mut text = error.to_string();
+    let (mut text, mut code) = (error.to_string(), ExitCode::BuildFailed);
     let mut cause = std::error::Error::source(error);
     while let Some(it) = cause {
         text = format!("{text}: {it}");
+        if it.downcast_ref::<std::io::Error>().is_some_and(is_machines) {
+            code = ExitCode::Disk;
+        }
         cause = it.source();
     }
-    Unfit { error: text, hints: Vec::new(), code: ExitCode::BuildFailed }
+    Unfit { error: text, hints: Vec::new(), code }
 }
 
 fn no_go(error: &GoToolError) -> Unfit {
@@ -474,13 +504,25 @@ fn no_go(error: &GoToolError) -> Unfit {
             ),
             ExitCode::MachineLacks,
         ),
-        GoToolError::Process(crate::effects::process::ProcessError::Interrupted) => {
-            (None, ExitCode::Interrupted)
+        GoToolError::Unreadable(_, source) if is_machines(source) => {
+            let error = format!("{error}: {source}");
+            return Unfit::of_limit(ToolLimit::System, error, Path::new("/"));
         }
         GoToolError::Unreadable(..) => {
             (Some("the Go installation is damaged"), ExitCode::MachineLacks)
         }
-        GoToolError::Process(_) | GoToolError::Failed { .. } => (None, ExitCode::BuildFailed),
+        GoToolError::Process(error) => return Unfit::of_process(error),
+        GoToolError::Failed { words, .. } => match tool_limit(words) {
+            Some((limit, _)) => {
+                return Unfit::of_limit(limit, error.to_string(), &std::env::temp_dir());
+            }
+            None => (None, ExitCode::BuildFailed),
+        },
     };
     Unfit { error: error.to_string(), hints: hint.map(str::to_owned).into_iter().collect(), code }
+}
+
+/// Tells whether `go` gave no answer because of the machine: then nothing is known of a rung.
+fn is_no_answer(error: &GoToolError) -> bool {
+    matches!(no_go(error).code, ExitCode::Disk | ExitCode::Interrupted)
 }

@@ -8,7 +8,6 @@
 use crate::effects::go_tool::GoTool;
 use crate::effects::inspect::inspect_file;
 use crate::effects::outputs::{OutputError, Outputs};
-use crate::effects::process::ProcessError;
 use crate::effects::store::RestoreError;
 use crate::engine::event::State;
 use crate::engine::go_batch::{Linked, arguments};
@@ -22,7 +21,6 @@ use crate::plan::fingerprint::LinkInputs;
 use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
 use crate::words::digest::Digest;
-use crate::words::exit_code::ExitCode;
 use crate::words::path::OUTPUT_FOLDER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -97,20 +95,22 @@ pub fn from_store(
     }
     let scratch = match outputs.scratch() {
         Ok(scratch) => scratch,
-        Err(error) => return Some(Settled::Unfit(no_room(&error))),
+        Err(error) => return Some(Settled::Unfit(Unfit::of_output(&error))),
     };
     let file = scratch.path().join("restored");
     match session.machine.store.restore(&made.blake3, &file, 0o555) {
-        Ok(_) => {}
+        Ok(size) if size == made.size => {}
+        // A record that lies about one thing is not believed about another.
+        Ok(_) => return None,
         Err(RestoreError::Missing(_)) => return None,
         Err(RestoreError::Output { path, source }) => {
-            return Some(Settled::Unfit(no_room(&OutputError::Write(path, source))));
+            return Some(Settled::Unfit(Unfit::of_output(&OutputError::Write(path, source))));
         }
     }
     let settled = match prove(unit, planned, &file, &made.hazards) {
         Ok(verified) => match publish(session, outputs, unit, &file, &made.blake3) {
             Ok(()) => proof(session, go, unit, planned, made, (verified, State::Restored)),
-            Err(error) => Settled::Unfit(no_room(&error)),
+            Err(error) => Settled::Unfit(Unfit::of_output(&error)),
         },
         Err(settled) => settled,
     };
@@ -134,8 +134,12 @@ pub fn linked(
             return Settled::Failed(reason);
         }
         Linked::Failed(_) => return Settled::Changed,
-        Linked::Stopped(error) => return Settled::Unfit(stopped(&error)),
-        Linked::NoRoom(error) => return Settled::Unfit(no_room(&error)),
+        Linked::Limited(limit, reason) => {
+            let place = session.outputs.map_or(Path::new("."), Outputs::folder);
+            return Settled::Unfit(Unfit::of_limit(limit, reason, place));
+        }
+        Linked::Stopped(error) => return Settled::Unfit(Unfit::of_process(&error)),
+        Linked::NoRoom(error) => return Settled::Unfit(Unfit::of_output(&error)),
     };
     if !is_current(session, go, unit, planned, listing) {
         return Settled::Changed;
@@ -156,13 +160,13 @@ pub fn linked(
     };
     let made = match keep() {
         Ok(made) => made,
-        Err(error) => return Settled::Unfit(no_room(&OutputError::Write(path, error))),
+        Err(error) => return Settled::Unfit(Unfit::of_output(&OutputError::Write(path, error))),
     };
     session.machine.store.put_action(&planned.key, &made);
     match prove(unit, planned, &path, &made.hazards) {
         Ok(verified) => match publish_linked(session, outputs, unit, &path, &made.blake3) {
             Ok(()) => proof(session, go, unit, planned, made, (verified, State::Built)),
-            Err(error) => Settled::Unfit(no_room(&error)),
+            Err(error) => Settled::Unfit(Unfit::of_output(&error)),
         },
         Err(settled) => settled,
     }
@@ -298,29 +302,4 @@ fn sha256_of(path: &Path) -> io::Result<String> {
         let _ = write!(text, "{byte:02x}");
     }
     Ok(text)
-}
-
-fn stopped(error: &ProcessError) -> Unfit {
-    let (hints, code) = match error {
-        ProcessError::Interrupted => (Vec::new(), ExitCode::Interrupted),
-        ProcessError::Spawn { .. } => (Vec::new(), ExitCode::MachineLacks),
-        ProcessError::TooLong { .. } => (
-            vec!["see what holds it up by running the command by hand".to_owned()],
-            ExitCode::BuildFailed,
-        ),
-    };
-    Unfit { error: error.to_string(), hints, code }
-}
-
-fn no_room(error: &OutputError) -> Unfit {
-    let source = std::error::Error::source(error).map(|it| format!(": {it}")).unwrap_or_default();
-    let (hint, code) = match error {
-        OutputError::NotAFolder(_) => {
-            ("move it away; linkwright makes its own folder", ExitCode::Refused)
-        }
-        OutputError::Locked(_) | OutputError::Write(..) | OutputError::Read(..) => {
-            ("free some space, or make the folder writable", ExitCode::Disk)
-        }
-    };
-    Unfit { error: format!("{error}{source}"), hints: vec![hint.to_owned()], code }
 }

@@ -2,9 +2,13 @@
 
 use crate::effects::c_tools::CTools;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
+use crate::effects::limits::{Space, is_machines};
+use crate::effects::outputs::OutputError;
+use crate::effects::process::ProcessError;
 use crate::engine::listing::ListingKey;
 use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
+use crate::formats::tool_limits::ToolLimit;
 use crate::model::strategy::{Cgo, Strategy};
 use crate::model::target::{GoPattern, GoSettings, GoTests, Rule, Target};
 use crate::plan::configuration::{CgoFacts, GoPlatform, Selection};
@@ -15,7 +19,7 @@ use crate::words::exit_code::ExitCode;
 use crate::words::path::RelPath;
 use crate::words::problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What is built of a Go package.
@@ -97,6 +101,70 @@ impl Unfit {
         let error = problems.iter().map(line).collect::<Vec<_>>().join("\n");
         let hints = problems.into_iter().flat_map(|it| it.hints).collect();
         Self { error, hints, code: ExitCode::BadInput }
+    }
+
+    /// Makes one of an output that cannot be written.
+    #[must_use]
+    pub fn of_output(error: &OutputError) -> Self {
+        let (hint, code) = match error {
+            OutputError::NotAFolder(_) => {
+                ("move it away; linkwright makes its own folder", ExitCode::Refused)
+            }
+            OutputError::Locked(_) => {
+                ("end the other one, or say a longer `--lock-timeout`", ExitCode::GaveUpWaiting)
+            }
+            OutputError::Interrupted => {
+                let error = error.to_string();
+                return Self { error, hints: Vec::new(), code: ExitCode::Interrupted };
+            }
+            OutputError::Write(..) | OutputError::Read(..) => {
+                ("free some space, or make the folder writable", ExitCode::Disk)
+            }
+        };
+        let source =
+            std::error::Error::source(error).map(|it| format!(": {it}")).unwrap_or_default();
+        Self { error: format!("{error}{source}"), hints: vec![hint.to_owned()], code }
+    }
+
+    /// Makes one of a process that did not end by itself.
+    #[must_use]
+    pub fn of_process(error: &ProcessError) -> Self {
+        let (hint, code) = match error {
+            ProcessError::Interrupted => (None, ExitCode::Interrupted),
+            ProcessError::Spawn { source, .. } if is_machines(source) => {
+                let error = format!("{error}: {source}");
+                return Self::of_limit(ToolLimit::System, error, Path::new("/"));
+            }
+            ProcessError::Spawn { .. } => (None, ExitCode::MachineLacks),
+            ProcessError::TooLong { .. } => {
+                (Some("see what holds it up by running the command by hand"), ExitCode::BuildFailed)
+            }
+        };
+        let hints = hint.map(str::to_owned).into_iter().collect();
+        Self { error: error.to_string(), hints, code }
+    }
+
+    /// Makes one of a step that the machine did not let end well; `place` is where it wrote.
+    #[must_use]
+    pub fn of_limit(limit: ToolLimit, error: String, place: &Path) -> Self {
+        let (note, hint, code) = match limit {
+            ToolLimit::Disk => {
+                let places = [place.to_owned(), std::env::temp_dir()];
+                let note = |it: &PathBuf| Some(format!("`{}`: {}", it.display(), Space::at(it)?));
+                let notes: Vec<_> = places.iter().filter_map(note).collect();
+                let hint = "free some space, or make the folder writable";
+                (format!("\n{}", notes.join("\n")), hint, ExitCode::Disk)
+            }
+            ToolLimit::System => {
+                let hint = "raise the limit (`ulimit -n`, `ulimit -u`), or say a smaller `--jobs`";
+                (String::new(), hint, ExitCode::Disk)
+            }
+            ToolLimit::Killed => {
+                let hint = "the machine may be out of memory; say a smaller `--jobs`";
+                (String::new(), hint, ExitCode::BuildFailed)
+            }
+        };
+        Self { error: format!("{}{note}", error.trim_end()), hints: vec![hint.to_owned()], code }
     }
 }
 

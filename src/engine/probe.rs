@@ -19,6 +19,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const PURE: &str = "package main\n\nimport (\n\t\"net\"\n\t\"os/user\"\n)\n\nfunc main() {\n\t_, _ = net.LookupHost(\"localhost\")\n\t_, _ = user.Current()\n}\n";
 
@@ -87,6 +88,7 @@ fn request(root: &Path, machine: &Machine) -> BuildRequest {
         after_failure: AfterFailure::Stop,
         mode: Mode::Build,
         store: machine.store.root().to_owned(),
+        lock_limit: Duration::from_mins(1),
         go_cache: Some(machine.go_cache.clone()),
         variables: BTreeMap::new(),
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One call of the engine.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct BuildRequest {
     pub store: PathBuf,
     /// Where Go's compile cache is, absolute, if the user says; else below the store.
     pub go_cache: Option<PathBuf>,
+    /// How long to wait for another linkwright that builds the workspace or cleans the store.
+    pub lock_limit: Duration,
     /// The caller's variables. Nothing of it reaches a tool unless it is allow-listed or keyed.
     pub variables: BTreeMap<OsString, OsString>,
 }

@@ -49,6 +49,13 @@ impl BuildOutput {
         this
     }
 
+    /// Returns everything that was said.
+    #[must_use]
+    pub fn all_text(&self) -> String {
+        let lines = self.texts.values().chain(&self.loose).map(|it| it.trim_end());
+        lines.flat_map(|it| [it, "\n"]).collect()
+    }
+
     /// Returns the text of the package `path` in any variant, without the `# package` headings.
     #[must_use]
     pub fn text_of(&self, path: &str) -> String {

@@ -14,6 +14,7 @@ pub mod ron_fields;
 pub mod ron_lexer;
 pub mod ron_syntax;
 pub mod rules_file;
+pub mod tool_limits;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -3,6 +3,7 @@
 //! Nothing here decides anything or opens a file; every function writes to the writer it is given.
 //! Text from outside (rule files, tools, inspected binaries) passes through [`escape`] first.
 
+pub mod cache;
 pub mod command_line;
 pub mod diagnostic;
 pub mod doctor;

@@ -3,6 +3,9 @@
 //! They stand under `docs/schema/`; a test holds the files against this module, and
 //! `UPDATE_EXPECT=1 cargo test` rewrites them.
 
+use crate::effects::store::check::Check;
+use crate::effects::store::collect::Collected;
+use crate::effects::store::survey::Survey;
 use crate::engine::event::Event;
 use crate::plan::record::Ledger;
 use crate::report::doctor::Diagnosis;
@@ -12,13 +15,16 @@ use schemars::Schema;
 
 /// Returns each published schema with the name of its file, `<name>.schema.json`.
 #[must_use]
-pub fn published() -> [(&'static str, Schema); 5] {
+pub fn published() -> [(&'static str, Schema); 8] {
     [
         ("ledger", schemars::schema_for!(Ledger)),
         ("event", schemars::schema_for!(Event)),
         ("verify", schemars::schema_for!(Inspection)),
         ("query-graph", schemars::schema_for!(GraphDocument<'static>)),
         ("doctor", schemars::schema_for!(Diagnosis)),
+        ("cache-stats", schemars::schema_for!(Survey)),
+        ("cache-verify", schemars::schema_for!(Check)),
+        ("cache-gc", schemars::schema_for!(Collected)),
     ]
 }
 
@@ -29,6 +35,7 @@ mod tests {
     use crate::formats::linkage::Class;
     use crate::plan::query::{TargetGraph, suites};
     use crate::plan::record::AttemptOutcome;
+    use crate::report::cache::damaged;
     use crate::report::graph::write_json;
     use crate::report::outcome::samples::{attempt, finished};
     use crate::report::verify::{FileFacts, Finding, sample_linkage};
@@ -58,6 +65,9 @@ mod tests {
         let finding = Finding::Read(Box::new(facts));
         check("verify", &Inspection { file: "a".to_owned(), finding });
         check("doctor", &Diagnosis::default());
+        check("cache-stats", &Survey::default());
+        check("cache-verify", &damaged(Some("set aside")));
+        check("cache-gc", &Collected::default());
         let targets = suites("//:a //:b\n//:b");
         let graph = TargetGraph::new(&targets);
         let mut out = Vec::new();

@@ -13,6 +13,7 @@ use crate::engine::event::{Counts, Finished, State};
 use crate::report::escape;
 use crate::report::outcome::{Outcome, has_output, state_word};
 use crate::report::paint::{Paint, Tone};
+use crate::words::amount::human_size;
 use std::io::{self, Write};
 
 /// How many skipped targets are named before the rest is only counted.
@@ -209,21 +210,6 @@ fn processes(number: usize) -> String {
 #[must_use]
 pub fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
-}
-
-/// Returns a size for people: three digits or so, powers of 1024.
-#[must_use]
-pub fn human_size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    // Tenths, so that no floating-point number decides what is shown.
-    let (mut tenths, mut unit) = (u128::from(bytes) * 10 / 1024, 0);
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        (tenths, unit) = (tenths / 1024, unit + 1);
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ fn help_is_data_and_no_error() {
               graph        Draw targets and what they need
               init         Write a BUILD.ron for the Go module in this folder
               doctor       Say which strategies can work on this machine, and what to install
+              cache        Look after the store: what is in it, whether it is sound, make room
               clean        Remove the workspace's linkwright-out folder
               completions  Print a completion script for a shell
               man          Print the manual page, or write all of them into a folder
@@ -210,6 +211,10 @@ fn there_is_a_manual_page_for_every_command() {
     names.sort();
     expect![[r"
         linkwright-build.1
+        linkwright-cache-gc.1
+        linkwright-cache-stats.1
+        linkwright-cache-verify.1
+        linkwright-cache.1
         linkwright-clean.1
         linkwright-completions.1
         linkwright-doctor.1

@@ -15,11 +15,14 @@ fn every_command_and_flag_is_in_the_document() {
     let mut command = Arguments::command();
     command.build();
     let mut missing = Vec::new();
-    for command in std::iter::once(&command).chain(command.get_subcommands()) {
-        let name = command.get_name();
+    let own = |it: &clap::Command| it.get_name() != "help";
+    let commands = || command.get_subcommands().filter(|it| own(it));
+    let nested = commands().flat_map(clap::Command::get_subcommands).filter(|it| own(it));
+    for command in std::iter::once(&command).chain(commands()).chain(nested) {
+        let name = command.get_bin_name().unwrap_or("linkwright").trim_start_matches("linkwright ");
         // A command's own section ends where the next one begins.
         let section = match name {
-            "linkwright" | "help" => &text,
+            "linkwright" => &text,
             _ => {
                 if let Some((_, section)) = text.split_once(&format!("\n### `linkwright {name}")) {
                     section.split("\n### ").next().unwrap()
@@ -83,15 +86,24 @@ fn invented(text: &str) -> Vec<String> {
         let (flags, command) = match words.next() {
             Some("linkwright") => {
                 let Some(name) = words.next() else { continue };
-                let Some(command) = program.find_subcommand(name) else {
+                let Some(mut command) = program.find_subcommand(name) else {
                     invented.push(call.to_owned());
                     continue;
                 };
+                let mut words = words.peekable();
+                while let Some(nested) = words.peek().and_then(|it| command.find_subcommand(it)) {
+                    command = nested;
+                    words.next();
+                }
                 (words.collect::<Vec<_>>(), vec![command])
             }
             // A flag by itself is one of any command.
             Some(flag) if flag.starts_with("--") => {
-                (vec![flag], program.get_subcommands().collect())
+                let all = program.get_subcommands();
+                (
+                    vec![flag],
+                    all.flat_map(|it| std::iter::once(it).chain(it.get_subcommands())).collect(),
+                )
             }
             _ => continue,
         };

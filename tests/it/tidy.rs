@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 /// Every module in a total order, lowest first: one may use only what stands before it.
 const ROOMS: &[(&str, &str)] = &[
-    ("words", "digest exit_code label near path pattern span problem"),
+    ("words", "amount digest exit_code label near path pattern span problem"),
     (
         "formats",
         "linkage bytes magic elf build_info inspection link_warnings go_events go_list \
-         ron_lexer ron_syntax ron_fields build_file rules_file",
+         ron_lexer ron_syntax ron_fields build_file rules_file tool_limits",
     ),
     (
         "model",
@@ -29,8 +29,8 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "effects",
-        "file store digests process machine c_includes c_tools out_folder c_files workspace globs go_tool \
-         inspect outputs",
+        "limits lock file store digests process machine c_includes c_tools out_folder c_files workspace \
+         globs go_tool inspect outputs",
     ),
     (
         "engine",
@@ -40,12 +40,12 @@ const ROOMS: &[(&str, &str)] = &[
     (
         "report",
         "escape paint command_line diagnostic outcome failure table terminal reporter doctor \
-         graph verify schema",
+         graph verify cache schema",
     ),
     (
         "cli",
         "environment flags settings console examination rooms build run verify query graph init \
-         doctor clean completions man arguments",
+         doctor cache clean completions man arguments",
     ),
 ];
 
@@ -232,8 +232,9 @@ fn orphans(sources: &[Source]) -> Vec<String> {
         };
         let named = sources.iter().any(|(other, text)| {
             let other = Path::new(other);
-            let is_parent =
-                [folder.join("mod.rs"), folder.join("lib.rs")].iter().any(|it| it == other);
+            let parents =
+                [folder.join("mod.rs"), folder.join("lib.rs"), folder.with_extension("rs")];
+            let is_parent = parents.iter().any(|it| it == other);
             let by_name = is_parent && text.lines().any(|it| it.ends_with(&format!("mod {name};")));
             let by_path = other.parent() == Some(folder)
                 && text.contains(&format!("#[path = \"{stem}.rs\"]"));
