@@ -40,12 +40,12 @@ pub(super) fn all() -> Vec<Box<dyn Lane>> {
     };
     let (stub, real) = (Toolchain::Stub, Toolchain::Real);
     vec![
-        lane("kill", stub, 15, (64, 60), Box::<strikes::Kills>::default()),
-        lane("errno", stub, 10, (96, 60), Box::<strikes::Errors>::default()),
-        lane("corrupt", stub, 5, (160, 80), Box::<corrupt::Damages>::default()),
-        lane("power", stub, 10, (24, 40), Box::<power::PowerLosses>::default()),
-        lane("racing", stub, 5, (16, 40), Box::<racing::Races>::default()),
-        lane("kill_real", real, 15, (4, 120), Box::<kill_real::RealKills>::default()),
+        lane("kill", stub, 15, (64, 120), Box::<strikes::Kills>::default()),
+        lane("errno", stub, 10, (96, 150), Box::<strikes::Errors>::default()),
+        lane("corrupt", stub, 5, (160, 120), Box::<corrupt::Damages>::default()),
+        lane("power", stub, 10, (24, 90), Box::<power::PowerLosses>::default()),
+        lane("racing", stub, 5, (16, 60), Box::<racing::Races>::default()),
+        lane("kill_real", real, 15, (4, 180), Box::<kill_real::RealKills>::default()),
     ]
 }
 
