@@ -2,15 +2,20 @@
 
 use linkwright::cli;
 use linkwright::cli::environment::Environment;
+use linkwright::effects::guard;
+use linkwright::effects::process::Guard;
 use linkwright::words::exit_code::ExitCode;
 use std::io::{self, BufWriter, Write as _};
 
 fn main() -> std::process::ExitCode {
+    if guard::is_called(std::env::args_os().next().as_deref()) {
+        return std::process::ExitCode::from(guard::serve());
+    }
     let ended = std::panic::catch_unwind(|| {
         let mut out = BufWriter::new(io::stdout());
         let mut err = io::stderr();
         let environment = match Environment::of_this_process() {
-            Ok(environment) => environment,
+            Ok(environment) => Environment { guard: Guard::of_this_program(), ..environment },
             Err(error) => {
                 let _ = writeln!(err, "error: cannot read the current folder\n  because: {error}");
                 return ExitCode::BadInput.number();

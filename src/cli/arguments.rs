@@ -5,6 +5,7 @@
 //!
 use crate::cli::build::BuildArgs;
 use crate::cli::cache::CacheArgs;
+use crate::cli::cacheprog::CacheprogArgs;
 use crate::cli::clean::CleanArgs;
 use crate::cli::completions::CompletionsArgs;
 use crate::cli::doctor::DoctorArgs;
@@ -62,6 +63,8 @@ pub enum Command {
     Cache(CacheArgs),
     #[expect(missing_docs, reason = "as above")]
     Clean(CleanArgs),
+    #[expect(missing_docs, reason = "as above")]
+    Cacheprog(CacheprogArgs),
     #[expect(missing_docs, reason = "as above")]
     Completions(CompletionsArgs),
     #[expect(missing_docs, reason = "as above")]

@@ -102,6 +102,7 @@ pub fn prepare(
         lock_limit: options.wait.lock_timeout,
         go_cache: console.settings.go_cache.clone(),
         variables: console.environment.variables.clone(),
+        guard: console.environment.guard.clone(),
     })
 }
 

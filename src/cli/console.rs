@@ -37,3 +37,20 @@ impl From<io::Error> for Stopped {
         Self::Output(error)
     }
 }
+
+/// A writer whose reader may be gone or full: then it is not told, and nobody else suffers.
+pub struct Lenient<'a>(pub &'a mut (dyn Write + Send));
+
+impl Write for Lenient<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Ok(bytes.len()),
+            other => other,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}

@@ -1,5 +1,6 @@
 //! The process's surroundings, read once and passed down; nothing else reads a variable.
 
+use crate::effects::process::Guard;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _};
@@ -27,6 +28,8 @@ pub struct Environment {
     pub stdout_is_terminal: bool,
     /// Whether a person sees stderr.
     pub stderr_is_terminal: bool,
+    /// What stands between us and each child; `main` says it, who answers for this program.
+    pub guard: Option<Guard>,
 }
 
 impl Environment {
@@ -46,6 +49,7 @@ impl Environment {
             width: if width == 0 { PLAIN_WIDTH } else { width },
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal: io::stderr().is_terminal(),
+            guard: None,
         })
     }
 
@@ -80,6 +84,7 @@ pub(crate) fn sample(variables: &[(&str, &str)]) -> Environment {
         width: PLAIN_WIDTH,
         stdout_is_terminal: false,
         stderr_is_terminal: false,
+        guard: None,
     }
 }
 

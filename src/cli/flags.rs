@@ -37,9 +37,9 @@ pub struct GlobalArgs {
     #[arg(long, value_name = "DIR", global = true)]
     pub store: Option<PathBuf>,
 
-    /// Let Go keep its compile cache in DIR [env: LINKWRIGHT_GO_CACHE]
+    /// Keep Go's compile cache in DIR [env: LINKWRIGHT_GO_CACHE]
     ///
-    /// Without it linkwright gives Go a cache of its own beside the store.
+    /// Without it it is in the store's folder. Several workspaces may share one.
     #[arg(long, value_name = "DIR", global = true)]
     pub go_cache: Option<PathBuf>,
 

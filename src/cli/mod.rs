@@ -7,6 +7,7 @@
 pub mod arguments;
 pub mod build;
 pub mod cache;
+pub mod cacheprog;
 pub mod clean;
 pub mod completions;
 pub mod console;
@@ -24,7 +25,7 @@ pub mod settings;
 pub mod verify;
 
 use crate::cli::arguments::{Arguments, Command};
-use crate::cli::console::{Console, Stopped};
+use crate::cli::console::{Console, Lenient, Stopped};
 use crate::cli::environment::Environment;
 use crate::cli::flags::{ColorWhen, mask};
 use crate::cli::settings::{Settings, paint};
@@ -43,6 +44,8 @@ pub fn run(
     out: &mut (dyn Write + Send),
     err: &mut (dyn Write + Send),
 ) -> u8 {
+    // What goes to stderr is for whoever listens; a build does not fail for want of a listener.
+    let err: &mut (dyn Write + Send) = &mut Lenient(err);
     let arguments = mask(arguments);
     let parsed = match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => parsed,
@@ -53,6 +56,9 @@ pub fn run(
         Ok(settings) => settings,
         Err(failure) => return show_failure(&failure, err_paint, err),
     };
+    if let Err(failure) = rooms::start_threads(settings.jobs) {
+        return show_failure(&failure, err_paint, err);
+    }
     let mut console = Console { environment, settings, out, err };
     let ended = dispatch(parsed.command, &mut console).and_then(|code| {
         console.out.flush()?;
@@ -82,6 +88,7 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> Result<u8, Stopped> 
         Command::Doctor(args) => doctor::run(args, console),
         Command::Cache(args) => cache::run(args, console),
         Command::Clean(args) => clean::run(args, console),
+        Command::Cacheprog(args) => cacheprog::run(args, console),
         Command::Completions(args) => completions::run(args, Arguments::command(), console),
         Command::Man(args) => man::run(args, Arguments::command(), console),
     }

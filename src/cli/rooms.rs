@@ -3,15 +3,18 @@
 //! Here typed errors of the rooms become [`Failure`]s: it is known what the user was trying to do,
 //! and so who has to act.
 
-use crate::cli::console::Console;
+use crate::cli::console::{Console, Stopped};
+use crate::cli::environment::Environment;
 use crate::cli::examination;
+use crate::effects::cache_server::{DEADLINE, serve};
+use crate::effects::compile_cache::{CompileCache, PENDING, Report, Shelf};
 use crate::effects::digests::Digests;
 use crate::effects::file;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
 use crate::effects::limits::Space;
 use crate::effects::machine::{Machine, STEP_LIMIT};
-use crate::effects::process::{self, Interrupt};
+use crate::effects::process::{self, Guard, Interrupt};
 use crate::effects::store::Store;
 use crate::effects::workspace::{self, FindError, LoadError};
 use crate::engine::build::{self, BuildError};
@@ -33,11 +36,13 @@ use crate::words::label::PackagePath;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 
 /// A folder's place in a workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +71,26 @@ pub struct Program {
     pub arguments: Vec<OsString>,
     /// The folder it starts in.
     pub folder: PathBuf,
+}
+
+/// Starts the threads that read and hash files. Left to itself, rayon starts them when they are
+/// first needed, and panics where the machine has no room for them.
+///
+/// # Errors
+///
+/// Blames the machine.
+pub fn start_threads(jobs: NonZeroUsize) -> Result<(), Failure> {
+    match rayon::ThreadPoolBuilder::new().num_threads(jobs.get()).build_global() {
+        // Without a cause they were there before: a test has run another command.
+        Err(error) if std::error::Error::source(&error).is_some() => Err(no_threads(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn no_threads(error: &rayon::ThreadPoolBuildError) -> Failure {
+    Failure::new(ExitCode::MachineLacks, "cannot start worker threads")
+        .because(error)
+        .hint("say a smaller `--jobs`, or raise the limits that `ulimit -a` shows")
 }
 
 /// Finds the workspace that `folder` lies in.
@@ -124,7 +149,8 @@ pub fn rules_at(folder: &Path) -> Result<RuleSet, Failure> {
 /// Says why the build could not begin or go on.
 pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure> {
     let declared = load(&request.root)?;
-    let machine = machine(&request.store, request.go_cache.as_deref(), &request.variables)?;
+    let BuildRequest { store, go_cache, variables, guard, .. } = request;
+    let machine = machine(store, go_cache.as_deref(), variables, guard.as_ref())?;
     let counts = build::build(request, (&declared.targets, &declared.rules), &machine, sink);
     let counts = counts.map_err(|it| no_build(&it))?;
     let code = ExitCode::ALL.into_iter().find(|it| it.number() == counts.exit_code);
@@ -173,20 +199,19 @@ fn machine(
     store: &Path,
     go_cache: Option<&Path>,
     variables: &BTreeMap<OsString, OsString>,
+    guard: Option<&Guard>,
 ) -> Result<Machine, Failure> {
     let opened = Store::new(store);
     let stamps = opened.root().join("stamps");
-    let go_cache = go_cache.map_or_else(|| store.join("go-build"), Path::to_owned);
-    let (go_cache, own_go_cache) = usable_go_cache(go_cache, &opened)?;
     let interrupt = interrupt()?;
     Ok(Machine {
         caller: variables.clone(),
-        go_cache,
-        own_go_cache,
+        compile_cache: CompileCache::new(&compile_cache(store, go_cache), own_program()),
         // A store of another format is not written, and the memory lies in it.
         digests: Digests::open(&stamps, !opened.is_usable()),
         store: opened,
         interrupt,
+        guard: guard.cloned(),
         go_processes: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
     })
@@ -203,32 +228,6 @@ pub fn interrupt() -> Result<Interrupt, Failure> {
     })
 }
 
-/// Go starts only where it can write its cache. Where it cannot, it gets a folder for this run,
-/// which costs time and nothing else.
-fn usable_go_cache(
-    wanted: PathBuf,
-    store: &Store,
-) -> Result<(PathBuf, Option<tempfile::TempDir>), Failure> {
-    let in_store = store.root().parent().is_some_and(|it| wanted.starts_with(it));
-    let allowed = store.is_usable() || !in_store;
-    if allowed && file::can_write_into(&wanted) {
-        return Ok((wanted, None));
-    }
-    store.note(format!(
-        "Go's compile cache `{}` cannot be written; this build compiles everything anew",
-        wanted.display()
-    ));
-    let made = tempfile::Builder::new().prefix("linkwright-go-cache-").tempdir();
-    let made = made.map_err(|error| {
-        let folder = std::env::temp_dir();
-        let message = format!("cannot write `{}`{}", folder.display(), Space::note(&folder));
-        Failure::new(ExitCode::Disk, message)
-            .because(&error)
-            .hint("say where Go may keep its cache: `--go-cache DIR`")
-    })?;
-    Ok((made.path().to_owned(), Some(made)))
-}
-
 /// Tells on stderr whom a command waits for.
 pub fn tell_wait(err: &Mutex<&mut (dyn Write + Send + '_)>, holders: &str, what: &str) {
     if let Ok(mut err) = err.lock() {
@@ -238,20 +237,61 @@ pub fn tell_wait(err: &Mutex<&mut (dyn Write + Send + '_)>, holders: &str, what:
     }
 }
 
-/// Starts a program with the caller's environment and streams, and waits for it; returns its exit
-/// code, or 128 and the signal that ended it.
+/// Returns where Go's compile cache is.
+fn compile_cache(store: &Path, go_cache: Option<&Path>) -> PathBuf {
+    go_cache.map_or_else(|| store.join("go-build"), Path::to_owned)
+}
+
+/// Returns a path at which this program can be started.
+fn own_program() -> PathBuf {
+    let program = std::env::current_exe().ok().filter(|it| it.is_file());
+    program.unwrap_or_else(|| format!("/proc/{}/exe", std::process::id()).into())
+}
+
+/// What came of serving Go's compile cache.
+#[derive(Debug)]
+pub struct Served {
+    /// What the server counted, and what went wrong.
+    pub report: Report,
+    /// Whether there is no build that passes it on.
+    pub is_alone: bool,
+}
+
+/// Serves Go's compile cache on stdin and the console's stdout until either ends.
 ///
 /// # Errors
 ///
-/// Blames the machine if it cannot be started.
-pub fn start(program: &Program, console: &Console<'_>) -> Result<u8, Failure> {
+/// Blames the machine if there is no place for the cache, the disk if stdin cannot be taken or
+/// stdout is closed.
+pub fn serve_compile_cache(console: &mut Console<'_>) -> Result<Served, Stopped> {
+    let settings = &console.settings;
+    let go_cache = settings.go_cache.as_deref();
+    let folder = match go_cache {
+        Some(folder) => folder.to_owned(),
+        None => compile_cache(&settings.store()?, None),
+    };
+    let shelf = match console.environment.get(PENDING) {
+        Some(pending) => Shelf::pending(&folder, Path::new(pending)),
+        None => Shelf::alone(&folder),
+    };
+    let shelf = Arc::new(shelf);
+    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let workers = console.environment.processors.get().clamp(2, 8) + 1;
+    let report = serve(input, &mut console.out, &shelf, (DEADLINE, workers))?;
+    shelf.leave(&report);
+    Ok(Served { report, is_alone: shelf.is_alone() })
+}
+
+/// Becomes a program, with the caller's environment, streams and terminal; returns only if it
+/// cannot be started, and blames the machine.
+#[must_use]
+pub fn become_program(program: &Program, console: &Console<'_>) -> Failure {
     let Program { file, arguments, folder } = program;
-    process::start(file, arguments, &console.environment.variables, folder).map_err(|error| {
-        let message = format!("cannot start `{}`", file.display());
-        Failure::new(ExitCode::MachineLacks, message)
-            .because(&error)
-            .hint("`linkwright verify FILE` says what it needs to start")
-    })
+    let variables = &console.environment.variables;
+    let error = process::become_program(file, arguments, variables, folder);
+    Failure::new(ExitCode::MachineLacks, format!("cannot start `{}`", file.display()))
+        .because(&error)
+        .hint("`linkwright verify FILE` says what it needs to start")
 }
 
 /// Reads the linkage of any files, `jobs` at a time, and holds each against a policy, if one is
@@ -268,11 +308,7 @@ pub fn inspect_all(
 ) -> Result<Vec<Result<FileFacts, InspectError>>, Failure> {
     let threads = jobs.get().min(files.len().max(1));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| {
-        Failure::new(ExitCode::MachineLacks, "cannot start worker threads")
-            .because(&error)
-            .hint("say a smaller `--jobs`")
-    })?;
+    let pool = pool.map_err(|it| no_threads(&it))?;
     Ok(pool.install(|| files.par_iter().map(|it| inspect(it, policy)).collect()))
 }
 
@@ -294,9 +330,10 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
     let machine = machine_of(console)?;
     discover::modules(folder, &machine).map_err(|error| {
         let code = match error {
-            GoToolError::Missing | GoToolError::TooOld(..) | GoToolError::Unreadable(..) => {
-                ExitCode::MachineLacks
-            }
+            GoToolError::Missing
+            | GoToolError::TooOld(..)
+            | GoToolError::NoRoom(_)
+            | GoToolError::Unreadable(..) => ExitCode::MachineLacks,
             GoToolError::Process(_) | GoToolError::Failed { .. } => ExitCode::BadInput,
         };
         let failure = Failure::new(code, error.to_string());
@@ -311,7 +348,8 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
 
 fn machine_of(console: &Console<'_>) -> Result<Machine, Failure> {
     let settings = &console.settings;
-    machine(&settings.store()?, settings.go_cache.as_deref(), &console.environment.variables)
+    let Environment { variables, guard, .. } = console.environment;
+    machine(&settings.store()?, settings.go_cache.as_deref(), variables, guard.as_ref())
 }
 
 /// Looks for the tools and places that builds need.

@@ -14,8 +14,8 @@ use std::ffi::OsString;
 
 /// Build one target, then run it
 ///
-/// The program gets the caller's environment, streams and folder, and its exit code is passed
-/// through. Nothing is printed on stdout before it.
+/// linkwright becomes the program: it gets the caller's environment, streams, folder and signals,
+/// and its exit code is the last word. Nothing is printed on stdout before it.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct RunArgs {
@@ -67,7 +67,10 @@ pub fn run(args: RunArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let output = the_program(&finished)?;
     let folder = console.settings.folder.clone();
     let program = Program { file: output.below(&file), arguments, folder };
-    Ok(rooms::start(&program, console)?)
+    // From here on this process is the program: nobody stands between it and the terminal.
+    console.out.flush()?;
+    console.err.flush()?;
+    Err(rooms::become_program(&program, console).into())
 }
 
 fn is_one_target(patterns: &PatternSet) -> bool {

@@ -280,6 +280,7 @@ fn identity_of(files: &BTreeSet<(PathBuf, Digest)>) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effects::compile_cache::CompileCache;
     use crate::effects::digests::Digests;
     use crate::effects::machine::STEP_LIMIT;
     use crate::effects::process::Interrupt;
@@ -336,11 +337,11 @@ mod tests {
         std::fs::set_permissions(&cc, std::fs::Permissions::from_mode(0o755)).unwrap();
         let machine = Machine {
             caller: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
-            go_cache: dir.path().join("go"),
-            own_go_cache: None,
+            compile_cache: CompileCache::new(&dir.path().join("go"), "linkwright".into()),
             store: Store::new(&dir.path().join("store")),
             digests: Digests::open(&dir.path().join("stamps"), false),
             interrupt: Interrupt::default(),
+            guard: None,
             go_processes: AtomicUsize::new(0),
             step_limit: STEP_LIMIT,
         };

@@ -161,6 +161,29 @@ impl Stamp {
     }
 }
 
+/// Returns a digest of what the inodes of `paths` say. It changes whenever one of them is written,
+/// whatever is written, and means nothing from one run to the next.
+#[must_use]
+pub fn stamps_of(paths: &[PathBuf]) -> Digest {
+    let stamps: Vec<_> =
+        paths.par_iter().map(|it| fs::metadata(it).ok().map(|it| Stamp::of(&it))).collect();
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright stamps 1");
+    for stamp in stamps {
+        let Some(Stamp { device, inode, size, modified, changed }) = stamp else {
+            hasher.update(&[0]);
+            continue;
+        };
+        hasher.update(&[1]);
+        for number in [device, inode, size] {
+            hasher.update(&number.to_le_bytes());
+        }
+        for number in [modified.0, modified.1, changed.0, changed.1] {
+            hasher.update(&number.to_le_bytes());
+        }
+    }
+    Digest::from_hasher(&hasher)
+}
+
 fn encode(entries: &HashMap<PathBuf, Entry>) -> Vec<u8> {
     let cut = entries.len() > ENTRY_LIMIT;
     let mut sorted: Vec<_> = entries.iter().filter(|(_, it)| it.used || !cut).collect();

@@ -1,8 +1,9 @@
 //! The `go` command: found, identified by content, and run with an environment that says outright
 //! what it would otherwise read from elsewhere.
 
+use crate::effects::compile_cache::Pending;
 use crate::effects::machine::Machine;
-use crate::effects::process::{Ended, Invocation, ProcessError, run};
+use crate::effects::process::{Ended, Invocation, ProcessError};
 use crate::formats::go_list::{self, GoPackage};
 use crate::plan::configuration::Selection;
 use crate::words::digest::Digest;
@@ -61,6 +62,9 @@ pub enum GoToolError {
         /// What it printed, or what was not understood of it.
         words: String,
     },
+    /// There is no place for what it would put into its compile cache.
+    #[error("there is no place for Go's compile cache")]
+    NoRoom(#[source] std::io::Error),
     /// A part of the toolchain cannot be read.
     #[error("cannot read `{0}`")]
     Unreadable(PathBuf, #[source] std::io::Error),
@@ -111,10 +115,10 @@ impl GoTool {
         let limit = std::time::Duration::from_mins(1);
         let invocation = Invocation { program: program.clone(), args, env, folder, limit };
         machine.count_go();
-        let ended = run(&invocation, &machine.interrupt)?;
+        let ended = machine.run(&invocation)?;
         let failed = |words: String| GoToolError::Failed { command: "go env -json".into(), words };
         if !ended.status.success() {
-            return Err(failed(ended.stderr_text()));
+            return Err(failed(said(&ended)));
         }
         let known: GoEnv =
             serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
@@ -148,22 +152,23 @@ impl GoTool {
         machine: &Machine,
         module: &GoModuleFolder,
         own: &BTreeMap<String, String>,
+        pending: &Pending<'_>,
     ) -> BTreeMap<OsString, OsString> {
         let mut env = machine.base_environment();
         env.extend(self.network.iter().map(|(name, value)| (name.into(), value.into())));
         let work = module.work.as_ref().map_or(OsString::from("off"), OsString::from);
-        let fixed: [(&str, OsString); 9] = [
+        let fixed: [(&str, OsString); 8] = [
             ("GOROOT", self.root.clone().into()),
             ("GOENV", "off".into()),
             ("GOFLAGS", "".into()),
             ("GOTOOLCHAIN", "local".into()),
-            ("GOCACHE", machine.go_cache.clone().into()),
             ("GOTELEMETRY", "off".into()),
             ("GO111MODULE", "on".into()),
             ("GOWORK", work),
             ("PWD", module.folder.clone().into()),
         ];
         env.extend(fixed.map(|(name, value)| (name.into(), value)));
+        env.extend(pending.environment());
         env.extend(own.iter().map(|(name, value)| (name.into(), value.into())));
         env
     }
@@ -184,16 +189,20 @@ impl GoTool {
         tests: bool,
     ) -> Result<BTreeMap<String, GoPackage>, GoToolError> {
         let args = list_arguments(selection, patterns, tests);
-        let ended = self.run(machine, module, &selection.environment(), &args)?;
+        let pending = machine.compile_cache.begin(&self.identity).map_err(GoToolError::NoRoom)?;
+        let ended = self.run(machine, module, &selection.environment(), &args, &pending)?;
         let failed =
             |words| GoToolError::Failed { command: format!("go {}", args.join(" ")), words };
         if !ended.status.success() {
-            return Err(failed(ended.stderr_text().trim().to_owned()));
+            return Err(failed(said(&ended)));
         }
+        // Indexes of packages, which Go names by the files' sizes and times.
+        pending.promote();
         go_list::parse(&ended.stdout).map_err(|it| failed(it.to_string()))
     }
 
-    /// Runs a `go` command that builds, with `env` besides what is fixed.
+    /// Runs a `go` command that builds, with `env` besides what is fixed; what it puts into its
+    /// compile cache is `pending`.
     ///
     /// # Errors
     ///
@@ -204,8 +213,9 @@ impl GoTool {
         module: &GoModuleFolder,
         env: &BTreeMap<String, String>,
         args: &[String],
+        pending: &Pending<'_>,
     ) -> Result<Ended, ProcessError> {
-        self.run(machine, module, env, args)
+        self.run(machine, module, env, args, pending)
     }
 
     fn run(
@@ -214,16 +224,17 @@ impl GoTool {
         module: &GoModuleFolder,
         own: &BTreeMap<String, String>,
         args: &[String],
+        pending: &Pending<'_>,
     ) -> Result<Ended, ProcessError> {
         let invocation = Invocation {
             program: self.program.clone(),
             args: args.iter().map(OsString::from).collect(),
-            env: self.environment(machine, module, own),
+            env: self.environment(machine, module, own, pending),
             folder: module.folder.clone(),
             limit: machine.step_limit,
         };
         machine.count_go();
-        run(&invocation, &machine.interrupt)
+        machine.run(&invocation)
     }
 }
 
@@ -249,6 +260,14 @@ pub fn list_arguments(selection: &Selection, patterns: &[String], tests: bool) -
     args.push("--".to_owned());
     args.extend(patterns.iter().cloned());
     args
+}
+
+/// Returns what a `go` command that failed has to say, and the signal if one ended it.
+fn said(ended: &Ended) -> String {
+    let text = ended.stderr_text();
+    let signal = ended.was_killed().then(|| ended.how());
+    let words = [signal.as_deref(), Some(text.trim())].into_iter().flatten();
+    words.filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// Reads `go1.26.8`, `go1.27rc1` or `devel go1.28-…` as `(1, 26)`.

@@ -4,8 +4,9 @@
 //! The environment is read once, at the edge; here it is cut to what a child may see. Variables
 //! that can change what is built (`GOFLAGS`, `CC`, `CGO_*`, `LD_*`, …) are never among them.
 
+use crate::effects::compile_cache::CompileCache;
 use crate::effects::digests::Digests;
-use crate::effects::process::{Ended, Interrupt, Invocation, ProcessError, run};
+use crate::effects::process::{self, Ended, Guard, Interrupt, Invocation, ProcessError};
 use crate::effects::store::Store;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -13,8 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Variables that every child sees as they are: where tools and temporary files are, and how the
-/// network is reached. None of them changes the bytes of a build whose inputs have digests.
+/// Variables that every child sees as they are: where tools are, and how the network is reached.
+///
+/// A guard gives its program a folder of its own below `TMPDIR`. None of them changes the bytes of
+/// a build whose inputs have digests.
 pub const PASSED: [&str; 16] = [
     "HOME",
     "PATH",
@@ -43,15 +46,15 @@ pub struct Machine {
     /// Every variable of the caller, for `pass_env` of commands.
     pub caller: BTreeMap<OsString, OsString>,
     /// Go's compile cache for our builds; never the user's own, which we did not verify.
-    pub go_cache: PathBuf,
-    /// The same where it is for this run alone, to go with it.
-    pub own_go_cache: Option<tempfile::TempDir>,
+    pub compile_cache: CompileCache,
     /// The store.
     pub store: Store,
     /// Digests of files.
     pub digests: Digests,
     /// Set when the run must end.
     pub interrupt: Interrupt,
+    /// What stands between us and each child, if something does.
+    pub guard: Option<Guard>,
     /// How many `go` processes were started.
     pub go_processes: AtomicUsize,
     /// The longest that one step may take.
@@ -104,7 +107,16 @@ impl Machine {
             folder: folder.to_owned(),
             limit: Duration::from_mins(2),
         };
-        run(&invocation, &self.interrupt)
+        self.run(&invocation)
+    }
+
+    /// Runs a program to its end.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ProcessError`] if it did not end by itself.
+    pub fn run(&self, invocation: &Invocation) -> Result<Ended, ProcessError> {
+        process::run(invocation, self.guard.as_ref(), &self.interrupt)
     }
 
     /// Counts one more `go` process.

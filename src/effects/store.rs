@@ -26,11 +26,14 @@
 //! never a failed build. Bytes leave it and come into it as copies or clones, never as hard links:
 //! what is done to an output is not done to the store.
 
+mod blobs;
 pub mod check;
 pub mod collect;
 mod frame;
 pub mod survey;
 mod troubles;
+
+pub use blobs::NewBlob;
 
 use crate::effects::file;
 use crate::effects::limits::{Space, is_shortage};
@@ -273,12 +276,11 @@ impl Store {
         fs::create_dir_all(folder).map_err(output)?;
         let file = tempfile::Builder::new().prefix(".linkwright-").tempfile_in(folder);
         let mut copy = Draft::new(Ok(file.map_err(output)?));
-        let copied = match copy.clone_of(&blob) {
-            Some(copied) => copied,
-            None => {
-                let read = digest_of(&mut blob, &mut copy);
-                self.sound(&path, read).ok_or_else(missing)?
-            }
+        let copied = if let Some(copied) = copy.clone_of(&blob) {
+            copied
+        } else {
+            let read = digest_of(&mut blob, &mut copy);
+            self.sound(&path, read).ok_or_else(missing)?
         };
         let file = copy.file.map_err(output)?;
         if copied.digest != *digest {

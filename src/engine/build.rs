@@ -80,7 +80,7 @@ pub fn build(
     }
     let _ = machine.digests.save();
     drop(store_lock);
-    for message in machine.store.troubles() {
+    for message in machine.store.troubles().into_iter().chain(machine.compile_cache.troubles()) {
         sink(Event::Warning { label: None, message });
     }
     sink(Event::Done(counts));

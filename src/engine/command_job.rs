@@ -8,7 +8,7 @@
 use crate::effects::globs::expand_target;
 use crate::effects::limits::{Space, is_machines};
 use crate::effects::outputs::Outputs;
-use crate::effects::process::{Invocation, run};
+use crate::effects::process::Invocation;
 use crate::effects::store::RestoreError;
 use crate::engine::event::{Finished, State};
 use crate::engine::go_unit::Unfit;
@@ -225,7 +225,7 @@ impl Job<'_, '_> {
         let args = argv.iter().skip(1).cloned().collect();
         let limit = machine.step_limit;
         let invocation = Invocation { program, args, env, folder, limit };
-        let ended = run(&invocation, &machine.interrupt).map_err(|it| Unfit::of_process(&it))?;
+        let ended = machine.run(&invocation).map_err(|it| Unfit::of_process(&it))?;
         if ended.status.success() {
             return Ok(());
         }
@@ -279,9 +279,8 @@ impl Job<'_, '_> {
         for output in &self.command.outputs {
             let from = output.below(root);
             let to = aside_of(&from);
-            if std::fs::symlink_metadata(&to).is_ok_and(|it| it.is_file()) {
-                // A run was killed: the last whole output is this one, and what stands in its
-                // place may be the half of another.
+            if to.exists() {
+                // A killed build has moved the old output there; what stands here it only began.
                 let _ = std::fs::remove_file(&from);
                 aside.push((from, to));
                 continue;

@@ -4,6 +4,7 @@
 //! base names. What fails in it is attributed to its packages (`-json`), the others still come out.
 //! If the tool refuses the whole batch without naming a package, each link is run alone.
 
+use crate::effects::compile_cache::Pending;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
 use crate::effects::outputs::OutputError;
 use crate::effects::process::ProcessError;
@@ -15,7 +16,8 @@ use crate::formats::tool_limits::{ToolLimit, tool_limit};
 use crate::plan::configuration::Configuration;
 use crate::words::path::OUTPUT_FOLDER;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What must be equal for two links to share a process.
@@ -130,10 +132,16 @@ impl Batch {
         session.step_ended(step, true);
     }
 
-    /// Runs the batch.
+    /// Runs the batch; what Go puts into its compile cache is `pending`.
     #[must_use]
-    pub fn run(self, session: &Session<'_>, go: &GoTool, units: &[Unit<'_>]) -> Vec<Finished> {
-        let (links, output) = match self.attempt(session, go, units) {
+    pub fn run(
+        self,
+        session: &Session<'_>,
+        go: &GoTool,
+        units: &[Unit<'_>],
+        pending: &Pending<'_>,
+    ) -> Vec<Finished> {
+        let (links, output) = match self.attempt(session, go, units, pending) {
             Ok(done) => done,
             Err(whole) => return vec![whole],
         };
@@ -144,7 +152,7 @@ impl Batch {
                 shared: self.shared.clone(),
                 links: vec![(index, planned)],
             });
-            return alone.flat_map(|it| it.run(session, go, units)).collect();
+            return alone.flat_map(|it| it.run(session, go, units, pending)).collect();
         }
         vec![links]
     }
@@ -154,6 +162,7 @@ impl Batch {
         session: &Session<'_>,
         go: &GoTool,
         units: &[Unit<'_>],
+        pending: &Pending<'_>,
     ) -> Result<(Finished, BuildOutput), Finished> {
         let Some(outputs) = session.outputs else {
             unreachable!("invariant: a dry run starts no batch")
@@ -169,7 +178,7 @@ impl Batch {
         let (args, env) = self.command(units, &folder);
         let module = &self.shared.module;
         let step = session.step(self.what(units), "go", &args, &env, &module.folder);
-        let ended = go.build(session.machine, module, &env, &args);
+        let ended = go.build(session.machine, module, &env, &args, pending);
         session.step_ended(step, ended.as_ref().is_ok_and(|it| it.status.success()));
         let ended = match ended {
             Ok(ended) => ended,
@@ -179,6 +188,11 @@ impl Batch {
             }
         };
         let output = BuildOutput::parse(&ended.stdout_text(), &ended.stderr_text());
+        if ended.was_killed() {
+            // What lies in the scratch folder may be half of a file.
+            let text = format!("`go {}`: {}", args[0], ended.how());
+            return Err(self.all(|| Linked::Limited(ToolLimit::Killed, text.clone())));
+        }
         // A tool that ends without naming a culprit (no memory, no room) may have cut any file.
         let names_culprits = ended.status.code().is_some() && !output.failed.is_empty();
         let is_whole = ended.status.success() || names_culprits;
@@ -199,6 +213,13 @@ impl Batch {
             (*index, planned.clone(), linked)
         });
         Ok((Finished { links: links.collect(), scratch: Some(scratch) }, output))
+    }
+
+    /// Ends the batch without a process: there is nowhere to put what it would compile.
+    #[must_use]
+    pub fn no_room(self, folder: &Path, error: io::Error) -> Finished {
+        let error = Arc::new(OutputError::Write(folder.to_owned(), error));
+        self.all(|| Linked::NoRoom(Arc::clone(&error)))
     }
 
     /// The same for each link: the process as a whole did not come to an end.

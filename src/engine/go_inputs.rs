@@ -2,6 +2,7 @@
 
 use crate::effects::c_files::{self, CFilesError};
 use crate::effects::c_includes;
+use crate::effects::digests::stamps_of;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
 use crate::engine::go_unit::{Kind, Rung, Unit};
 use crate::engine::listing::Listing;
@@ -31,6 +32,9 @@ pub struct Planned {
     pub inputs: LinkInputs,
     /// Their digest.
     pub key: Digest,
+    /// What the inodes of Go's sources said before they were read. A file that was edited and
+    /// edited back while it was compiled has the same content, and another stamp.
+    pub stamps: Digest,
 }
 
 /// Why the inputs could not be gathered.
@@ -69,7 +73,7 @@ pub fn gather(
     let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
     let c_side = CSide::gather(session, at, settings, &closure)?;
     let salt = c_side.salt();
-    let (files, modules) = sources(session, unit, &closure)?;
+    let (files, modules, stamps) = sources(session, unit, &closure)?;
     let module = &unit.of.module;
     let sees_folder = !settings.trimpath || closure.iter().any(|it| names_its_folder(it));
     let mut environment = configuration.environment();
@@ -96,7 +100,7 @@ pub fn gather(
         vcs: if settings.buildvcs { Some(vcs(session, &module.folder)?) } else { None },
     };
     let key = inputs.key();
-    Ok(Planned { rung, configuration, salt, inputs, key })
+    Ok(Planned { rung, configuration, salt, inputs, key, stamps })
 }
 
 /// What C brings in beyond Go's own files.
@@ -187,9 +191,10 @@ impl CSide {
     }
 }
 
-type Sources = (BTreeMap<String, Digest>, BTreeMap<String, String>);
+type Sources = (BTreeMap<String, Digest>, BTreeMap<String, String>, Digest);
 
-/// Digests the files of local packages, and names the modules of the others.
+/// Digests the files of local packages, and names the modules of the others; the last is a digest
+/// of the files' stamps.
 fn sources(
     session: &Session<'_>,
     unit: &Unit<'_>,
@@ -219,9 +224,10 @@ fn sources(
             paths.push(folder.join(file));
         }
     }
+    let stamps = stamps_of(&paths);
     let digests = session.machine.digests.digest_all(&paths);
     let digests = digests.map_err(|(path, error)| InputsError::Unreadable(path, error))?;
-    Ok((names.into_iter().zip(digests).collect(), modules))
+    Ok((names.into_iter().zip(digests).collect(), modules, stamps))
 }
 
 /// Tells whether cgo puts the package's folder into flags, and so perhaps into the output.

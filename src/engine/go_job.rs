@@ -13,7 +13,7 @@ use crate::effects::limits::is_machines;
 use crate::engine::event::{Event, State};
 use crate::engine::go_batch;
 use crate::engine::go_inputs::{InputsError, Planned, gather};
-use crate::engine::go_settle::{Settled, from_store, linked};
+use crate::engine::go_settle::{Settled, are_same, from_store, linked};
 use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
 use crate::engine::listing::{Listing, ListingKey};
 use crate::engine::session::{Delivery, Session, finished};
@@ -251,27 +251,50 @@ impl Job<'_, '_> {
                 told.map(|(index, it)| Tried { index, rung: it.rung, settled: Settled::Told });
             return told.collect();
         }
-        let run = |batch: go_batch::Batch| -> Vec<Tried> {
-            let ended = batch.run(session, go, units);
-            // The inputs are looked at again now; what was read of the C side is too old for that.
-            session.forget_c_files();
-            // The scratch folder goes with its batch, so its files are settled here.
-            let settle = |batch: go_batch::Finished| {
-                let settled = batch.links.into_par_iter().map(|(index, planned, made)| {
-                    let unit = &units[index];
-                    let settled = linked(session, go, unit, &planned, &listings[&index], made);
-                    Tried { index, rung: planned.rung, settled }
-                });
-                settled.collect::<Vec<_>>()
-            };
-            ended.into_iter().flat_map(settle).collect()
-        };
+        let run = |batch| self.run_batch(go, units, &listings, batch);
         // Two `go` processes do not wait for each other's packages but compile them twice. So the
         // largest batch runs alone, and those after it find most of theirs compiled.
         let mut batches = batches.into_iter();
         let mut tried: Vec<_> = batches.next().map(run).unwrap_or_default();
         tried.par_extend(batches.collect::<Vec<_>>().into_par_iter().flat_map_iter(run));
         tried
+    }
+
+    /// Runs a batch and settles its links. What Go compiled is kept only if the inputs of each of
+    /// them are still the same; it counts though a link failed, or was stopped.
+    fn run_batch(
+        &self,
+        go: &GoTool,
+        units: &[Unit<'_>],
+        listings: &BTreeMap<usize, Arc<Listing>>,
+        batch: go_batch::Batch,
+    ) -> Vec<Tried> {
+        let session = self.session;
+        let cache = &session.machine.compile_cache;
+        let pending = cache.begin(&go.identity);
+        let ended = match &pending {
+            Ok(pending) => batch.run(session, go, units, pending),
+            Err(error) => vec![batch.no_room(cache.folder(), error.kind().into())],
+        };
+        // The inputs are looked at again now; what was read of the C side is too old for that.
+        session.forget_c_files();
+        // The scratch folder goes with its batch, so its files are settled here.
+        let settle = |batch: go_batch::Finished| {
+            let settled = batch.links.into_par_iter().map(|(index, planned, made)| {
+                let unit = &units[index];
+                let same = are_same(session, go, unit, &planned, &listings[&index]);
+                let settled = linked(session, go, unit, &planned, same, made);
+                (same, Tried { index, rung: planned.rung, settled })
+            });
+            settled.collect::<Vec<_>>()
+        };
+        let settled: Vec<_> = ended.into_iter().flat_map(settle).collect();
+        if let Ok(pending) = pending
+            && settled.iter().all(|(same, _)| *same)
+        {
+            pending.promote();
+        }
+        settled.into_iter().map(|(_, tried)| tried).collect()
     }
 
     /// Takes what came of a rung; tells whether the output is at its end.
@@ -510,6 +533,9 @@ fn no_go(error: &GoToolError) -> Unfit {
         }
         GoToolError::Unreadable(..) => {
             (Some("the Go installation is damaged"), ExitCode::MachineLacks)
+        }
+        GoToolError::NoRoom(_) => {
+            (Some("free some space, or make the store's folder writable"), ExitCode::Disk)
         }
         GoToolError::Process(error) => return Unfit::of_process(error),
         GoToolError::Failed { words, .. } => match tool_limit(words) {

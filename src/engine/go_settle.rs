@@ -17,6 +17,7 @@ use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Session};
 use crate::formats::link_warnings::link_warnings;
 use crate::formats::linkage::Hazard;
+use crate::formats::tool_limits::ToolLimit;
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
@@ -87,6 +88,7 @@ pub fn from_store(
     };
     let place = unit.output.below(outputs.folder());
     if outputs.holds(&session.machine.digests, &unit.output, &made.blake3) {
+        std::fs::metadata(&place).ok().filter(|it| it.len() == made.size)?;
         let settled = match prove(unit, planned, &place, &made.hazards) {
             Ok(verified) => proof(session, go, unit, planned, made, (verified, State::UpToDate)),
             Err(settled) => settled,
@@ -101,8 +103,7 @@ pub fn from_store(
     match session.machine.store.restore(&made.blake3, &file, 0o555) {
         Ok(size) if size == made.size => {}
         // A record that lies about one thing is not believed about another.
-        Ok(_) => return None,
-        Err(RestoreError::Missing(_)) => return None,
+        Ok(_) | Err(RestoreError::Missing(_)) => return None,
         Err(RestoreError::Output { path, source }) => {
             return Some(Settled::Unfit(Unfit::of_output(&OutputError::Write(path, source))));
         }
@@ -117,22 +118,20 @@ pub fn from_store(
     Some(settled)
 }
 
-/// Settles a fresh link.
+/// Settles a fresh link, whose inputs were looked at again meanwhile: whether they `are_same`.
 #[must_use]
 pub fn linked(
     session: &Session<'_>,
     go: &GoTool,
     unit: &Unit<'_>,
     planned: &Planned,
-    listing: &Listing,
+    are_same: bool,
     made: Linked,
 ) -> Settled {
     let (path, text) = match made {
         Linked::File { path, text } => (path, text),
         // A file that changed under the compiler may be why it failed.
-        Linked::Failed(reason) if is_current(session, go, unit, planned, listing) => {
-            return Settled::Failed(reason);
-        }
+        Linked::Failed(reason) if are_same => return Settled::Failed(reason),
         Linked::Failed(_) => return Settled::Changed,
         Linked::Limited(limit, reason) => {
             let place = session.outputs.map_or(Path::new("."), Outputs::folder);
@@ -141,7 +140,7 @@ pub fn linked(
         Linked::Stopped(error) => return Settled::Unfit(Unfit::of_process(&error)),
         Linked::NoRoom(error) => return Settled::Unfit(Unfit::of_output(&error)),
     };
-    if !is_current(session, go, unit, planned, listing) {
+    if !are_same {
         return Settled::Changed;
     }
     let Some(outputs) = session.outputs else { unreachable!("invariant: a dry run links nothing") };
@@ -194,7 +193,10 @@ fn prove(
     })
 }
 
-fn is_current(
+/// Looks at the inputs of a link again: whether none was written since they were gathered, not even
+/// with what it held before.
+#[must_use]
+pub fn are_same(
     session: &Session<'_>,
     go: &GoTool,
     unit: &Unit<'_>,
@@ -202,7 +204,8 @@ fn is_current(
     listing: &Listing,
 ) -> bool {
     let again = || gather(session, go, unit, planned.rung, listing);
-    listing.is_current() && again().is_ok_and(|it| it.key == planned.key)
+    let same = |it: Planned| it.key == planned.key && it.stamps == planned.stamps;
+    listing.is_current() && again().is_ok_and(same)
 }
 
 /// Puts a fresh file in place. Two targets may be made of one file, so it is copied when it was

@@ -89,7 +89,8 @@ fn request(root: &Path, machine: &Machine) -> BuildRequest {
         mode: Mode::Build,
         store: machine.store.root().to_owned(),
         lock_limit: Duration::from_mins(1),
-        go_cache: Some(machine.go_cache.clone()),
+        go_cache: Some(machine.compile_cache.folder().to_owned()),
         variables: BTreeMap::new(),
+        guard: machine.guard.clone(),
     }
 }

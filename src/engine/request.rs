@@ -2,6 +2,7 @@
 //!
 //! The engine reads neither by itself; two equal requests on equal files do the same.
 
+use crate::effects::process::Guard;
 use crate::words::pattern::PatternSet;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -30,6 +31,8 @@ pub struct BuildRequest {
     pub lock_limit: Duration,
     /// The caller's variables. Nothing of it reaches a tool unless it is allow-listed or keyed.
     pub variables: BTreeMap<OsString, OsString>,
+    /// What stands between us and each child, if something does.
+    pub guard: Option<Guard>,
 }
 
 /// What a failure does to the targets that do not depend on it.

@@ -117,7 +117,7 @@ mod tests {
              /usr/bin/ld: /tmp/go-link-3943401430/000004.o: in function `_cgo_77133bf98b3a_C2func_getaddrinfo':\n\
              /tmp/go-build/cgo_unix_cgo.cgo2.c:60: warning: Using 'getaddrinfo' in statically linked applications requires at runtime the shared libraries from the glibc version used for linking\n\
              /usr/bin/ld: /tmp/go-link-3943401430/000019.o: in function `unixDlOpen':\n\
-             /root/go/pkg/mod/github.com/mattn/go-sqlite3@v1.14.22/sqlite3-binding.c:44843: warning: Using 'dlopen' in statically linked applications requires at runtime the shared libraries from the glibc version used for linking\n",
+             /home/user/go/pkg/mod/github.com/mattn/go-sqlite3@v1.14.22/sqlite3-binding.c:44843: warning: Using 'dlopen' in statically linked applications requires at runtime the shared libraries from the glibc version used for linking\n",
             expect![[r"
                 Nss getaddrinfo LinkerWarning
                 Dlopen dlopen LinkerWarning

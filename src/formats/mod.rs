@@ -3,6 +3,7 @@
 pub mod build_file;
 pub mod build_info;
 pub mod bytes;
+pub mod cacheprog;
 pub mod elf;
 pub mod go_events;
 pub mod go_list;

@@ -50,6 +50,7 @@ fn help_is_data_and_no_error() {
               doctor       Say which strategies can work on this machine, and what to install
               cache        Look after the store: what is in it, whether it is sound, make room
               clean        Remove the workspace's linkwright-out folder
+              cacheprog    Serve Go's compile cache to a go command
               completions  Print a completion script for a shell
               man          Print the manual page, or write all of them into a folder
               help         Print this message or the help of the given subcommand(s)
@@ -63,7 +64,7 @@ fn help_is_data_and_no_error() {
               -j, --jobs <N>         Run at most N steps at a time; `auto` is one for each processor [default: auto]
                   --color <WHEN>     Colour what is printed [default: auto] [possible values: auto, always, never]
                   --store <DIR>      Keep artefacts in DIR [env: LINKWRIGHT_STORE]
-                  --go-cache <DIR>   Let Go keep its compile cache in DIR [env: LINKWRIGHT_GO_CACHE]
+                  --go-cache <DIR>   Keep Go's compile cache in DIR [env: LINKWRIGHT_GO_CACHE]
               -q, --quiet            Say nothing but what fails
               -v, --verbose          Say each command and each warning in full
 
@@ -215,6 +216,7 @@ fn there_is_a_manual_page_for_every_command() {
         linkwright-cache-stats.1
         linkwright-cache-verify.1
         linkwright-cache.1
+        linkwright-cacheprog.1
         linkwright-clean.1
         linkwright-completions.1
         linkwright-doctor.1

@@ -144,3 +144,18 @@ fn every_test_that_the_story_names_is_there() {
         assert!(sources.iter().any(|it| it.contains(&function)), "no test `{name}`");
     }
 }
+
+#[test]
+fn every_test_that_a_promise_names_is_there() {
+    let text = document("trust.md");
+    let mut found = 0;
+    for name in text.split('`').skip(1).step_by(2) {
+        let Some((module, function)) = name.split_once("::") else { continue };
+        let file = manifest_dir().join("tests/it").join(module).with_extension("rs");
+        let Ok(source) = std::fs::read_to_string(file) else { continue };
+        let test = format!("#[test]\nfn {function}() {{");
+        assert!(source.contains(&test), "docs/trust.md names `{name}`, which is no test");
+        found += 1;
+    }
+    assert!(found >= 15, "{found}");
+}

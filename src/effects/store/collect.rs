@@ -106,8 +106,11 @@ impl Store {
                 broom.sweep(blob, &mut done.blobs)?;
             }
         }
-        let unfinished = self.folder("tmp")?.into_iter().filter(|it| age(it, now) >= GRACE);
-        for found in unfinished.chain(self.folder("aside")?) {
+        let mut unfinished = self.folder("tmp")?;
+        // The memory of digests is written beside the rooms.
+        unfinished.extend(self.folder("")?.into_iter().filter(is_unfinished_memory));
+        unfinished.retain(|it| age(it, now) >= GRACE);
+        for found in unfinished.into_iter().chain(self.folder("aside")?) {
             broom.sweep(&found, &mut done.left_over)?;
         }
         done.stopped = broom.stopped;
@@ -171,6 +174,11 @@ fn sort(
         leaves.push(record);
     }
     (leaves, stays)
+}
+
+fn is_unfinished_memory(found: &Found) -> bool {
+    let name = found.path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".stamps-")
 }
 
 fn age(found: &Found, now: SystemTime) -> Duration {

@@ -63,7 +63,9 @@ impl AddAssign<u64> for Tally {
 impl Tally {
     pub(super) fn of(found: &[Found]) -> Self {
         let mut tally = Self::default();
-        found.iter().for_each(|it| tally += it.size);
+        for it in found {
+            tally += it.size;
+        }
         tally
     }
 }

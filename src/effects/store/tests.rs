@@ -371,6 +371,12 @@ fn what_may_be_in_the_making_is_left_alone_for_a_while() {
         fs::write(tmp.join(name), name).unwrap();
     }
     age(&tmp.join("new-stale"), GRACE * 2);
+    let memory = store.root().join("stamps");
+    let half = store.root().join(".stamps-half");
+    for path in [&memory, &half] {
+        fs::write(path, "").unwrap();
+        age(path, GRACE * 2);
+    }
     // A clock that was wrong: written tomorrow.
     let future = put(&store, dir.path(), b"future");
     let file = File::open(store.path("blobs", &future)).unwrap();
@@ -379,6 +385,7 @@ fn what_may_be_in_the_making_is_left_alone_for_a_while() {
     assert!(store.path("blobs", &fresh).exists() && store.path("blobs", &future).exists());
     assert!(!store.path("blobs", &stale).exists());
     assert!(tmp.join("new-fresh").exists() && !tmp.join("new-stale").exists());
+    assert!(memory.exists() && !half.exists());
 }
 
 #[test]

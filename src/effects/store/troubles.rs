@@ -19,12 +19,11 @@ impl Troubles {
 
     /// Notes that a file could not be kept.
     pub(super) fn unkept(&mut self, what: String) {
-        match &mut self.unkept {
-            Some((_, more)) => *more += 1,
-            None => {
-                self.unkept = Some((self.notes.len(), 0));
-                self.notes.push(what);
-            }
+        if let Some((_, more)) = &mut self.unkept {
+            *more += 1;
+        } else {
+            self.unkept = Some((self.notes.len(), 0));
+            self.notes.push(what);
         }
     }
 

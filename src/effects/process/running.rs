@@ -1,0 +1,306 @@
+//! One program while it runs: our child, or a guard's.
+//!
+//! One thread sees to everything, by `poll`: both streams, the guard's answer, the clock and the
+//! interrupt. A child without a guard is asked for its end at every tick.
+
+use super::{Ended, Interrupt, ProcessError};
+use super::{Guard, Invocation, OUTPUT_LIMIT, PIPE_GRACE, TICK};
+use crate::effects::guard::{KILL_LIMIT, TERM_GRACE};
+use crate::effects::guard_words::{Answer, NAME, Request, STOP};
+use crate::effects::proc_table;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a guard may take beyond the time that it gives the program.
+const GUARD_GRACE: Duration = Duration::from_secs(1);
+
+/// A program that runs, and what has been heard of it.
+pub(super) struct Running<'a> {
+    invocation: &'a Invocation,
+    /// The program itself, or its guard.
+    child: Child,
+    line: Line,
+    answer: Vec<u8>,
+    stdout: Stream,
+    stderr: Stream,
+}
+
+/// What leads to the guard.
+enum Line {
+    /// There is no guard.
+    None,
+    Open(UnixStream),
+    /// The guard has closed it.
+    Closed,
+}
+
+/// What is known of the program's end.
+enum News {
+    None,
+    Ended(ExitStatus),
+    NotStarted(io::Error),
+    /// The guard is gone and has said nothing.
+    GuardLost,
+}
+
+/// A stream of the program; without a source once it has ended.
+struct Stream {
+    source: Option<File>,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Running<'a> {
+    pub(super) fn start(
+        invocation: &'a Invocation,
+        guard: Option<&Guard>,
+    ) -> Result<Self, ProcessError> {
+        let started = match guard {
+            None => spawn(invocation).map(|child| (child, Line::None)),
+            Some(guard) => spawn_guard(guard).map(|(child, line)| (child, Line::Open(line))),
+        };
+        let (mut child, line) = started.map_err(|it| no_start(invocation, it))?;
+        let stdout = Stream::of(child.stdout.take().map(OwnedFd::from));
+        let stderr = Stream::of(child.stderr.take().map(OwnedFd::from));
+        let mut this = Self { invocation, child, line, answer: Vec::new(), stdout, stderr };
+        if let Line::Open(line) = &mut this.line {
+            let Invocation { program, args, env, folder, limit: _ } = invocation.clone();
+            // A guard that does not listen is noticed later: it does not answer either.
+            let _ = line.write_all(&Request { program, folder, args, env }.to_bytes());
+        }
+        Ok(this)
+    }
+
+    /// Waits for the program's end, and brings it about when time or the user says so.
+    pub(super) fn watch(mut self, interrupt: &Interrupt) -> Result<Ended, ProcessError> {
+        let deadline = Instant::now() + self.invocation.limit;
+        let mut stopped: Option<(Instant, ProcessError)> = None;
+        let mut pause = Duration::from_millis(1);
+        let status = loop {
+            self.listen(if matches!(self.line, Line::None) { pause } else { TICK });
+            pause = TICK.min(pause * 2);
+            match self.news() {
+                News::None => {}
+                News::Ended(status) => break status,
+                News::NotStarted(error) => {
+                    self.dismiss();
+                    return Err(no_start(self.invocation, error));
+                }
+                News::GuardLost => break self.end_orphans(),
+            }
+            if let Some((since, _)) = &stopped {
+                self.insist(since.elapsed());
+            } else if let Some(error) = self.must_stop(deadline, interrupt) {
+                self.stop();
+                stopped = Some((Instant::now(), error));
+            }
+        };
+        self.dismiss();
+        if let Some((_, error)) = stopped {
+            return Err(error);
+        }
+        // A signal to all of the terminal may have met the guard before it stood apart.
+        if status.signal().is_some() && interrupt.is_set() {
+            return Err(ProcessError::Interrupted);
+        }
+        let until = Instant::now() + PIPE_GRACE;
+        while self.is_open() && Instant::now() < until {
+            self.listen(TICK);
+        }
+        Ok(Ended { status, stdout: self.stdout.bytes, stderr: self.stderr.bytes })
+    }
+
+    fn must_stop(&self, deadline: Instant, interrupt: &Interrupt) -> Option<ProcessError> {
+        if interrupt.is_set() {
+            return Some(ProcessError::Interrupted);
+        }
+        let Invocation { program, limit, .. } = self.invocation;
+        let error = || ProcessError::TooLong { program: program.clone(), limit: *limit };
+        (Instant::now() > deadline).then(error)
+    }
+
+    fn is_open(&self) -> bool {
+        self.stdout.source.is_some() || self.stderr.source.is_some()
+    }
+
+    /// Reads what there is to read, and waits for it at most `patience`.
+    fn listen(&mut self, patience: Duration) {
+        let line = match &self.line {
+            Line::Open(line) => Some(line.as_fd()),
+            Line::None | Line::Closed => None,
+        };
+        let [line, out, err] = ready([line, self.stdout.fd(), self.stderr.fd()], patience);
+        if out {
+            self.stdout.read();
+        }
+        if err {
+            self.stderr.read();
+        }
+        if line && let Line::Open(socket) = &mut self.line {
+            let mut bytes = [0; Answer::LENGTH];
+            match socket.read(&mut bytes) {
+                Ok(read @ 1..) => self.answer.extend_from_slice(&bytes[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ => self.line = Line::Closed,
+            }
+        }
+    }
+
+    fn news(&mut self) -> News {
+        match (Answer::of(&self.answer), &self.line) {
+            (Some(Answer::Ended(status)), _) => News::Ended(ExitStatus::from_raw(status)),
+            (Some(Answer::NotStarted(number)), _) => {
+                News::NotStarted(io::Error::from_raw_os_error(number))
+            }
+            (None, Line::Open(_)) => News::None,
+            (None, Line::Closed) => News::GuardLost,
+            (None, Line::None) => match self.child.try_wait() {
+                Ok(None) => News::None,
+                Ok(Some(status)) => News::Ended(status),
+                Err(_) => News::Ended(unknown()),
+            },
+        }
+    }
+
+    /// Asks the program to end.
+    fn stop(&mut self) {
+        match &mut self.line {
+            Line::Open(line) => {
+                let _ = line.write_all(&[STOP]);
+            }
+            Line::None => {
+                let _ = kill_process_group(Pid::from_child(&self.child), Signal::TERM);
+            }
+            Line::Closed => {}
+        }
+    }
+
+    /// Sees to it that a program that was asked to end does.
+    fn insist(&mut self, since: Duration) {
+        match self.line {
+            Line::None if since > TERM_GRACE => {
+                let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            }
+            // Somebody has stopped the guard, it seems. Without it we can do less, but not nothing.
+            Line::Open(_) if since > TERM_GRACE + KILL_LIMIT + GUARD_GRACE => {
+                self.line = Line::Closed;
+            }
+            Line::None | Line::Open(_) | Line::Closed => {}
+        }
+    }
+
+    /// Ends what a guard leaves that was killed, as far as it stayed in the guard's session;
+    /// returns how the guard ended.
+    fn end_orphans(&mut self) -> ExitStatus {
+        let guard = Pid::from_child(&self.child);
+        let _ = self.child.kill();
+        // While it is not waited for, nobody else gets its number, nor that of its session.
+        let until = Instant::now() + KILL_LIMIT;
+        loop {
+            let mut left = proc_table::of_session(guard);
+            left.retain(|it| *it != guard);
+            if left.is_empty() || Instant::now() > until {
+                return self.child.wait().unwrap_or_else(|_| unknown());
+            }
+            for pid in left {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Takes leave of a guard that has answered: it ends by itself, and soon.
+    fn dismiss(&mut self) {
+        self.line = Line::Closed;
+        let until = Instant::now() + GUARD_GRACE;
+        let mut pause = Duration::from_micros(200);
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            if Instant::now() + GUARD_GRACE / 2 > until {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(pause);
+            pause = TICK.min(pause * 2);
+        }
+    }
+}
+
+impl Stream {
+    fn of(source: Option<OwnedFd>) -> Self {
+        Self { source: source.map(File::from), bytes: Vec::new() }
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.source.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Reads once; what is over the limit is let go.
+    fn read(&mut self) {
+        let Some(source) = &mut self.source else { return };
+        let mut buffer = vec![0; 64 << 10];
+        match source.read(&mut buffer) {
+            Ok(read @ 1..) => {
+                let room = OUTPUT_LIMIT.saturating_sub(self.bytes.len());
+                self.bytes.extend_from_slice(&buffer[..read.min(room)]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => self.source = None,
+        }
+    }
+}
+
+/// Waits until one of `fds` can be read or has ended, at most `patience`; tells which.
+fn ready<const N: usize>(fds: [Option<BorrowedFd<'_>>; N], patience: Duration) -> [bool; N] {
+    let poll_fd = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+    let mut waits: Vec<_> = fds.iter().flatten().map(|fd| poll_fd(*fd)).collect();
+    let patience = Timespec::try_from(patience).ok();
+    if poll(&mut waits, patience.as_ref()).is_err() {
+        return [false; N];
+    }
+    let mut answers = waits.iter().map(|it| !it.revents().is_empty());
+    fds.map(|it| it.is_some() && answers.next().unwrap_or(false))
+}
+
+#[expect(clippy::disallowed_methods, reason = "one of the places that spawn")]
+fn spawn(invocation: &Invocation) -> io::Result<Child> {
+    Command::new(&invocation.program)
+        .args(&invocation.args)
+        .env_clear()
+        .envs(&invocation.env)
+        .current_dir(&invocation.folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+}
+
+/// Starts a guard; its stdin is the line to it, its other streams are to be the program's.
+#[expect(clippy::disallowed_methods, reason = "one of the places that spawn")]
+fn spawn_guard(guard: &Guard) -> io::Result<(Child, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    // A guard that somebody has stopped may not hold us.
+    ours.set_write_timeout(Some(Duration::from_secs(10)))?;
+    let child = Command::new(&guard.0)
+        .arg0(NAME)
+        .env_clear()
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    Ok((child, ours))
+}
+
+fn no_start(invocation: &Invocation, source: io::Error) -> ProcessError {
+    ProcessError::Spawn { program: invocation.program.clone(), source }
+}
+
+/// The status of a child that somebody else has waited for: it failed.
+fn unknown() -> ExitStatus {
+    ExitStatus::from_raw(0xff00)
+}
