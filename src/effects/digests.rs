@@ -9,6 +9,7 @@
 //! The memory is one file, written by rename: magic, version, entries, BLAKE3 of all before. One
 //! that is damaged, older or newer is as good as none.
 
+use crate::effects::file;
 use crate::effects::store::digest_of;
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
@@ -33,6 +34,8 @@ const ENTRY_LIMIT: usize = 2_000_000;
 /// The stamps of files at one moment: an edit shows in them even if it was taken back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stamps(Vec<Option<Stamp>>);
+/// The longest memory that is read: 1 GiB, more than so many entries take.
+const MEMORY_LIMIT: u64 = 1 << 30;
 
 /// What a file's inode says; equal stamps mean unchanged content, racy ones apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +68,8 @@ impl Digests {
     /// and every file is read.
     #[must_use]
     pub fn open(file: &Path, paranoid: bool) -> Self {
-        let entries = if paranoid { None } else { fs::read(file).ok().and_then(|it| decode(&it)) };
+        let read = || decode(&file::read_own(file, MEMORY_LIMIT).ok()?);
+        let entries = if paranoid { None } else { read() };
         Self { file: file.to_owned(), paranoid, entries: Mutex::new(entries.unwrap_or_default()) }
     }
 

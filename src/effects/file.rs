@@ -1,7 +1,8 @@
 //! Whole files, written so that a reader sees all of one or nothing: a temporary file beside the
 //! target, synced, then renamed.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::Path;
 use tempfile::{Builder, NamedTempFile};
 
@@ -34,6 +35,26 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
+/// Reads a file that we wrote. What has its name by now may be anything: no link is followed, a
+/// FIFO or a device is not waited for, and what is longer than `limit` is refused.
+///
+/// # Errors
+///
+/// Returns what the system says, or that it is no regular file, or too long.
+pub fn read_own(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    if file.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
+        return Err(io::Error::other("too long"));
+    }
+    Ok(bytes)
+}
+
 /// Tells whether files can be made in a folder, which is made if it is not there.
 #[must_use]
 pub fn can_write_into(folder: &Path) -> bool {
@@ -55,6 +76,24 @@ fn filled(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_regular_file_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("it");
+        write_new(&path, b"bytes").unwrap();
+        assert_eq!(read_own(&path, 5).unwrap(), b"bytes");
+        assert!(read_own(&path, 4).is_err());
+        std::fs::remove_file(&path).unwrap();
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+        for path in [&path, folder.path(), Path::new("/dev/zero")] {
+            assert!(read_own(path, 5).is_err(), "{path:?}");
+        }
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        assert!(read_own(&link, 1 << 20).is_err());
+    }
 
     #[test]
     fn a_new_file_replaces_nothing() {

@@ -27,6 +27,9 @@ use std::path::{Path, PathBuf};
 /// The permission bits of an output: everybody may start it, nobody edits it in place.
 const MODE: u32 = 0o555;
 
+/// The longest ledger that is read: 4 GiB.
+const LEDGER_LIMIT: u64 = 4 << 30;
+
 /// How often a folder that goes while we wait for it is made again.
 const MOST_TRIES: usize = 5;
 
@@ -58,6 +61,9 @@ pub enum OutputError {
     /// The system refuses.
     #[error("cannot write `{0}`{note}", note = Space::note(.0))]
     Write(PathBuf, #[source] io::Error),
+    /// The system does not let us read what we wrote.
+    #[error("cannot read `{0}`")]
+    Read(PathBuf, #[source] io::Error),
 }
 
 impl Outputs {
@@ -148,8 +154,12 @@ impl Outputs {
     /// Returns [`OutputError::Write`] if the system refuses.
     pub fn write_ledger(&self, text: &str) -> Result<(), OutputError> {
         let path = self.folder().join("ledger.json");
-        if fs::read(&path).is_ok_and(|it| it == text.as_bytes()) {
+        if file::read_own(&path, LEDGER_LIMIT).is_ok_and(|it| it == text.as_bytes()) {
             return Ok(());
+        }
+        if fs::symlink_metadata(&path).is_ok_and(|it| it.is_dir()) {
+            // Nothing is renamed over a folder.
+            let _ = fs::remove_dir_all(&path);
         }
         file::write_over(&path, text.as_bytes()).map_err(|error| OutputError::Write(path, error))
     }
@@ -200,9 +210,21 @@ impl Present {
     }
 
     /// Reads the ledger of the last build, if there is one.
-    #[must_use]
-    pub fn read_ledger(&self) -> Option<Vec<u8>> {
-        fs::read(self.folder.join("ledger.json")).ok()
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OutputError::Read`] if it is there and the system does not let us read it: as if
+    /// there were none, the outputs that it names would be forgotten, and never removed.
+    pub fn read_ledger(&self) -> Result<Option<Vec<u8>>, OutputError> {
+        let path = self.folder.join("ledger.json");
+        match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // It is none of ours, and is replaced.
+            Ok(it) if !it.is_file() => Ok(None),
+            Ok(_) => file::read_own(&path, LEDGER_LIMIT).map(Some),
+            Err(error) => Err(error),
+        }
+        .map_err(|error| OutputError::Read(path, error))
     }
 }
 

@@ -281,7 +281,7 @@ fn record(
             Recorded::Command(it) => commands.push(it),
         }
     }
-    if let Some(old) = outputs.present().read_ledger().and_then(|it| Ledger::parse(&it)) {
+    if let Some(old) = outputs.present().read_ledger()?.and_then(|it| Ledger::parse(&it)) {
         let holds = |it: &Record| outputs.present().holds(&machine.digests, &it.output, &it.blake3);
         let is_made = |it: &Record| {
             let label = &it.label;

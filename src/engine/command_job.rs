@@ -8,7 +8,9 @@
 use crate::effects::digests::Stamps;
 use crate::effects::globs::expand_target;
 use crate::effects::limits::{Space, is_machines};
+use crate::effects::outputs::Outputs;
 use crate::effects::process::Invocation;
+use crate::effects::store::RestoreError;
 use crate::engine::event::{Finished, State};
 use crate::engine::go_unit::Unfit;
 use crate::engine::session::{Delivery, Recorded, Session, finished};
@@ -416,15 +418,34 @@ impl Job<'_, '_> {
             if machine.digests.digest(&path).is_ok_and(|it| it == *digest) {
                 continue;
             }
-            match machine.store.restore(digest, &path, *mode) {
-                Ok(_) => state = State::Restored,
-                Err(crate::effects::store::RestoreError::Missing(_)) => return Ok(None),
-                Err(crate::effects::store::RestoreError::Output { source, .. }) => {
-                    return Err(self.disk(output, &source));
-                }
+            match self.restore(digest, &path, *mode) {
+                Ok(()) => state = State::Restored,
+                Err(RestoreError::Missing(_)) => return Ok(None),
+                Err(RestoreError::Output { source, .. }) => return Err(self.disk(output, &source)),
             }
         }
         Ok(Some(state))
+    }
+
+    /// Copies an output from the store to its place, by way of our own folder: the source tree is
+    /// no place for what a killed build leaves half written.
+    #[expect(clippy::disallowed_methods, reason = "outputs of a command are moved, not copied")]
+    fn restore(&self, digest: &Digest, path: &Path, mode: u32) -> Result<(), RestoreError> {
+        let store = &self.session.machine.store;
+        let refused = |source| RestoreError::Output { path: path.to_owned(), source };
+        let scratch = self.session.outputs.map(Outputs::scratch);
+        let scratch = scratch.transpose().map_err(|it| refused(io::Error::other(it)))?;
+        let Some(scratch) = scratch else { return Err(RestoreError::Missing(*digest)) };
+        let file = scratch.path().join("restored");
+        store.restore(digest, &file, mode)?;
+        path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(refused)?;
+        match std::fs::rename(&file, path) {
+            // A folder of the workspace may be another file system.
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                store.restore(digest, path, mode).map(drop)
+            }
+            done => done.map_err(refused),
+        }
     }
 
     fn disk(&self, output: &RelPath, error: &io::Error) -> Unfit {

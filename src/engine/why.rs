@@ -65,7 +65,8 @@ pub fn why(
     let (deliveries, _) = mpsc::channel();
     let session = Session::new(request, (targets, rules), (machine, None), &|_| {}, deliveries);
     let present = Present::of(&request.root);
-    let ledger = present.read_ledger().and_then(|it| Ledger::parse(&it));
+    let ledger = present.read_ledger().map_err(BuildError::from)?;
+    let ledger = ledger.and_then(|it| Ledger::parse(&it));
     let asking = Asking { session: &session, present, ledger };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(request.jobs.get()).build();
     let explained = pool.map_err(BuildError::from)?.install(|| asking.explain(label, &needed));

@@ -1,10 +1,12 @@
 //! A damaged store, two builds at once, and a build that is interrupted: never a wrong byte.
 
-use crate::workspace::{Run, Workspace, holds, prints};
+use crate::support::has;
+use crate::workspace::{Run, Workspace, holds, prints, text};
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const ONE: &str = r#"build(targets: [go_binary(name: "p", link: "pure")])"#;
@@ -227,4 +229,95 @@ fn a_killed_build_leaves_nothing_that_counts() {
     clean.built();
     assert_eq!(it.bytes("p"), clean.bytes("p"));
     assert_eq!(it.read("linkwright-out/ledger.json"), clean.read("linkwright-out/ledger.json"));
+}
+
+/// A `command` that makes `gen.txt` by the script `make.sh`.
+const SCRIPTED: &str = r#"build(targets: [
+    command(name: "gen", argv: ["sh", "make.sh"], inputs: ["make.sh"], outputs: ["gen.txt"]),
+])"#;
+
+fn scripted(script: &str) -> Option<Workspace> {
+    Workspace::new(&[("BUILD.ron", SCRIPTED), ("make.sh", script)])
+}
+
+/// The names in the workspace's root.
+fn names(it: &Workspace) -> Vec<String> {
+    let entries = fs::read_dir(it.root()).unwrap().map(Result::unwrap);
+    let mut names: Vec<_> =
+        entries.map(|it| it.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Builds with one kind of system call struck, wherever it touches `path` if one is named.
+fn struck(it: &Workspace, call: &str, strike: &str, path: Option<&Path>) -> Option<Output> {
+    if !has("strace") {
+        return None;
+    }
+    let mut command = it.command("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+    command.args(["-e", &format!("inject={call}:{strike}")]);
+    command.args(path.into_iter().flat_map(|it| [OsStr::new("-P"), it.as_os_str()]));
+    let linkwright = it.linkwright(&["build", "--json"]);
+    command.arg(linkwright.get_program()).args(linkwright.get_args());
+    for (name, value) in linkwright.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    Some(command.output().unwrap())
+}
+
+#[test]
+fn a_build_killed_while_it_puts_an_output_back_leaves_nothing_in_the_sources() {
+    let Some(it) = scripted("echo made > gen.txt\n") else { return };
+    it.built();
+    it.remove("gen.txt");
+    let before = names(&it);
+    let Some(killed) = struck(&it, "fchmod", "signal=SIGKILL:when=1", None) else { return };
+    assert_eq!(killed.status.code(), None, "{killed:?}");
+    assert_eq!(names(&it), before);
+    it.built().came("restored 1");
+    assert_eq!(it.read("gen.txt"), "made\n");
+}
+
+#[test]
+fn the_last_whole_output_of_a_command_survives_two_killed_runs() {
+    let Some(it) = scripted("echo whole > gen.txt\n") else { return };
+    it.built();
+    for round in 0..2 {
+        let pid = it.home().join(format!("pid{round}"));
+        it.file("make.sh", &format!("echo half > gen.txt\necho $$ > ../pid{round}\nsleep 30\n"));
+        let mut child = spawn(&it, &["build", "--json"]);
+        let shell: i32 = appears(&pid).trim().parse().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let _ = kill_process(Pid::from_raw(shell).unwrap(), Signal::KILL);
+    }
+    it.file("make.sh", "echo half > gen.txt\nexit 1\n");
+    assert_eq!(it.build(&[]).code, 1);
+    assert_eq!(it.read("gen.txt"), "whole\n");
+}
+
+#[test]
+fn a_ledger_that_cannot_be_read_is_an_error_and_not_forgotten() {
+    let Some(it) = one() else { return };
+    it.built();
+    it.file("BUILD.ron", "build(targets: [])");
+    let ledger = it.path("linkwright-out/ledger.json");
+    let Some(output) = struck(&it, "open,openat", "error=EIO", Some(&ledger)) else { return };
+    assert_eq!(output.status.code(), Some(12), "{output:?}");
+    holds(&text(&output), &["ledger.json"]);
+    it.built();
+    assert!(!it.bin("p").exists(), "nothing makes it any more");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_of_ours_is_not_waited_for() {
+    let Some(it) = one() else { return };
+    it.built();
+    for path in [it.store().join("v1/stamps"), it.path("linkwright-out/ledger.json")] {
+        fs::remove_file(&path).unwrap();
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+        it.built().came("up_to_date 1");
+    }
 }

@@ -9,11 +9,13 @@
 //! * `model` is a Go module as a value; it renders its files and computes what its programs say.
 //! * `edit` is one random change of the model, or one fault.
 //! * `bench` is a workspace on disk, and one run of the program in it.
+//! * `faults` is the toolbox of the lanes that kill, refuse, damage and cut off.
 //! * `lane` is one kind of case that can be run any number of times from a seed.
 
 pub mod bench;
 pub mod edit;
 pub mod fakego;
+pub mod faults;
 pub mod lane;
 pub mod lanes;
 pub mod ledger;

@@ -50,3 +50,33 @@ fn edits_with_real_go_equal_a_clean_build() {
     }
     hold("edits_real");
 }
+
+#[test]
+fn a_build_killed_at_any_change_of_the_disk_is_made_good_by_the_next() {
+    hold("kill");
+}
+
+#[test]
+fn an_error_of_the_system_is_said_and_made_good_by_the_next_build() {
+    hold("errno");
+}
+
+#[test]
+fn damaged_files_of_our_own_are_noticed_and_made_again() {
+    hold("corrupt");
+}
+
+#[test]
+fn a_loss_of_power_is_made_good_by_the_next_build() {
+    hold("power");
+}
+
+#[test]
+fn builds_at_once_of_which_some_are_killed_do_no_harm() {
+    hold("racing");
+}
+
+#[test]
+fn a_build_with_real_go_killed_at_any_moment_is_made_good_by_the_next() {
+    hold("kill_real");
+}
