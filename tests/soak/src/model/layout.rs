@@ -26,7 +26,7 @@ impl Sibling {
     }
 
     pub(super) fn render(&self, files: &mut BTreeMap<String, String>) {
-        let go_line = "\ngo 1.24\n";
+        let go_line = "\ngo 1.22\n";
         let folder = if self.way == "vendor" { "vendor/example.com/s" } else { "sibling" };
         let mut put = |name: String, text: String| files.insert(name, text);
         put(format!("{folder}/s.go"), format!("package s\n\nconst Value = {:?}\n", self.value));
@@ -35,7 +35,7 @@ impl Sibling {
         put("cmd/a/sibling.go".to_owned(), import.to_owned());
         match self.way {
             "vendor" => {
-                let list = "# example.com/s v1.0.0\n## explicit; go 1.24\nexample.com/s\n";
+                let list = "# example.com/s v1.0.0\n## explicit; go 1.22\nexample.com/s\n";
                 put("vendor/modules.txt".to_owned(), list.to_owned());
             }
             _ => {
