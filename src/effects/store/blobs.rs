@@ -77,7 +77,7 @@ impl Store {
                 }
                 let to = self.root.join(room).join(name.get(..2).unwrap_or_default()).join(&*name);
                 let folder = to.parent().unwrap_or(&self.root).to_owned();
-                let moved = make_folder_for(&folder, || move_file(from.path(), &to));
+                let moved = make_folder_for(&folder, || rename(from.path(), &to));
                 if let Err(error) = moved {
                     self.unkept(&to, &error);
                     return;
@@ -112,20 +112,6 @@ fn make_folder_for<T>(folder: &Path, act: impl Fn() -> io::Result<T>) -> io::Res
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(folder)?;
             act()
-        }
-        done => done,
-    }
-}
-
-/// Renames; where the two places are on different file systems, copies under a temporary name.
-fn move_file(from: &Path, to: &Path) -> io::Result<()> {
-    match rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            let folder = to.parent().unwrap_or(Path::new("."));
-            let mut copy = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
-            io::copy(&mut open_regular(from)?, copy.as_file_mut())?;
-            copy.as_file().set_permissions(fs::Permissions::from_mode(0o444))?;
-            copy.persist(to).map(drop).map_err(|it| it.error)
         }
         done => done,
     }
