@@ -16,6 +16,7 @@ use crate::cli::man::ManArgs;
 use crate::cli::query::QueryArgs;
 use crate::cli::run::RunArgs;
 use crate::cli::verify::VerifyArgs;
+use crate::cli::why::WhyArgs;
 
 /// Build Go programs the way they must be linked, and prove it
 ///
@@ -51,6 +52,8 @@ pub enum Command {
     Run(RunArgs),
     #[expect(missing_docs, reason = "as above")]
     Verify(VerifyArgs),
+    #[expect(missing_docs, reason = "as above")]
+    Why(WhyArgs),
     #[expect(missing_docs, reason = "as above")]
     Query(QueryArgs),
     #[expect(missing_docs, reason = "as above")]

@@ -32,7 +32,7 @@ pub struct BuildArgs {
 }
 
 /// Flags of every command that builds.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct BuildOptions {
     /// Go on with what does not depend on a failure
     #[arg(short, long, alias = "keep_going")]

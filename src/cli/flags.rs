@@ -60,6 +60,12 @@ pub struct WaitOptions {
     pub lock_timeout: Duration,
 }
 
+impl Default for WaitOptions {
+    fn default() -> Self {
+        Self { lock_timeout: Duration::from_mins(10) }
+    }
+}
+
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum ColorWhen {

@@ -23,6 +23,7 @@ pub mod rooms;
 pub mod run;
 pub mod settings;
 pub mod verify;
+pub mod why;
 
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::console::{Console, Lenient, Stopped};
@@ -82,6 +83,7 @@ fn dispatch(command: Command, console: &mut Console<'_>) -> Result<u8, Stopped> 
         Command::Build(args) => build::run(args, console),
         Command::Run(args) => run::run(args, console),
         Command::Verify(args) => verify::run(args, console),
+        Command::Why(args) => why::run(args, console),
         Command::Query(args) => query::run(args, console),
         Command::Graph(args) => graph::run(args, console),
         Command::Init(args) => init::run(args, console),

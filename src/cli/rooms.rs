@@ -9,10 +9,8 @@ use crate::cli::examination;
 use crate::effects::cache_server::{DEADLINE, serve};
 use crate::effects::compile_cache::{CompileCache, PENDING, Report, Shelf};
 use crate::effects::digests::Digests;
-use crate::effects::file;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
-use crate::effects::limits::Space;
 use crate::effects::machine::{Machine, STEP_LIMIT};
 use crate::effects::process::{self, Guard, Interrupt};
 use crate::effects::store::Store;
@@ -21,10 +19,12 @@ use crate::engine::build::{self, BuildError};
 use crate::engine::discover;
 use crate::engine::event::Sink;
 use crate::engine::request::BuildRequest;
+use crate::engine::why::{self, WhyError};
 use crate::formats::inspection::Inspection;
 use crate::model::policy::Policy;
 use crate::model::strategy::{Promise, RuleSet, Strategy};
 use crate::model::targets::Targets;
+use crate::plan::explanation::Explanation;
 use crate::plan::starter::GoModule;
 use crate::plan::verify::verify;
 use crate::report::doctor::{CheckOutcome, Fact};
@@ -155,6 +155,24 @@ pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure
     let counts = counts.map_err(|it| no_build(&it))?;
     let code = ExitCode::ALL.into_iter().find(|it| it.number() == counts.exit_code);
     Ok(code.unwrap_or(ExitCode::Bug))
+}
+
+/// Says what a build would do with one target, and why.
+///
+/// # Errors
+///
+/// Says why nothing can be said of it.
+pub fn why(request: &BuildRequest) -> Result<Explanation, Failure> {
+    let declared = load(&request.root)?;
+    let BuildRequest { store, go_cache, variables, guard, .. } = request;
+    let machine = machine(store, go_cache.as_deref(), variables, guard.as_ref())?;
+    let explained = why::why(request, (&declared.targets, &declared.rules), &machine);
+    explained.map_err(|error| match error {
+        WhyError::Plan(error) => no_build(&error),
+        WhyError::Unfit(unfit) => {
+            unfit.hints.into_iter().fold(Failure::new(unfit.code, unfit.error), Failure::hint)
+        }
+    })
 }
 
 fn no_build(error: &BuildError) -> Failure {

@@ -9,7 +9,6 @@ use crate::report::failure::Failure;
 use crate::report::reporter::{Reporter, Stream};
 use crate::words::exit_code::ExitCode;
 use crate::words::path::OUTPUT_FOLDER;
-use crate::words::pattern::{Pattern, PatternSet};
 use std::ffi::OsString;
 
 /// Build one target, then run it
@@ -40,7 +39,7 @@ pub struct RunArgs {
 pub fn run(args: RunArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let RunArgs { label, arguments, options } = args;
     let request = prepare(&[label], options, console)?;
-    if !is_one_target(&request.patterns) {
+    if !request.patterns.is_one_target() {
         let failure = Failure::new(ExitCode::BadInput, "`run` takes one target");
         return Err(failure.hint("name it as `//dir:name`").into());
     }
@@ -71,10 +70,6 @@ pub fn run(args: RunArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     console.out.flush()?;
     console.err.flush()?;
     Err(rooms::become_program(&program, console).into())
-}
-
-fn is_one_target(patterns: &PatternSet) -> bool {
-    patterns.left_out.is_empty() && matches!(patterns.wanted[..], [Pattern::One(_)])
 }
 
 /// Returns the one output that can be started.

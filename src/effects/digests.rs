@@ -33,6 +33,10 @@ const ENTRY_LIMIT: usize = 2_000_000;
 /// The longest memory that is read: 1 GiB, more than so many entries take.
 const MEMORY_LIMIT: u64 = 1 << 30;
 
+/// The stamps of files at one moment: an edit shows in them even if it was taken back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stamps(Vec<Option<Stamp>>);
+
 /// What a file's inode says; equal stamps mean unchanged content, racy ones apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
@@ -142,6 +146,24 @@ impl Digests {
     }
 }
 
+impl Stamps {
+    /// Reads the stamps of `paths`, links followed.
+    #[must_use]
+    pub fn of(paths: &[PathBuf]) -> Self {
+        let stamp = |it: &PathBuf| fs::metadata(it).ok().map(|it| Stamp::of(&it));
+        Self(paths.par_iter().map(stamp).collect())
+    }
+
+    /// Returns which of `paths`, whose stamps these are, have another one now.
+    #[must_use]
+    pub fn touched<'p>(&self, paths: &'p [PathBuf]) -> Vec<&'p Path> {
+        let now = Self::of(paths).0;
+        let pairs = paths.iter().zip(now).enumerate();
+        let touched = pairs.filter(|(at, (_, now))| self.0.get(*at) != Some(now));
+        touched.map(|(_, (path, _))| path.as_path()).collect()
+    }
+}
+
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
         Self {
@@ -159,29 +181,6 @@ impl Stamp {
         let newest = self.modified.max(self.changed).0;
         u64::try_from(newest).is_ok_and(|it| it + RACY.as_secs() >= now.as_secs())
     }
-}
-
-/// Returns a digest of what the inodes of `paths` say. It changes whenever one of them is written,
-/// whatever is written, and means nothing from one run to the next.
-#[must_use]
-pub fn stamps_of(paths: &[PathBuf]) -> Digest {
-    let stamps: Vec<_> =
-        paths.par_iter().map(|it| fs::metadata(it).ok().map(|it| Stamp::of(&it))).collect();
-    let mut hasher = blake3::Hasher::new_derive_key("linkwright stamps 1");
-    for stamp in stamps {
-        let Some(Stamp { device, inode, size, modified, changed }) = stamp else {
-            hasher.update(&[0]);
-            continue;
-        };
-        hasher.update(&[1]);
-        for number in [device, inode, size] {
-            hasher.update(&number.to_le_bytes());
-        }
-        for number in [modified.0, modified.1, changed.0, changed.1] {
-            hasher.update(&number.to_le_bytes());
-        }
-    }
-    Digest::from_hasher(&hasher)
 }
 
 fn encode(entries: &HashMap<PathBuf, Entry>) -> Vec<u8> {
@@ -274,6 +273,26 @@ mod tests {
         fs::write(&file, "two").unwrap();
         age(&file);
         assert_eq!(again.digest(&file).unwrap(), Digest::of(b"two"));
+    }
+
+    /// The modification time is put back, as an editor or `cp -p` may; the change time cannot be.
+    #[test]
+    fn an_edit_that_was_taken_back_shows_in_the_stamps() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["a", "b", "c"].map(|it| dir.path().join(it));
+        for path in &paths {
+            fs::write(path, "one").unwrap();
+        }
+        let stamps = Stamps::of(&paths);
+        assert!(stamps.touched(&paths).is_empty());
+        // File systems stamp by a clock that ticks up to every ten milliseconds.
+        std::thread::sleep(Duration::from_millis(30));
+        let modified = fs::metadata(&paths[1]).unwrap().modified().unwrap();
+        fs::write(&paths[1], "two").unwrap();
+        fs::write(&paths[1], "one").unwrap();
+        File::options().write(true).open(&paths[1]).unwrap().set_modified(modified).unwrap();
+        fs::remove_file(&paths[2]).unwrap();
+        assert_eq!(stamps.touched(&paths), [&paths[1], &paths[2]]);
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub struct GoTool {
     pub version: String,
     /// This machine's `GOOS` and `GOARCH`.
     pub host: (String, String),
-    /// Digest of the whole toolchain: programs, tools, and the standard library's sources.
+    /// Digest of the whole toolchain: the program on PATH, programs, tools, and the standard
+    /// library's sources.
     pub identity: Digest,
     /// How modules are fetched and checked, from the user's own Go settings.
     network: BTreeMap<String, String>,
@@ -130,13 +131,24 @@ impl GoTool {
         let network =
             NETWORK.iter().filter_map(|it| Some(((*it).to_owned(), all.get(*it)?.clone())));
         Ok(Self {
+            identity: identity_of(machine, &program, &known.goroot)?,
             program,
-            identity: identity_of(machine, &known.goroot)?,
             root: known.goroot,
-            version: known.goversion,
+            // A user's own `go env -w GOEXPERIMENT=…` stands behind it, and reaches no build.
+            version: known.goversion.split(" X:").next().unwrap_or_default().to_owned(),
             host: (known.gohostos, known.gohostarch),
             network: network.collect(),
         })
+    }
+
+    /// Digests the toolchain again: another value than [`GoTool::identity`] says that it was
+    /// replaced meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`GoToolError`] if it cannot be read.
+    pub fn identity_now(&self, machine: &Machine) -> Result<Digest, GoToolError> {
+        identity_of(machine, &self.program, &self.root)
     }
 
     /// Returns the host platform as two words.
@@ -277,9 +289,10 @@ fn version_of(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Hashes the toolchain's programs, tools, headers and sources: all that a build can read.
-fn identity_of(machine: &Machine, root: &Path) -> Result<Digest, GoToolError> {
-    let mut paths = Vec::new();
+/// Hashes the toolchain's programs, tools, headers and sources: all that a build can read. The
+/// program on PATH may be a script around the one in the toolchain, so it counts by itself.
+fn identity_of(machine: &Machine, program: &Path, root: &Path) -> Result<Digest, GoToolError> {
+    let mut paths = vec![program.to_owned()];
     for part in ["VERSION", "go.env", "bin", "lib", "pkg", "src"] {
         let walk =
             walkdir::WalkDir::new(root.join(part)).follow_root_links(true).sort_by_file_name();
@@ -292,9 +305,11 @@ fn identity_of(machine: &Machine, root: &Path) -> Result<Digest, GoToolError> {
         .digests
         .digest_all(&paths)
         .map_err(|(path, source)| GoToolError::Unreadable(path, source))?;
-    let mut hasher = blake3::Hasher::new_derive_key("linkwright go toolchain 1");
-    for (path, digest) in paths.iter().zip(digests) {
-        let name = path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes();
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright go toolchain 2");
+    for (at, (path, digest)) in paths.iter().zip(digests).enumerate() {
+        // Where the program is found changes nothing.
+        let name = if at == 0 { Path::new("go") } else { path };
+        let name = name.strip_prefix(root).unwrap_or(name).as_os_str().as_encoded_bytes();
         hasher.update(&(name.len() as u64).to_le_bytes());
         hasher.update(name);
         hasher.update(digest.as_bytes());

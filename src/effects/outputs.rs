@@ -35,8 +35,14 @@ const MOST_TRIES: usize = 5;
 /// The output folder of a workspace, locked for this process.
 #[derive(Debug)]
 pub struct Outputs {
-    folder: PathBuf,
+    present: Present,
     _lock: Lock,
+}
+
+/// The output folder of a workspace as it is: to be read, whether it is there or not.
+#[derive(Debug)]
+pub struct Present {
+    folder: PathBuf,
 }
 
 /// Why the output folder cannot be used.
@@ -89,13 +95,19 @@ impl Outputs {
         make(&folder)?;
         // Whatever a killed build left here is nobody's.
         let _ = fs::remove_dir_all(folder.join("tmp"));
-        Ok(Self { folder, _lock: lock })
+        Ok(Self { present: Present { folder }, _lock: lock })
     }
 
     /// Returns the folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.present.folder
+    }
+
+    /// Returns the folder as it is.
+    #[must_use]
+    pub fn present(&self) -> &Present {
+        &self.present
     }
 
     /// Makes an empty folder on the same file system as the outputs; it goes with the value.
@@ -104,7 +116,7 @@ impl Outputs {
     ///
     /// Returns [`OutputError::Write`] if the system refuses.
     pub fn scratch(&self) -> Result<tempfile::TempDir, OutputError> {
-        let parent = self.folder.join("tmp");
+        let parent = self.folder().join("tmp");
         let scratch = fs::create_dir_all(&parent).and_then(|()| tempfile::tempdir_in(&parent));
         scratch.map_err(|error| OutputError::Write(parent, error))
     }
@@ -116,8 +128,8 @@ impl Outputs {
     /// Returns [`OutputError::Write`] if the system refuses; the old output is then as it was.
     #[expect(clippy::disallowed_methods, reason = "outputs are placed by rename, here alone")]
     pub fn place(&self, made: &Path, path: &RelPath) -> Result<PathBuf, OutputError> {
-        let to = path.below(&self.folder);
-        if let Some(link) = self.link_above(path) {
+        let to = path.below(self.folder());
+        if let Some(link) = self.present.link_above(path) {
             return Err(OutputError::NotAFolder(link));
         }
         let placed = fs::set_permissions(made, fs::Permissions::from_mode(MODE))
@@ -127,6 +139,50 @@ impl Outputs {
             Ok(()) => Ok(to),
             Err(error) => Err(OutputError::Write(to, error)),
         }
+    }
+
+    /// Writes the ledger, if its bytes are other than those on disk.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OutputError::Write`] if the system refuses.
+    pub fn write_ledger(&self, text: &str) -> Result<(), OutputError> {
+        let path = self.folder().join("ledger.json");
+        if file::read_own(&path, LEDGER_LIMIT).is_ok_and(|it| it == text.as_bytes()) {
+            return Ok(());
+        }
+        if fs::symlink_metadata(&path).is_ok_and(|it| it.is_dir()) {
+            // Nothing is renamed over a folder.
+            let _ = fs::remove_dir_all(&path);
+        }
+        file::write_over(&path, text.as_bytes()).map_err(|error| OutputError::Write(path, error))
+    }
+
+    /// Removes an output that no target makes any more.
+    pub fn remove(&self, path: &RelPath) {
+        let _ = fs::remove_file(path.below(self.folder()));
+        let mut parent = path.as_str();
+        while let Some((folder, _)) = parent.rsplit_once('/') {
+            // Fails, and so ends, at the first folder that still holds something.
+            if fs::remove_dir(self.folder().join(folder)).is_err() {
+                break;
+            }
+            parent = folder;
+        }
+    }
+}
+
+impl Present {
+    /// Looks at the output folder of the workspace `root`.
+    #[must_use]
+    pub fn of(root: &Path) -> Self {
+        Self { folder: root.join(OUTPUT_FOLDER) }
+    }
+
+    /// Returns where the output `path` is, if it is there.
+    #[must_use]
+    pub fn place(&self, path: &RelPath) -> PathBuf {
+        path.below(&self.folder)
     }
 
     /// Tells whether the output `path` is in place, startable, with the bytes `digest`.
@@ -146,23 +202,6 @@ impl Outputs {
         folders.filter(|it| it.is_symlink()).last().map(Path::to_owned)
     }
 
-    /// Writes the ledger, if its bytes are other than those on disk.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`OutputError::Write`] if the system refuses.
-    pub fn write_ledger(&self, text: &str) -> Result<(), OutputError> {
-        let path = self.folder.join("ledger.json");
-        if file::read_own(&path, LEDGER_LIMIT).is_ok_and(|it| it == text.as_bytes()) {
-            return Ok(());
-        }
-        if fs::symlink_metadata(&path).is_ok_and(|it| it.is_dir()) {
-            // Nothing is renamed over a folder.
-            let _ = fs::remove_dir_all(&path);
-        }
-        file::write_over(&path, text.as_bytes()).map_err(|error| OutputError::Write(path, error))
-    }
-
     /// Reads the ledger of the last build, if there is one.
     ///
     /// # Errors
@@ -179,19 +218,6 @@ impl Outputs {
             Err(error) => Err(error),
         }
         .map_err(|error| OutputError::Read(path, error))
-    }
-
-    /// Removes an output that no target makes any more.
-    pub fn remove(&self, path: &RelPath) {
-        let _ = fs::remove_file(path.below(&self.folder));
-        let mut parent = path.as_str();
-        while let Some((folder, _)) = parent.rsplit_once('/') {
-            // Fails, and so ends, at the first folder that still holds something.
-            if fs::remove_dir(self.folder.join(folder)).is_err() {
-                break;
-            }
-            parent = folder;
-        }
     }
 }
 
@@ -274,7 +300,7 @@ mod tests {
         let (made, path) = (root.path().join("made"), RelPath::parse("bin/a/b").unwrap());
         fs::write(&made, "program").unwrap();
         let to = outputs.place(&made, &path).unwrap();
-        let holds = || outputs.holds(&digests, &path, &Digest::of(b"program"));
+        let holds = || outputs.present().holds(&digests, &path, &Digest::of(b"program"));
         assert!(holds());
         fs::remove_file(&to).unwrap();
         fs::write(&to, "progrum").unwrap();

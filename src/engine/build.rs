@@ -9,15 +9,17 @@ use crate::engine::go_job;
 use crate::engine::go_unit::Unfit;
 use crate::engine::request::{BuildRequest, Mode};
 use crate::engine::scheduler::{self, Outcome};
-use crate::engine::session::{Delivery, Session, finished};
+use crate::engine::session::{Delivery, Recorded, Session, finished};
 use crate::model::strategy::RuleSet;
 use crate::model::target::{Rule, Target};
 use crate::model::targets::Targets;
-use crate::plan::record::{Ledger, Record};
+use crate::plan::record::{CommandRecord, Ledger, Record};
 use crate::words::exit_code::ExitCode;
+use crate::words::label::Label;
 use crate::words::problem::Problem;
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
@@ -76,7 +78,7 @@ pub fn build(
     let results = results(&graph, &outcomes, delivered, sink);
     let counts = count(&results, machine);
     if let Some(outputs) = &outputs {
-        record(outputs, targets, machine, results)?;
+        record((outputs, &request.root), targets, machine, results)?;
     }
     let _ = machine.digests.save();
     drop(store_lock);
@@ -257,7 +259,7 @@ fn count(results: &[Delivery], machine: &Machine) -> Counts {
 /// Writes the ledger: the records of this run, and those of the last one about targets that this
 /// run did not touch and whose outputs are still what they say.
 fn record(
-    outputs: &Outputs,
+    (outputs, root): (&Outputs, &Path),
     targets: &Targets,
     machine: &Machine,
     results: Vec<Delivery>,
@@ -270,9 +272,15 @@ fn record(
         .map(|it| it.finished.label.clone())
         .collect();
     let named: BTreeSet<_> = results.iter().filter_map(|it| it.finished.output.clone()).collect();
-    let mut records: Vec<_> = results.into_iter().filter_map(|it| it.record).collect();
-    if let Some(old) = outputs.read_ledger()?.and_then(|it| Ledger::parse(&it)) {
-        let holds = |it: &Record| outputs.holds(&machine.digests, &it.output, &it.blake3);
+    let (mut records, mut commands) = (Vec::new(), Vec::new());
+    for it in results.into_iter().filter_map(|it| it.record) {
+        match it {
+            Recorded::Linkage(it) => records.push(*it),
+            Recorded::Command(it) => commands.push(it),
+        }
+    }
+    if let Some(old) = outputs.present().read_ledger()?.and_then(|it| Ledger::parse(&it)) {
+        let holds = |it: &Record| outputs.present().holds(&machine.digests, &it.output, &it.blake3);
         let is_made = |it: &Record| {
             let label = &it.label;
             let is_known = !touched.contains(label) || unclear.contains(label);
@@ -283,9 +291,14 @@ fn record(
         for it in old.records.iter().filter(|it| !is_made(it) && holds(it)) {
             outputs.remove(&it.output);
         }
-        let kept = old.besides(&touched);
-        records.extend(kept.filter(|it| targets.get(&it.label).is_some() && holds(it)));
+        let kept = |label: &Label| !touched.contains(label) && targets.get(label).is_some();
+        records.extend(old.records.into_iter().filter(|it| kept(&it.label) && holds(it)));
+        let made = |it: &CommandRecord| {
+            let mut outputs = it.outputs.iter();
+            outputs.all(|(name, then)| machine.digests.digest(&root.join(name)).ok() == Some(*then))
+        };
+        commands.extend(old.commands.into_iter().filter(|it| kept(&it.label) && made(it)));
     }
-    outputs.write_ledger(&Ledger::new(records).text()?)?;
+    outputs.write_ledger(&Ledger::new(records, commands).text()?)?;
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! again. Before a run the old outputs are moved aside, so that one that the program does not write
 //! cannot pass for new; if it fails they are put back.
 
+use crate::effects::digests::Stamps;
 use crate::effects::globs::expand_target;
 use crate::effects::limits::{Space, is_machines};
 use crate::effects::outputs::Outputs;
@@ -12,10 +13,12 @@ use crate::effects::process::Invocation;
 use crate::effects::store::RestoreError;
 use crate::engine::event::{Finished, State};
 use crate::engine::go_unit::Unfit;
-use crate::engine::session::{Delivery, Session, finished};
+use crate::engine::session::{Delivery, Recorded, Session, finished};
 use crate::formats::tool_limits::tool_limit;
 use crate::model::target::{ArgPiece, Command, Rule, Target};
+use crate::plan::difference::{Change, changed_lines, of_commands};
 use crate::plan::fingerprint::CommandInputs;
+use crate::plan::record::CommandRecord;
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
@@ -27,12 +30,32 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// How often a command is run again because its inputs changed meanwhile.
+const RESTARTS: usize = 3;
+
 /// What the store keeps of a command under its key.
 #[derive(Debug, Serialize, Deserialize)]
-struct Made {
+pub struct Made {
     /// By path relative to the workspace root: digest and permission bits.
-    outputs: BTreeMap<String, (Digest, u32)>,
+    pub outputs: BTreeMap<String, (Digest, u32)>,
+    /// The inputs behind the key, for people who ask why.
+    pub inputs: CommandInputs,
+}
+
+/// What a command is run with.
+struct Gathered {
+    words: Vec<OsString>,
     inputs: CommandInputs,
+    /// The files among the inputs, the program last.
+    paths: Vec<PathBuf>,
+}
+
+/// How one run of a command, or the look into the store before it, ended.
+enum Ended {
+    /// The outputs are in place, with what made them; on a dry run they may not be.
+    Well(State, Option<Made>),
+    /// Inputs changed meanwhile, and perhaps it failed; the old outputs are in place.
+    Changed(Vec<Change>, Option<Unfit>),
 }
 
 /// Runs the command of `target`, or puts back what it made before; tells whether its outputs are
@@ -42,11 +65,11 @@ pub fn run_command(session: &Session<'_>, target: &Target, command: &Command) ->
     session.plan(1);
     let job = Job { session, target, command };
     match job.bring() {
-        Ok(state) => {
+        Ok((state, record)) => {
             // A command is one step, however many files it makes; the first stands for all.
             let output = command.outputs.first().cloned();
             let finished = Finished { output, ..finished(target, state) };
-            session.deliver(Delivery { finished, record: None });
+            session.deliver(Delivery { finished, record: record.map(Recorded::Command) });
             true
         }
         Err(unfit) => {
@@ -54,6 +77,19 @@ pub fn run_command(session: &Session<'_>, target: &Target, command: &Command) ->
             false
         }
     }
+}
+
+/// Returns the inputs of a command as they are now.
+///
+/// # Errors
+///
+/// Returns what is wrong with its inputs.
+pub fn inputs_now(
+    session: &Session<'_>,
+    target: &Target,
+    command: &Command,
+) -> Result<CommandInputs, Unfit> {
+    Ok(Job { session, target, command }.gather()?.inputs)
 }
 
 /// Returns the files that a target stands for, relative to the workspace root; of a Go target, its
@@ -94,16 +130,37 @@ struct Job<'s, 'a> {
 }
 
 impl Job<'_, '_> {
-    fn bring(&self) -> Result<State, Unfit> {
-        let (words, inputs) = self.gather()?;
+    fn bring(&self) -> Result<(State, Option<CommandRecord>), Unfit> {
+        let mut restarts = 0;
+        loop {
+            let (changes, failed) = match self.attempt()? {
+                Ended::Well(state, made) => {
+                    return Ok((state, made.map(|it| self.record(&it))));
+                }
+                Ended::Changed(changes, failed) => (changes, failed),
+            };
+            if restarts == RESTARTS {
+                return Err(failed.unwrap_or_else(|| Unfit {
+                    error: format!("its inputs changed while it ran{}", changed_lines(&changes)),
+                    hints: vec!["build again when the tree is quiet".to_owned()],
+                    code: ExitCode::InputsChanged,
+                }));
+            }
+            restarts += 1;
+        }
+    }
+
+    fn attempt(&self) -> Result<Ended, Unfit> {
+        let Gathered { words, inputs, paths } = self.gather()?;
         let key = inputs.key();
         let store = &self.session.machine.store;
         let dry = self.session.outputs.is_none();
         if let Some(made) = store.action::<Made>(&key)
             && let Some(state) = if dry { Some(State::UpToDate) } else { self.put_back(&made)? }
         {
-            return Ok(state);
+            return Ok(Ended::Well(state, Some(made)));
         }
+        let stamps = Stamps::of(&paths);
         let folder = self.session.request.root.join(self.target.label.package().as_str());
         let text: Vec<_> = words.iter().map(|it| it.to_string_lossy().into_owned()).collect();
         let [program, rest @ ..] = text.as_slice() else {
@@ -113,23 +170,44 @@ impl Job<'_, '_> {
         let step = self.session.step(what, program, rest, &inputs.environment, &folder);
         if dry {
             self.session.step_ended(step, true);
-            return Ok(State::Skipped);
+            return Ok(Ended::Well(State::Skipped, None));
         }
         let aside = self.move_aside()?;
         let ran = self.spawn(&words, &inputs, folder);
         let ran = ran.and_then(|()| self.check_outputs());
         self.session.note_command();
         self.session.step_ended(step, ran.is_ok());
-        if let Err(unfit) = ran.and_then(|()| self.check_inputs(&key)) {
+        let changes = match &ran {
+            Err(unfit) if unfit.code == ExitCode::Interrupted => Ok(Vec::new()),
+            _ => self.changes(&inputs, &stamps),
+        };
+        if ran.is_err() || !changes.as_ref().is_ok_and(Vec::is_empty) {
             self.move_back(aside);
-            return Err(unfit);
         }
-        self.keep(&key, inputs)?;
-        Ok(State::Built)
+        match (ran, changes) {
+            // An input that changed under the program may be why it failed.
+            (ran, Ok(changes)) if !changes.is_empty() => {
+                return Ok(Ended::Changed(changes, ran.err()));
+            }
+            (Err(unfit), _) | (Ok(()), Err(unfit)) => return Err(unfit),
+            (Ok(()), Ok(_)) => {}
+        }
+        let made = self.keep(&key, inputs)?;
+        Ok(Ended::Well(State::Built, Some(made)))
+    }
+
+    /// Returns what is recorded of the outputs in place.
+    fn record(&self, made: &Made) -> CommandRecord {
+        let outputs = made.outputs.iter().map(|(name, (digest, _))| (name.clone(), *digest));
+        CommandRecord {
+            label: self.target.label.clone(),
+            key: made.inputs.key(),
+            outputs: outputs.collect(),
+        }
     }
 
     /// Gathers the argument vector as it is run, and the inputs behind the key.
-    fn gather(&self) -> Result<(Vec<OsString>, CommandInputs), Unfit> {
+    fn gather(&self) -> Result<Gathered, Unfit> {
         let Self { session, target, command } = self;
         let root = &session.request.root;
         let found = expand_target(root, target).map_err(Unfit::of_problems)?;
@@ -166,23 +244,20 @@ impl Job<'_, '_> {
             Unfit { code, ..unfit }
         })?;
         let names = paths.iter().map(|it| session.relative(it));
+        let program = words.first().and_then(|it| self.resolve(it));
         let inputs = CommandInputs {
             folder: target.label.package().as_str().to_owned(),
-            program: self.program(&words),
+            program: program.as_ref().and_then(|it| session.machine.digests.digest(it).ok()),
             argv,
             environment: self.environment(),
             files: names.zip(digests).collect(),
             outputs: command.outputs.iter().map(ToString::to_string).collect(),
         };
-        Ok((words, inputs))
+        paths.extend(program);
+        Ok(Gathered { words, inputs, paths })
     }
 
-    /// The content of the program, found as it will be when it is run.
-    fn program(&self, argv: &[OsString]) -> Option<Digest> {
-        let path = self.resolve(argv.first()?)?;
-        self.session.machine.digests.digest(&path).ok()
-    }
-
+    /// Finds the program as it will be found when it is run.
     fn resolve(&self, program: &OsStr) -> Option<PathBuf> {
         let text = program.to_string_lossy();
         if text.contains('/') {
@@ -243,16 +318,21 @@ impl Job<'_, '_> {
         })
     }
 
-    /// Looks at the inputs again: what was made of others may not be kept under their key.
-    fn check_inputs(&self, key: &Digest) -> Result<(), Unfit> {
-        if self.gather()?.1.key() == *key {
-            return Ok(());
+    /// Looks at the inputs again: what was made of others may not be kept under their key. One that
+    /// was written and written back counts: the program may have read it in between.
+    fn changes(&self, inputs: &CommandInputs, stamps: &Stamps) -> Result<Vec<Change>, Unfit> {
+        let Gathered { words: _, inputs: now, paths } = self.gather()?;
+        let changes = of_commands(inputs, &now);
+        if !changes.is_empty() {
+            return Ok(changes);
         }
-        Err(Unfit {
-            error: "its inputs changed while it ran".to_owned(),
-            hints: vec!["build again when the tree is quiet".to_owned()],
-            code: ExitCode::InputsChanged,
-        })
+        let touched = stamps.touched(&paths).into_iter();
+        let change = |path: &Path| Change {
+            input: format!("file {}", self.session.relative(path)),
+            old: Some("as read".to_owned()),
+            new: Some("written again".to_owned()),
+        };
+        Ok(touched.map(change).collect())
     }
 
     fn check_outputs(&self) -> Result<(), Unfit> {
@@ -309,7 +389,7 @@ impl Job<'_, '_> {
     }
 
     /// Keeps the outputs, and forgets the old ones.
-    fn keep(&self, key: &Digest, inputs: CommandInputs) -> Result<(), Unfit> {
+    fn keep(&self, key: &Digest, inputs: CommandInputs) -> Result<Made, Unfit> {
         use std::os::unix::fs::PermissionsExt;
         let session = self.session;
         let mut outputs = BTreeMap::new();
@@ -321,8 +401,9 @@ impl Job<'_, '_> {
             let mode = std::fs::metadata(&path).map_or(0o644, |it| it.permissions().mode() & 0o777);
             outputs.insert(output.to_string(), (copied.digest, mode));
         }
-        session.machine.store.put_action(key, &Made { outputs, inputs });
-        Ok(())
+        let made = Made { outputs, inputs };
+        session.machine.store.put_action(key, &made);
+        Ok(made)
     }
 
     /// Puts back what was made before; `None` if the store does not hold it whole.

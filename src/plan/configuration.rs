@@ -98,6 +98,23 @@ impl Selection {
         variables
     }
 
+    /// Says in what it differs from what `go` does by itself on a machine with a C compiler, as
+    /// words behind a sentence; nothing if it does not.
+    #[must_use]
+    pub fn unlike_plain(&self, host: (&str, &str)) -> String {
+        let Self { platform: GoPlatform { goos, goarch, level }, cgo, tags, race, env } = self;
+        let mut words = Vec::new();
+        if (goos.as_str(), goarch.as_str()) != host {
+            words.push(format!("for {goos}/{goarch}"));
+        }
+        words.extend((!tags.is_empty()).then(|| format!("tags {}", tags.join(","))));
+        words.extend((!cgo).then(|| "without cgo".to_owned()));
+        words.extend(race.then(|| "race detector".to_owned()));
+        let variables = level.iter().map(|(name, value)| (name, value)).chain(env);
+        words.extend(variables.map(|(name, value)| format!("{name}={value}")));
+        if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) }
+    }
+
     /// Returns the flags that say all this to the `go` command.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
@@ -266,6 +283,23 @@ mod tests {
             -gcflags='all=-N -l'
             -ldflags=-buildid= -linkmode=external -s -w -X "main.v=it's 1" -extldflags '-static-pie -lfoo'"#]]
         .assert_eq(&text.join("\n"));
+    }
+
+    #[test]
+    fn what_differs_from_plain_go_is_said() {
+        let host = ("linux", "amd64");
+        let facts = CgoFacts { compiler: true };
+        let mut selection = Selection::new(&strategy(), &settings(), host, facts);
+        assert_eq!(
+            selection.unlike_plain(host),
+            " (tags extra,netgo,osusergo; GOAMD64=v3; GOEXPERIMENT=jsonv2)"
+        );
+        (selection.tags, selection.platform.level) = (vec![], None);
+        selection.env.clear();
+        assert_eq!(selection.unlike_plain(host), "");
+        (selection.cgo, selection.race) = (false, true);
+        let other = ("linux", "arm64");
+        assert_eq!(selection.unlike_plain(other), " (for linux/amd64; without cgo; race detector)");
     }
 
     #[test]

@@ -206,12 +206,12 @@ impl CommandInputs {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use expect_test::expect;
     use std::collections::BTreeSet;
 
-    fn inputs() -> LinkInputs {
+    pub(crate) fn inputs() -> LinkInputs {
         let one = |name: &str| BTreeMap::from([(name.to_owned(), Digest::of(name.as_bytes()))]);
         LinkInputs {
             go_package: "example.com/m".into(),
@@ -232,13 +232,23 @@ mod tests {
         }
     }
 
-    /// Changes each field alone; together with the exhaustive destructuring this is the proof that
-    /// no input is forgotten.
-    #[test]
-    fn each_field_alone_changes_the_key() {
-        let text = || "changed".to_owned();
-        let other = Digest::of(b"changed");
-        let changes: Vec<fn(&mut LinkInputs, String, Digest)> = vec![
+    pub(crate) fn command_inputs() -> CommandInputs {
+        CommandInputs {
+            folder: "api".into(),
+            argv: vec!["protoc".into(), "api.proto".into()],
+            program: Some(Digest::of(b"protoc")),
+            environment: BTreeMap::from([("LANG".into(), "C".into())]),
+            files: BTreeMap::from([("api/api.proto".into(), Digest::of(b"message"))]),
+            outputs: vec!["api/api.pb.go".into()],
+        }
+    }
+
+    /// Alters inputs: a text and a digest are given that stand nowhere in them.
+    type Alteration<T> = fn(&mut T, String, Digest);
+
+    /// Each alters one field of a link, in each way in which it can be altered.
+    pub(crate) fn link_changes() -> Vec<Alteration<LinkInputs>> {
+        vec![
             |it, text, _| it.go_package = text,
             |it, text, _| it.kind = text,
             |it, text, _| {
@@ -277,12 +287,54 @@ mod tests {
             },
             |it, text, _| it.folder = Some(text),
             |it, text, _| it.vcs = Some(text),
-        ];
+        ]
+    }
+
+    /// The same for a command.
+    pub(crate) fn command_changes() -> Vec<Alteration<CommandInputs>> {
+        vec![
+            |it, text, _| it.folder = text,
+            |it, text, _| it.argv.push(text),
+            |it, text, _| it.argv = vec![text],
+            |it, _, _| it.argv.reverse(),
+            |it, _, other| it.program = Some(other),
+            |it, _, _| it.program = None,
+            |it, text, _| {
+                it.environment.insert("LANG".into(), text);
+            },
+            |it, text, _| {
+                it.environment.insert(text, "C".into());
+            },
+            |it, _, _| it.environment.clear(),
+            |it, _, other| {
+                it.files.insert("api/api.proto".into(), other);
+            },
+            |it, text, other| {
+                it.files.insert(text, other);
+            },
+            |it, _, _| it.files.clear(),
+            |it, text, _| it.outputs.push(text),
+            |it, text, _| it.outputs = vec![text],
+        ]
+    }
+
+    /// Changes each field alone; together with the exhaustive destructuring this is the proof that
+    /// no input is forgotten.
+    #[test]
+    fn each_field_alone_changes_the_key() {
+        let changed = || ("changed".to_owned(), Digest::of(b"changed"));
         let mut keys = BTreeSet::from([inputs().key()]);
-        for (index, change) in changes.iter().enumerate() {
-            let mut altered = inputs();
-            change(&mut altered, text(), other);
+        for (index, change) in link_changes().iter().enumerate() {
+            let (mut altered, (text, other)) = (inputs(), changed());
+            change(&mut altered, text, other);
             assert!(keys.insert(altered.key()), "change {index} does not show in the key");
+        }
+        // In the same set: no command has the key of a link.
+        assert!(keys.insert(command_inputs().key()));
+        for (index, change) in command_changes().iter().enumerate() {
+            let (mut altered, (text, other)) = (command_inputs(), changed());
+            change(&mut altered, text, other);
+            assert!(keys.insert(altered.key()), "change {index} of a command does not show");
         }
     }
 
@@ -296,9 +348,10 @@ mod tests {
         assert_ne!(with(&["a", ""]), with(&["a"]));
     }
 
-    /// Pins the meaning of stored keys: if this fails, raise [`DOMAIN`].
+    /// Pins the meaning of stored keys: if this fails, raise the domain.
     #[test]
     fn the_key_of_known_inputs_is_known() {
         expect!["9cad1ce5228b3750"].assert_eq(&inputs().key().to_string()[..16]);
+        expect!["029520a1f575a708"].assert_eq(&command_inputs().key().to_string()[..16]);
     }
 }

@@ -118,6 +118,13 @@ impl Climb {
         attempts
     }
 
+    /// Tells whether the rung of the strategy `name` is forecast to break its promise.
+    #[must_use]
+    pub fn is_postponed(&self, name: &str) -> bool {
+        let mut rungs = self.ladder.tries.iter().zip(&self.rungs);
+        rungs.any(|(it, rung)| it.name == name && matches!(rung, Rung::Postponed(_)))
+    }
+
     /// Takes what would make a rung that was tried hold.
     pub fn advise(&mut self, hints: Vec<&'static str>) {
         self.hints.extend(hints.into_iter().map(str::to_owned));

@@ -2,6 +2,8 @@
 //! what was proved.
 
 pub mod configuration;
+pub mod difference;
+pub mod explanation;
 pub mod fingerprint;
 pub mod go_graph;
 pub mod ladder;

@@ -125,8 +125,71 @@ pub fn forecast(
         return Forecast::Impossible { reason: errors.join("\n"), obstacle: Obstacle::Load, hint };
     }
     let wants_static = matches!(strategy.promise, Promise::Static | Promise::StaticPie);
-    if !wants_static || selection.platform.goos != "linux" {
-        return Forecast::Holds;
+    match dynamic_cause(strategy, selection, graph, root).filter(|_| wants_static) {
+        Some(cause) => breaks(cause.clause()),
+        None => Forecast::Holds,
+    }
+}
+
+/// Why what a strategy makes of a Go package will need a loader at run time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The shortest import chain to the package that brings cgo, both ends included; empty if none
+    /// does.
+    pub chain: Vec<String>,
+    /// What Go's tools make of that.
+    pub rule: CauseRule,
+}
+
+/// The rule of Go's tools behind a [`Cause`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CauseRule {
+    /// cgo in the graph, and Go's own linker.
+    Internal,
+    /// The same, with `-extldflags` that reach nobody.
+    InternalIgnores,
+    /// The C linker, not told to link statically.
+    External,
+    /// A position-independent program by Go's own linker.
+    InternalPie,
+}
+
+impl CauseRule {
+    /// Returns the rule as a clause.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Internal => "Go's own linker can only link that dynamically",
+            Self::InternalIgnores => "Go links it with its own linker, which ignores `-extldflags`",
+            Self::External => "the C linker is not told to link statically",
+            Self::InternalPie => "a PIE by Go's own linker asks for a loader",
+        }
+    }
+}
+
+impl Cause {
+    fn clause(&self) -> String {
+        let rule = self.rule.as_str();
+        match self.rule {
+            CauseRule::Internal | CauseRule::InternalIgnores => {
+                format!("{}; {rule}", cgo_clause(&self.chain))
+            }
+            CauseRule::External | CauseRule::InternalPie => rule.to_owned(),
+        }
+    }
+}
+
+/// Says why what `strategy` makes of the program or test binary `root` will need a loader; `None`
+/// if nothing known makes it so. Only Linux is known.
+#[must_use]
+pub fn dynamic_cause(
+    strategy: &Strategy,
+    selection: &Selection,
+    graph: &GoGraph,
+    root: &str,
+) -> Option<Cause> {
+    if selection.platform.goos != "linux" {
+        return None;
     }
     let forced = graph.chain_to_external_linking(root);
     let external = match strategy.linkmode {
@@ -135,26 +198,21 @@ pub fn forecast(
         LinkMode::Auto => selection.cgo && (forced.is_some() || selection.race),
     };
     let linked_in = strategy.extldflags.iter().any(|it| it == "-static" || it == "-static-pie");
-    if external && !linked_in {
-        return breaks("the C linker is not told to link statically".to_owned());
+    if external && linked_in {
+        return None;
     }
     if external {
-        return Forecast::Holds;
+        let chain = forced.or_else(|| graph.chain_to_cgo(root)).unwrap_or_default();
+        return Some(Cause { chain, rule: CauseRule::External });
     }
     if selection.cgo
         && let Some(chain) = graph.chain_to_cgo(root)
     {
-        let ignored = if linked_in {
-            "; Go links it with its own linker, which ignores `-extldflags`"
-        } else {
-            "; Go's own linker can only link that dynamically"
-        };
-        return breaks(format!("{}{ignored}", cgo_clause(&chain)));
+        let rule = if linked_in { CauseRule::InternalIgnores } else { CauseRule::Internal };
+        return Some(Cause { chain, rule });
     }
-    if strategy.buildmode == BuildMode::Pie {
-        return breaks("a PIE by Go's own linker asks for a loader".to_owned());
-    }
-    Forecast::Holds
+    let is_pie = strategy.buildmode == BuildMode::Pie;
+    is_pie.then(|| Cause { chain: Vec::new(), rule: CauseRule::InternalPie })
 }
 
 /// Returns `` `net` uses cgo (imported by `m` → `net/http`) ``.

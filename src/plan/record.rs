@@ -10,7 +10,7 @@ use crate::words::label::Label;
 use crate::words::path::RelPath;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The format of a ledger; raised when a field changes its meaning.
 pub const LEDGER_FORMAT: &str = "linkwright-ledger/1";
@@ -90,21 +90,38 @@ pub struct ToolchainNames {
     pub cc: Option<String>,
 }
 
+/// What is true of the outputs of one `command`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandRecord {
+    /// The target.
+    pub label: Label,
+    /// Digest of every input.
+    #[schemars(with = "String")]
+    pub key: Digest,
+    /// BLAKE3 of each output, by path relative to the workspace root.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub outputs: BTreeMap<String, Digest>,
+}
+
 /// All records of a workspace, sorted by label, then Go package.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ledger {
     /// [`LEDGER_FORMAT`].
     pub format: String,
-    /// The records.
+    /// What was linked and verified.
     pub records: Vec<Record>,
+    /// What commands made.
+    #[serde(default)]
+    pub commands: Vec<CommandRecord>,
 }
 
 impl Ledger {
-    /// Makes a ledger of `records`, sorted.
+    /// Makes a ledger of `records` and `commands`, sorted.
     #[must_use]
-    pub fn new(mut records: Vec<Record>) -> Self {
+    pub fn new(mut records: Vec<Record>, mut commands: Vec<CommandRecord>) -> Self {
         records.sort_by(|a, b| (&a.label, &a.go_package).cmp(&(&b.label, &b.go_package)));
-        Self { format: LEDGER_FORMAT.to_owned(), records }
+        commands.sort_by(|a, b| a.label.cmp(&b.label));
+        Self { format: LEDGER_FORMAT.to_owned(), records, commands }
     }
 
     /// Reads the text of a ledger; `None` if it is none of this format.
@@ -120,10 +137,5 @@ impl Ledger {
     /// Returns serde's error, which would be a bug: every field is plain data.
     pub fn text(&self) -> Result<String, serde_json::Error> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
-    }
-
-    /// Returns the records that say nothing about the targets in `touched`.
-    pub fn besides(self, touched: &BTreeSet<Label>) -> impl Iterator<Item = Record> {
-        self.records.into_iter().filter(|it| !touched.contains(&it.label))
     }
 }

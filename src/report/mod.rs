@@ -17,3 +17,4 @@ pub mod schema;
 pub mod table;
 pub mod terminal;
 pub mod verify;
+pub mod why;

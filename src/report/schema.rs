@@ -7,6 +7,7 @@ use crate::effects::store::check::Check;
 use crate::effects::store::collect::Collected;
 use crate::effects::store::survey::Survey;
 use crate::engine::event::Event;
+use crate::plan::explanation::Explanation;
 use crate::plan::record::Ledger;
 use crate::report::doctor::Diagnosis;
 use crate::report::graph::GraphDocument;
@@ -15,13 +16,14 @@ use schemars::Schema;
 
 /// Returns each published schema with the name of its file, `<name>.schema.json`.
 #[must_use]
-pub fn published() -> [(&'static str, Schema); 8] {
+pub fn published() -> [(&'static str, Schema); 9] {
     [
         ("ledger", schemars::schema_for!(Ledger)),
         ("event", schemars::schema_for!(Event)),
         ("verify", schemars::schema_for!(Inspection)),
         ("query-graph", schemars::schema_for!(GraphDocument<'static>)),
         ("doctor", schemars::schema_for!(Diagnosis)),
+        ("why", schemars::schema_for!(Explanation)),
         ("cache-stats", schemars::schema_for!(Survey)),
         ("cache-verify", schemars::schema_for!(Check)),
         ("cache-gc", schemars::schema_for!(Collected)),
@@ -33,6 +35,7 @@ mod tests {
     use super::*;
     use crate::engine::event::{Counts, ErrorEvent, State};
     use crate::formats::linkage::Class;
+    use crate::plan::explanation::samples::{explanation, output};
     use crate::plan::query::{TargetGraph, suites};
     use crate::plan::record::AttemptOutcome;
     use crate::report::cache::damaged;
@@ -65,6 +68,7 @@ mod tests {
         let finding = Finding::Read(Box::new(facts));
         check("verify", &Inspection { file: "a".to_owned(), finding });
         check("doctor", &Diagnosis::default());
+        check("why", &explanation(vec![output("m/a", &["x"]), output("m/b", &[])]));
         check("cache-stats", &Survey::default());
         check("cache-verify", &damaged(Some("set aside")));
         check("cache-gc", &Collected::default());

@@ -97,6 +97,12 @@ impl PatternSet {
         Ok(Self { wanted, left_out })
     }
 
+    /// Tells whether it names one target, and nothing else.
+    #[must_use]
+    pub fn is_one_target(&self) -> bool {
+        self.left_out.is_empty() && matches!(self.wanted[..], [Pattern::One(_)])
+    }
+
     /// Tells whether `label` is asked for and not left out.
     #[must_use]
     pub fn matches(&self, label: &Label) -> bool {

@@ -44,6 +44,7 @@ fn help_is_data_and_no_error() {
               build        Build targets, verify how they are linked, and record it
               run          Build one target, then run it
               verify       Say how any binary is linked, from its bytes
+              why          Say what changed since a target was built, and why it is linked as it is
               query        List targets, what they need, what needs them
               graph        Draw targets and what they need
               init         Write a BUILD.ron for the Go module in this folder
@@ -226,6 +227,7 @@ fn there_is_a_manual_page_for_every_command() {
         linkwright-query.1
         linkwright-run.1
         linkwright-verify.1
+        linkwright-why.1
         linkwright.1"]]
     .assert_eq(&names.join("\n"));
     let page = std::fs::read_to_string(folder.path().join("share/man1/linkwright-build.1"));

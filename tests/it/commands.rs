@@ -231,7 +231,7 @@ fn an_input_that_changes_while_the_command_runs_is_told() {
     let Some(it) = command(fields, &[("in", "1\n")]) else { return };
     let run = it.build(&[]);
     assert_eq!(run.code, 10, "{run:#?}");
-    holds(&run.error("//:c"), &["its inputs changed while it ran"]);
+    holds(&run.error("//:c"), &["its inputs changed while it ran\n  file in"]);
 }
 
 #[test]

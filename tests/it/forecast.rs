@@ -121,6 +121,11 @@ fn when_every_attempt_fails_all_are_told_and_what_would_hold() {
     assert!(!it.bin("p").exists(), "what is not as promised is not put in place");
     let attempts: Vec<_> = run.all("attempt").map(|it| it["strategy"].clone()).collect();
     assert_eq!(attempts, ["netgo", "pure"]);
+    let lists = run.all("step_started").filter(|it| it["argv"][1] == "list");
+    let lists: Vec<_> = lists.map(|it| it["what"].as_str().unwrap()).collect();
+    let told =
+        ["list Go packages of . (tags netgo,osusergo)", "list Go packages of . (without cgo)"];
+    assert_eq!(lists, told, "what would hold is forecast from what was listed already");
     it.file("BUILD.ron", &one("static_glibc"));
     it.built().came("built 1");
 }
@@ -136,4 +141,20 @@ fn the_recipe_of_2015_fails_and_says_that_go_ignores_it() {
     let run = it.build(&[]);
     assert_eq!(run.code, 6, "{run:#?}");
     holds(&run.error("//:p"), &["it needs `libc.so.6`", "`link: \"netgo\"` would hold"]);
+}
+
+/// What is wrong with the sources is wrong by every strategy, and is told once.
+#[test]
+fn a_reason_that_all_attempts_have_in_common_is_told_alone() {
+    let main = "package main\n\nfunc main() { oops }\n";
+    let rules = r#"rules(ladders: [ladder(name: "own", tries: ["netgo", "pure"])])"#;
+    let files =
+        [("BUILD.ron", one("own")), ("main.go", main.into()), ("rules/r.ron", rules.into())];
+    let files = files.each_ref().map(|(name, text): &(_, String)| (*name, text.as_str()));
+    let Some(it) = Workspace::new(&files) else { return };
+    let run = it.build(&[]);
+    assert_eq!(run.code, 1, "{run:#?}");
+    assert_eq!(run.all("attempt").count(), 2, "{run:#?}");
+    let error = run.finished("//:p")["error"].as_str().unwrap();
+    assert_eq!(error.trim(), "./main.go:3:15: undefined: oops");
 }

@@ -1,6 +1,7 @@
 //! A bug of ours in the middle of a build: one target fails, and nothing is half done.
 
 use crate::workspace::{Workspace, prints, shared};
+use linkwright::effects::compile_cache::CompileCache;
 use linkwright::effects::digests::Digests;
 use linkwright::effects::machine::Machine;
 use linkwright::effects::process::Interrupt;
@@ -25,7 +26,10 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
     let store = Store::new(&it.store());
     let machine = Machine {
         caller: variables.clone(),
-        go_cache: shared("go-cache"),
+        compile_cache: CompileCache::new(
+            &shared("go-cache"),
+            env!("CARGO_BIN_EXE_linkwright").into(),
+        ),
         digests: Digests::open(&store.root().join("stamps"), false),
         store,
         interrupt: Interrupt::default(),
@@ -40,6 +44,7 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
         after_failure: AfterFailure::KeepGoing,
         mode: Mode::Build,
         store: it.store(),
+        lock_limit: Duration::from_mins(1),
         go_cache: None,
         variables,
         guard: None,

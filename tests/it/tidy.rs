@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "plan",
-        "configuration fingerprint go_graph predict record ladder origin query starter verify",
+        "configuration fingerprint difference go_graph predict record ladder explanation origin query starter verify",
     ),
     (
         "effects",
@@ -34,17 +34,17 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "engine",
-        "event request scheduler listing session go_unit go_inputs go_batch go_settle go_job \
-         command_job build discover probe",
+        "event request scheduler listing session go_unit go_look go_inputs go_batch go_settle go_job \
+         command_job build why discover probe",
     ),
     (
         "report",
-        "escape paint command_line diagnostic outcome failure table terminal reporter doctor \
+        "escape paint command_line diagnostic outcome failure table terminal reporter doctor why \
          graph verify cache schema",
     ),
     (
         "cli",
-        "environment flags settings console examination rooms build run verify query graph init \
+        "environment flags settings console examination rooms build run why verify query graph init \
          doctor cache clean cacheprog completions man arguments",
     ),
 ];

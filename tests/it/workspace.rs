@@ -2,9 +2,9 @@
 
 use crate::support::has;
 use serde_json::Value;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
@@ -65,6 +65,30 @@ impl Workspace {
         }
         self.path = bin.into_os_string();
         self
+    }
+
+    /// Puts a program of these lines of shell before all others on PATH; `REAL` in them is the path
+    /// of the one that it hides.
+    pub(crate) fn instead_of(mut self, program: &str, lines: &str) -> Self {
+        let bin = self.home().join("instead");
+        fs::create_dir_all(&bin).unwrap();
+        let mut places = std::env::split_paths(&self.path).filter(|it| *it != bin);
+        let real = places.find_map(|it| Some(it.join(program)).filter(|it| it.is_file()));
+        // The program itself: a link would be looked up by the name under which it is started.
+        let real = fs::canonicalize(real.unwrap()).unwrap();
+        let text = format!("#!/bin/sh\n{}\n", lines.replace("REAL", &real.to_string_lossy()));
+        let _ = fs::remove_file(bin.join(program));
+        fs::write(bin.join(program), text).unwrap();
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(bin.join(program), mode).unwrap();
+        let rest = std::env::split_paths(&self.path).filter(|it| *it != bin);
+        self.path = std::env::join_paths(std::iter::once(bin.clone()).chain(rest)).unwrap();
+        self
+    }
+
+    /// The PATH of everything that is run here.
+    pub(crate) fn search_path(&self) -> &OsStr {
+        &self.path
     }
 
     /// The folder around the workspace: its home.

