@@ -31,11 +31,12 @@ const RACY: Duration = Duration::from_secs(2);
 /// Above this many files the memory is begun anew, so that it cannot grow for ever.
 const ENTRY_LIMIT: usize = 2_000_000;
 
+/// The longest memory that is read: 1 GiB, more than so many entries take.
+const MEMORY_LIMIT: u64 = 1 << 30;
+
 /// The stamps of files at one moment: an edit shows in them even if it was taken back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stamps(Vec<Option<Stamp>>);
-/// The longest memory that is read: 1 GiB, more than so many entries take.
-const MEMORY_LIMIT: u64 = 1 << 30;
 
 /// What a file's inode says; equal stamps mean unchanged content, racy ones apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
