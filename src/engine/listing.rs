@@ -129,3 +129,30 @@ fn watched(package: &GoPackage) -> BTreeSet<PathBuf> {
 fn modified(folder: &Path) -> Option<SystemTime> {
     std::fs::metadata(folder).and_then(|it| it.modified()).ok()
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files")]
+mod tests {
+    use super::*;
+    use crate::formats::go_list::parse;
+
+    #[test]
+    fn a_file_that_appears_among_embedded_ones_makes_a_listing_stale() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("one.txt"), "1").unwrap();
+        std::thread::sleep(3 * TICK);
+        let text = format!(
+            r#"{{"ImportPath": "m", "Dir": {dir:?}, "EmbedFiles": ["data/one.txt"],
+                "Module": {{"Path": "m", "Main": true, "Dir": {dir:?}}}}}"#,
+            dir = folder.path()
+        );
+        let graph = GoGraph::new(parse(text.as_bytes()).unwrap());
+        let listing = Listing::new(graph, Moment::now());
+        assert!(listing.is_current());
+        std::thread::sleep(3 * TICK);
+        std::fs::write(data.join("two.txt"), "2").unwrap();
+        assert!(!listing.is_current());
+    }
+}
