@@ -142,7 +142,7 @@ pub fn from_store(
     Some(settled)
 }
 
-/// Settles a fresh link, whose inputs were looked at again meanwhile: `changes` is what is different.
+/// Settles a fresh link, whose inputs were looked at again meanwhile: `changes` is what differs.
 #[must_use]
 pub fn linked(
     session: &Session<'_>,

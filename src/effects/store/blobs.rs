@@ -4,7 +4,6 @@ use super::{Copied, Store, digest_of, open_regular, rename};
 use crate::words::digest::Digest;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// A blob that is being written; dropped before its end it leaves nothing.
