@@ -111,6 +111,8 @@ impl GoTool {
         }
         env.insert("GOTOOLCHAIN".into(), "local".into());
         env.insert("GOWORK".into(), "off".into());
+        // A guard gives this process a folder of its own by that name, which is not the user's.
+        let temporary = env.remove(OsStr::new("GOTMPDIR")).filter(|it| !it.is_empty());
         let args = vec!["env".into(), "-json".into()];
         let folder = PathBuf::from("/");
         let limit = std::time::Duration::from_mins(1);
@@ -123,8 +125,11 @@ impl GoTool {
         }
         let known: GoEnv =
             serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
-        let all: BTreeMap<String, String> =
+        let mut all: BTreeMap<String, String> =
             serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
+        if let Some(temporary) = temporary {
+            all.insert("GOTMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
+        }
         if version_of(&known.goversion).is_none_or(|it| it < OLDEST) {
             return Err(GoToolError::TooOld(program, known.goversion));
         }

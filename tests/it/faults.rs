@@ -118,8 +118,13 @@ fn a_damaged_ledger_is_written_anew() {
     }
 }
 
+/// Starts the program, with the signals as a shell gives them: who runs the tests may ignore some.
 fn spawn(it: &Workspace, arguments: &[&str]) -> Child {
-    let mut command = it.linkwright(arguments);
+    let plain = it.linkwright(arguments);
+    let mut command = it.command("env");
+    command.args(["--default-signal=INT,HUP,TERM"]).arg(plain.get_program());
+    command.args(plain.get_args());
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 

@@ -120,9 +120,17 @@ fn made(it: &Workspace, odd: &Odd, store: Option<&str>) -> Made {
         (field("label"), (field("key"), field("blake3")))
     };
     let outputs = ledger["records"].as_array().unwrap().iter().map(record).collect();
-    // The shell's own word for the program that it started last.
     let saw = fs::read_to_string(&log).unwrap();
-    let saw = saw.lines().filter(|it| !it.starts_with("_=")).map(str::to_owned).collect();
+    // Each process has a folder for temporary files, and each run one for what it compiles: their
+    // names are new each time.
+    let plain = |it: &str| match it.split_once('=') {
+        Some(("TMPDIR" | "GOTMPDIR", path)) => {
+            path.rsplit_once("/linkwright-").map(|it| it.0.into())
+        }
+        Some(("LINKWRIGHT_GO_PENDING" | "_", _)) => None,
+        _ => Some(it.to_owned()),
+    };
+    let saw = saw.lines().filter_map(plain).collect();
     Made { outputs, saw }
 }
 
