@@ -3,13 +3,14 @@
 use crate::cli::console::{Console, Stopped};
 use crate::cli::flags::WaitOptions;
 use crate::cli::rooms;
+use crate::effects::compile_cache::{CompileCache, Statistics};
 use crate::effects::limits::Space;
 use crate::effects::lock::{Lock, LockError, Patience, Share};
 use crate::effects::process::Interrupt;
 use crate::effects::store::Store;
 use crate::effects::store::check::Watch;
 use crate::effects::store::collect::{Budget, Manner};
-use crate::report::cache::{CheckProgress, write_check, write_collected, write_survey};
+use crate::report::cache::{CacheStats, CheckProgress, write_check, write_collected, write_stats};
 use crate::report::failure::Failure;
 use crate::report::reporter::write_json_line;
 use crate::report::terminal::{ProgressKind, Verbosity};
@@ -44,10 +45,22 @@ pub enum CacheCommand {
     Gc(CacheGcArgs),
 }
 
+/// Which of the two stores is meant.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct WhichArgs {
+    /// Look after Go's compile cache in place of the store
+    #[arg(long)]
+    pub go: bool,
+}
+
 /// Count what is in the store
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct CacheStatsArgs {
+    /// Which store.
+    #[command(flatten)]
+    pub which: WhichArgs,
+
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -61,6 +74,10 @@ pub struct CacheStatsArgs {
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct CacheVerifyArgs {
+    /// Which store.
+    #[command(flatten)]
+    pub which: WhichArgs,
+
     /// Set aside what is damaged, remove records whose blobs are gone
     #[arg(long)]
     pub repair: bool,
@@ -82,6 +99,10 @@ pub struct CacheVerifyArgs {
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct CacheGcArgs {
+    /// Which store.
+    #[command(flatten)]
+    pub which: WhichArgs,
+
     /// Keep at most this much: 500M, 10G
     #[arg(long, value_name = "SIZE", default_value = "10G", value_parser = parse_size)]
     pub max_size: u64,
@@ -110,30 +131,46 @@ pub struct CacheGcArgs {
 /// Blames the disk if the store cannot be read, is of another format, or cannot be changed where
 /// that was asked for. Damage is not an error but a finding.
 pub fn run(args: CacheArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
-    let store = Store::new(&console.settings.store()?);
+    let WhichArgs { go } = match &args.command {
+        CacheCommand::Stats(it) => it.which,
+        CacheCommand::Verify(it) => it.which,
+        CacheCommand::Gc(it) => it.which,
+    };
+    let compile_cache = if go { Some(rooms::compile_cache_of(console)?) } else { None };
+    let opened;
+    let store = if let Some(it) = &compile_cache {
+        it.store()
+    } else {
+        opened = Store::new(&console.settings.store()?);
+        &opened
+    };
     if !store.is_usable() {
         let failure = Failure::new(ExitCode::Disk, store.troubles().join("; "));
         let hint = "use the linkwright that made it, or another folder: `--store DIR`";
         return Err(failure.hint(hint).into());
     }
     let code = match args.command {
-        CacheCommand::Stats(args) => stats(args, &store, console)?,
-        CacheCommand::Verify(args) => verify(args, &store, console)?,
-        CacheCommand::Gc(args) => gc(args, &store, console)?,
+        CacheCommand::Stats(args) => {
+            let served = compile_cache.as_ref().map(CompileCache::statistics);
+            stats(args, (store, served), console)?
+        }
+        CacheCommand::Verify(args) => verify(args, store, console)?,
+        CacheCommand::Gc(args) => gc(args, store, console)?,
     };
     Ok(code.number())
 }
 
 fn stats(
     args: CacheStatsArgs,
-    store: &Store,
+    (store, served): (&Store, Option<Statistics>),
     console: &mut Console<'_>,
 ) -> Result<ExitCode, Stopped> {
     let survey = store.survey().map_err(|it| unworkable(&it))?;
+    let stats = CacheStats { survey, served };
     if args.json {
-        write_json_line(&survey, console.out)?;
+        write_json_line(&stats, console.out)?;
     } else {
-        write_survey(&survey, console.settings.out_paint, console.out)?;
+        write_stats(&stats, console.settings.out_paint, console.out)?;
     }
     Ok(ExitCode::Done)
 }
@@ -143,7 +180,7 @@ fn verify(
     store: &Store,
     console: &mut Console<'_>,
 ) -> Result<ExitCode, Stopped> {
-    let CacheVerifyArgs { repair, wait, json } = args;
+    let CacheVerifyArgs { which: _, repair, wait, json } = args;
     let interrupt = rooms::interrupt()?;
     let share = if repair { Share::Alone } else { Share::Shared };
     let lock = lock(store, share, wait, &interrupt, console)?;
@@ -179,7 +216,7 @@ fn verify(
 }
 
 fn gc(args: CacheGcArgs, store: &Store, console: &mut Console<'_>) -> Result<ExitCode, Stopped> {
-    let CacheGcArgs { max_size, max_age, dry_run, wait, json } = args;
+    let CacheGcArgs { which: _, max_size, max_age, dry_run, wait, json } = args;
     let interrupt = rooms::interrupt()?;
     let share = if dry_run { Share::Shared } else { Share::Alone };
     let lock = lock(store, share, wait, &interrupt, console)?;

@@ -11,6 +11,7 @@ use crate::effects::compile_cache::{CompileCache, PENDING, Report, Shelf};
 use crate::effects::digests::Digests;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
+use crate::effects::lock::{Patience, Share};
 use crate::effects::machine::{Machine, STEP_LIMIT};
 use crate::effects::process::{self, Guard, Interrupt};
 use crate::effects::store::Store;
@@ -43,6 +44,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A folder's place in a workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,9 @@ pub struct Declared {
     /// Every strategy, ladder and policy, the built-in ones included.
     pub rules: RuleSet,
 }
+
+/// How long a server of Go's compile cache waits for whoever cleans it.
+const CLEANING: Duration = Duration::from_mins(1);
 
 /// A program to start after its build.
 #[derive(Debug, Clone)]
@@ -260,6 +265,20 @@ fn compile_cache(store: &Path, go_cache: Option<&Path>) -> PathBuf {
     go_cache.map_or_else(|| store.join("go-build"), Path::to_owned)
 }
 
+/// Opens Go's compile cache.
+///
+/// # Errors
+///
+/// Blames the machine if there is no place for it.
+pub fn compile_cache_of(console: &Console<'_>) -> Result<CompileCache, Failure> {
+    let settings = &console.settings;
+    let folder = match &settings.go_cache {
+        Some(folder) => folder.clone(),
+        None => compile_cache(&settings.store()?, None),
+    };
+    Ok(CompileCache::new(&folder, own_program()))
+}
+
 /// Returns a path at which this program can be started.
 fn own_program() -> PathBuf {
     let program = std::env::current_exe().ok().filter(|it| it.is_file());
@@ -292,6 +311,10 @@ pub fn serve_compile_cache(console: &mut Console<'_>) -> Result<Served, Stopped>
         Some(pending) => Shelf::pending(&folder, Path::new(pending)),
         None => Shelf::alone(&folder),
     };
+    // A build around it holds the lock itself. Whoever cleans up is waited for, since Go reads the
+    // files by itself.
+    let patience = Patience { limit: CLEANING, waiting: &|_| {}, stop: &|| false };
+    let _lock = shelf.is_alone().then(|| Store::new(&folder).lock(Share::Shared, &patience));
     let shelf = Arc::new(shelf);
     let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let workers = console.environment.processors.get().clamp(2, 8) + 1;

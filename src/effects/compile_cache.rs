@@ -21,6 +21,7 @@
 
 use crate::effects::store::{NewBlob, Store};
 use crate::words::digest::Digest;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -40,7 +41,7 @@ pub const PENDING: &str = "LINKWRIGHT_GO_PENDING";
 pub const FOLDER: &str = "LINKWRIGHT_GO_CACHE";
 
 /// What every server that was asked has counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Statistics {
     /// Servers that came to their end.

@@ -127,9 +127,9 @@ fn open(
     request: &BuildRequest,
     machine: &Machine,
     sink: Sink<'_>,
-) -> Result<(Option<Outputs>, Option<Lock>), BuildError> {
+) -> Result<(Option<Outputs>, Vec<Lock>), BuildError> {
     if request.mode == Mode::DryRun {
-        return Ok((None, None));
+        return Ok((None, Vec::new()));
     }
     let waiting = |what: &str, holders: &str| {
         let message = format!("waiting for {holders}, which {what}");
@@ -139,13 +139,16 @@ fn open(
     let builds = |it: &str| waiting("works on this workspace", it);
     let outputs = Outputs::open(&request.root, &Patience { limit, waiting: &builds, stop })?;
     let cleans = |it: &str| waiting("cleans the store", it);
-    let lock = machine.store.lock(Share::Shared, &Patience { limit, waiting: &cleans, stop });
-    let lock = lock.map_err(|error| match error {
-        LockError::Busy(busy) => BuildError::Locked(busy),
-        LockError::Stopped => BuildError::Interrupted,
-        LockError::Io(..) => unreachable!("invariant: a store that cannot be locked is shared"),
-    })?;
-    Ok((Some(outputs), lock))
+    let mut locks = Vec::new();
+    for store in [&machine.store, machine.compile_cache.store()] {
+        let lock = store.lock(Share::Shared, &Patience { limit, waiting: &cleans, stop });
+        locks.extend(lock.map_err(|error| match error {
+            LockError::Busy(busy) => BuildError::Locked(busy),
+            LockError::Stopped => BuildError::Interrupted,
+            LockError::Io(..) => unreachable!("invariant: a store that cannot be locked is shared"),
+        })?);
+    }
+    Ok((Some(outputs), locks))
 }
 
 /// Runs the graph: commands one by one, Go targets that are ready together.

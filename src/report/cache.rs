@@ -1,5 +1,6 @@
 //! What `cache` says: what lies in the store, what is wrong with it, what went.
 
+use crate::effects::compile_cache::Statistics;
 use crate::effects::store::check::{Check, Damage};
 use crate::effects::store::collect::Collected;
 use crate::effects::store::survey::{Survey, Tally};
@@ -9,6 +10,8 @@ use crate::report::table::{Cell, Lean, count, write_aligned};
 use crate::report::terminal::ProgressKind;
 use crate::words::amount::human_size;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::io::{self, Write};
 
 /// How far a check is: a bar on a terminal, nothing elsewhere.
@@ -41,12 +44,41 @@ impl CheckProgress {
     }
 }
 
-/// Writes what lies in a store.
+/// What `cache stats` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CacheStats {
+    /// What lies in the store.
+    #[serde(flatten)]
+    pub survey: Survey,
+    /// What was asked of Go's compile cache so far, where that is the store.
+    pub served: Option<Statistics>,
+}
+
+/// Writes what lies in a store, and what was asked of it.
 ///
 /// # Errors
 ///
 /// Returns the writer's error.
-pub fn write_survey(survey: &Survey, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_stats(stats: &CacheStats, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    write_survey(&stats.survey, paint, out)?;
+    let Some(served) = stats.served else { return Ok(()) };
+    let Statistics { sessions, hits, misses, puts, damaged, late, bytes_read, bytes_written } =
+        served;
+    let asked = (hits + misses).max(1);
+    writeln!(
+        out,
+        "{sessions} go commands: {hits} hits ({} %), {misses} misses, {puts} puts; {} read, {} written",
+        hits * 100 / asked,
+        human_size(bytes_read),
+        human_size(bytes_written)
+    )?;
+    if damaged + late > 0 {
+        writeln!(out, "{damaged} damaged and set aside, {late} answered too late")?;
+    }
+    Ok(())
+}
+
+fn write_survey(survey: &Survey, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let Survey { store, format, records, blobs, aside, unfinished, free } = survey;
     let store = escape::line(store);
     writeln!(out, "{} ({})", paint.say(Tone::Strong, &store), escape::line(format))?;

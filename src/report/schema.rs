@@ -5,10 +5,10 @@
 
 use crate::effects::store::check::Check;
 use crate::effects::store::collect::Collected;
-use crate::effects::store::survey::Survey;
 use crate::engine::event::Event;
 use crate::plan::explanation::Explanation;
 use crate::plan::record::Ledger;
+use crate::report::cache::CacheStats;
 use crate::report::doctor::Diagnosis;
 use crate::report::graph::GraphDocument;
 use crate::report::verify::Inspection;
@@ -24,7 +24,7 @@ pub fn published() -> [(&'static str, Schema); 9] {
         ("query-graph", schemars::schema_for!(GraphDocument<'static>)),
         ("doctor", schemars::schema_for!(Diagnosis)),
         ("why", schemars::schema_for!(Explanation)),
-        ("cache-stats", schemars::schema_for!(Survey)),
+        ("cache-stats", schemars::schema_for!(CacheStats)),
         ("cache-verify", schemars::schema_for!(Check)),
         ("cache-gc", schemars::schema_for!(Collected)),
     ]
@@ -69,7 +69,7 @@ mod tests {
         check("verify", &Inspection { file: "a".to_owned(), finding });
         check("doctor", &Diagnosis::default());
         check("why", &explanation(vec![output("m/a", &["x"]), output("m/b", &[])]));
-        check("cache-stats", &Survey::default());
+        check("cache-stats", &CacheStats::default());
         check("cache-verify", &damaged(Some("set aside")));
         check("cache-gc", &Collected::default());
         let targets = suites("//:a //:b\n//:b");

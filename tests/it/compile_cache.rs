@@ -438,3 +438,37 @@ fn a_killed_build_leaves_nothing_in_the_compile_cache() {
     clean.built();
     assert_eq!(it.bytes("p"), clean.bytes("p"));
 }
+
+/// The words that look after the store look after this one too.
+#[test]
+fn a_compile_cache_is_counted_checked_and_cleaned() {
+    let word = fresh_word("counted");
+    let Some(it) = workspace(&word) else { return };
+    let cache = own_cache(&it);
+    build(&it, &cache).came("built 1");
+    let look_after = |words: &[&str]| {
+        let words = [&["cache"], words, &["--go", "--json"]].concat();
+        let output = it.linkwright(&words).env("LINKWRIGHT_GO_CACHE", &cache).output().unwrap();
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code().unwrap(), said)
+    };
+    let (code, stats) = look_after(&["stats"]);
+    assert!(code == 0 && stats["blobs"]["files"].as_u64() > Some(0), "{stats:#}");
+    assert!(stats["served"]["hits"].as_u64() > Some(0), "{stats:#}");
+    assert_eq!(stats["store"], cache.display().to_string().as_str());
+    assert_eq!(look_after(&["verify"]).0, 0);
+    let objects = files_below(&cache.join("v1/blobs"));
+    let object = objects.iter().find(|it| holds_word(it, &word)).unwrap();
+    overwrite(object, &word, &word.to_uppercase());
+    let (code, check) = look_after(&["verify"]);
+    let name = object.file_name().unwrap().to_str().unwrap();
+    let damaged = check["damaged"].as_array().unwrap();
+    let is_told = damaged.iter().any(|it| it["path"].as_str().unwrap().contains(name));
+    assert!(code == 12 && is_told, "{check:#}");
+    let (code, gone) = look_after(&["gc", "--max-size", "0"]);
+    assert!(code == 0 && gone["kept"]["files"] == 0, "{gone:#}");
+    assert!(files_below(&cache.join("v1/actions")).is_empty());
+    fs::remove_dir_all(it.store()).unwrap();
+    build(&it, &cache).came("built 1");
+    assert_eq!(it.says("p"), format!("{word}\n"));
+}
