@@ -116,6 +116,11 @@ impl Store {
         let usable = match &found {
             Ok(None) => true,
             Ok(Some(format)) if format == FORMAT => true,
+            Ok(Some(format)) if !names_a_format(format) => {
+                // Damage, and no other linkwright: it is written again with the first file.
+                troubles.note(format!("the marker `{}` is damaged", marker.display()));
+                true
+            }
             Ok(Some(format)) => {
                 troubles.note(format!(
                     "the store `{}` has the format `{format}`, and this linkwright knows \
@@ -133,7 +138,7 @@ impl Store {
             root: root.join(FOLDER),
             marker,
             usable,
-            marked: AtomicBool::new(matches!(found, Ok(Some(_)))),
+            marked: AtomicBool::new(matches!(&found, Ok(Some(it)) if it == FORMAT)),
             troubles: Mutex::new(troubles),
             lost: Mutex::default(),
             serial: AtomicU64::new(0),
@@ -375,6 +380,12 @@ impl Store {
         self.move_aside(path)?;
         refused.file.persist(path).map(drop).map_err(|it| it.error)
     }
+}
+
+/// Tells whether a marker is one that some linkwright writes: `linkwright-store/` and a number.
+fn names_a_format(marker: &str) -> bool {
+    let number = marker.strip_prefix("linkwright-store/");
+    number.is_some_and(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()))
 }
 
 /// A file on its way: an error of writing it is kept for later, so that what is read meanwhile is

@@ -222,7 +222,7 @@ fn a_store_of_another_format_is_neither_read_nor_written() {
     assert_eq!(fs::read_to_string(&marker).unwrap(), format!("{FORMAT}\n"));
     let listed = || walkdir::WalkDir::new(&root).into_iter().count();
     let before = listed();
-    for other in ["linkwright-store/2\n", "linkwright-store/0", "something else", "\u{1b}[2J"] {
+    for other in ["linkwright-store/2\n", "linkwright-store/0", "linkwright-store/10"] {
         fs::write(&marker, other).unwrap();
         let store = Store::new(&root);
         assert!(!store.is_usable());
@@ -243,6 +243,24 @@ fn a_store_of_another_format_is_neither_read_nor_written() {
     fs::remove_file(&marker).unwrap();
     fs::create_dir(&marker).unwrap();
     assert!(!Store::new(&root).is_usable(), "what cannot be read may say anything");
+}
+
+#[test]
+fn a_marker_that_names_no_format_is_damaged_and_written_again() {
+    let (dir, store) = store();
+    let digest = put(&store, dir.path(), b"bytes");
+    store.put_action(&digest, &"made");
+    let root = dir.path().join("store");
+    let marker = root.join("format");
+    for damaged in ["something else", "\u{1b}[2J", "linkwright-store/", "linkwright-store/1x"] {
+        fs::write(&marker, damaged).unwrap();
+        let store = Store::new(&root);
+        assert_eq!(store.troubles().len(), 1, "{damaged:?}");
+        assert_eq!(store.action::<String>(&digest).as_deref(), Some("made"), "{damaged:?}");
+        put(&store, dir.path(), damaged.as_bytes());
+        assert_eq!(fs::read_to_string(&marker).unwrap(), format!("{FORMAT}\n"));
+        assert!(Store::new(&root).troubles().is_empty());
+    }
 }
 
 #[test]
