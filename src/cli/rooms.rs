@@ -271,12 +271,16 @@ fn compile_cache(store: &Path, go_cache: Option<&Path>) -> PathBuf {
 ///
 /// Blames the machine if there is no place for it.
 pub fn compile_cache_of(console: &Console<'_>) -> Result<CompileCache, Failure> {
+    Ok(CompileCache::new(&compile_cache_folder(console)?, own_program()))
+}
+
+/// Returns where Go's compile cache is; the store need not be known if that is said.
+fn compile_cache_folder(console: &Console<'_>) -> Result<PathBuf, Failure> {
     let settings = &console.settings;
-    let folder = match &settings.go_cache {
-        Some(folder) => folder.clone(),
-        None => compile_cache(&settings.store()?, None),
-    };
-    Ok(CompileCache::new(&folder, own_program()))
+    match &settings.go_cache {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(compile_cache(&settings.store()?, None)),
+    }
 }
 
 /// Returns a path at which this program can be started.
@@ -301,12 +305,7 @@ pub struct Served {
 /// Blames the machine if there is no place for the cache, the disk if stdin cannot be taken or
 /// stdout is closed.
 pub fn serve_compile_cache(console: &mut Console<'_>) -> Result<Served, Stopped> {
-    let settings = &console.settings;
-    let go_cache = settings.go_cache.as_deref();
-    let folder = match go_cache {
-        Some(folder) => folder.to_owned(),
-        None => compile_cache(&settings.store()?, None),
-    };
+    let folder = compile_cache_folder(console)?;
     let shelf = match console.environment.get(PENDING) {
         Some(pending) => Shelf::pending(&folder, Path::new(pending)),
         None => Shelf::alone(&folder),

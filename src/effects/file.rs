@@ -55,12 +55,6 @@ pub fn read_own(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Tells whether files can be made in a folder, which is made if it is not there.
-#[must_use]
-pub fn can_write_into(folder: &Path) -> bool {
-    make_folder(folder).and_then(|()| tempfile::tempfile_in(folder)).is_ok()
-}
-
 fn filled(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
