@@ -76,13 +76,24 @@ mod tests {
         assert_eq!(parse(17, b"17 (a) R 5"), None);
     }
 
+    /// The parent of this process and the leader of its session may stand outside of its pid
+    /// namespace, where both numbers read as 0; so a child is looked for.
     #[test]
-    fn this_process_stands_below_its_parent() {
+    fn a_child_stands_below_its_parent_and_in_the_session_that_it_began() {
+        let mut child = std::process::Command::new("setsid").args(["sleep", "60"]).spawn().unwrap();
+        let pid = Pid::from_child(&child);
         let own = rustix::process::getpid();
-        let parent = rustix::process::getppid().unwrap();
-        assert!(below(parent).contains(&own));
-        assert!(!below(own).contains(&parent));
-        let session = rustix::process::getsid(None).unwrap();
-        assert!(of_session(session).contains(&own));
+        let children = below(own);
+        let nothing_below = !below(pid).contains(&own);
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while of_session(pid).is_empty() && std::time::Instant::now() < end {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let session = of_session(pid);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(children.contains(&pid));
+        assert!(nothing_below);
+        assert_eq!(session, [pid]);
     }
 }
