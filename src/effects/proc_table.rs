@@ -64,6 +64,7 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests start a child of their own")]
 mod tests {
     use super::*;
 
