@@ -42,6 +42,12 @@ pub struct BuildOptions {
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 
+    /// Trust nothing that was remembered: read every file and ask `go list` again
+    ///
+    /// The result is the same, only later.
+    #[arg(long)]
+    pub paranoid: bool,
+
     /// How long to wait.
     #[command(flatten)]
     pub wait: WaitOptions,
@@ -101,6 +107,8 @@ pub fn prepare(
         store,
         lock_limit: options.wait.lock_timeout,
         go_cache: console.settings.go_cache.clone(),
+        program: std::env::current_exe().ok(),
+        paranoid: options.paranoid,
         variables: console.environment.variables.clone(),
         guard: console.environment.guard.clone(),
     })

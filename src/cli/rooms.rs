@@ -12,6 +12,7 @@ use crate::effects::digests::Digests;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
 use crate::effects::lock::{Patience, Share};
+use crate::effects::looked::Looked;
 use crate::effects::machine::{Machine, STEP_LIMIT};
 use crate::effects::process::{self, Guard, Interrupt};
 use crate::effects::store::Store;
@@ -19,6 +20,7 @@ use crate::effects::workspace::{self, FindError, LoadError};
 use crate::engine::build::{self, BuildError};
 use crate::engine::discover;
 use crate::engine::event::Sink;
+use crate::engine::recall::recall;
 use crate::engine::request::BuildRequest;
 use crate::engine::why::{self, WhyError};
 use crate::formats::inspection::Inspection;
@@ -44,7 +46,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A folder's place in a workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,11 +155,15 @@ pub fn rules_at(folder: &Path) -> Result<RuleSet, Failure> {
 ///
 /// Says why the build could not begin or go on.
 pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure> {
-    let declared = load(&request.root)?;
-    let BuildRequest { store, go_cache, variables, guard, .. } = request;
-    let machine = machine(store, go_cache.as_deref(), variables, guard.as_ref())?;
-    let counts = build::build(request, (&declared.targets, &declared.rules), &machine, sink);
-    let counts = counts.map_err(|it| no_build(&it))?;
+    let counts = if let Some(counts) = recall(request, sink) {
+        counts
+    } else {
+        // It begins before anything is read.
+        let machine = machine_for(request)?;
+        let declared = load(&request.root)?;
+        let declared = (&declared.targets, &declared.rules);
+        build::build(request, declared, &machine, sink).map_err(|it| no_build(&it))?
+    };
     let code = ExitCode::ALL.into_iter().find(|it| it.number() == counts.exit_code);
     Ok(code.unwrap_or(ExitCode::Bug))
 }
@@ -169,8 +175,7 @@ pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure
 /// Says why nothing can be said of it.
 pub fn why(request: &BuildRequest) -> Result<Explanation, Failure> {
     let declared = load(&request.root)?;
-    let BuildRequest { store, go_cache, variables, guard, .. } = request;
-    let machine = machine(store, go_cache.as_deref(), variables, guard.as_ref())?;
+    let machine = machine_for(request)?;
     let explained = why::why(request, (&declared.targets, &declared.rules), &machine);
     explained.map_err(|error| match error {
         WhyError::Plan(error) => no_build(&error),
@@ -217,12 +222,18 @@ fn no_build(error: &BuildError) -> Failure {
     own.into_iter().chain(hint.map(str::to_owned)).fold(failure, Failure::hint)
 }
 
-/// Makes the machine ready for a run.
+fn machine_for(request: &BuildRequest) -> Result<Machine, Failure> {
+    let BuildRequest { store, go_cache, variables, guard, paranoid, .. } = request;
+    machine(store, go_cache.as_deref(), (variables, guard.as_ref()), *paranoid)
+}
+
+/// Makes the machine ready for a run; a paranoid one remembers no stamps.
+#[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
 fn machine(
     store: &Path,
     go_cache: Option<&Path>,
-    variables: &BTreeMap<OsString, OsString>,
-    guard: Option<&Guard>,
+    (variables, guard): (&BTreeMap<OsString, OsString>, Option<&Guard>),
+    paranoid: bool,
 ) -> Result<Machine, Failure> {
     let opened = Store::new(store);
     let stamps = opened.root().join("stamps");
@@ -231,12 +242,14 @@ fn machine(
         caller: variables.clone(),
         compile_cache: CompileCache::new(&compile_cache(store, go_cache), own_program()),
         // A store of another format is not written, and the memory lies in it.
-        digests: Digests::open(&stamps, !opened.is_usable()),
+        digests: Digests::open(&stamps, paranoid || !opened.is_usable()),
         store: opened,
         interrupt,
         guard: guard.cloned(),
         go_processes: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
+        began: SystemTime::now(),
+        looked: Looked::default(),
     })
 }
 
@@ -389,7 +402,8 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
 fn machine_of(console: &Console<'_>) -> Result<Machine, Failure> {
     let settings = &console.settings;
     let Environment { variables, guard, .. } = console.environment;
-    machine(&settings.store()?, settings.go_cache.as_deref(), variables, guard.as_ref())
+    let caller = (variables, guard.as_ref());
+    machine(&settings.store()?, settings.go_cache.as_deref(), caller, false)
 }
 
 /// Looks for the tools and places that builds need.

@@ -93,11 +93,37 @@ pub fn pkg_config(
     let folder = folder.to_owned();
     let invocation = Invocation { program, args, env: variables, folder, limit };
     let failed = |words: String| CFilesError::PkgConfig(asked.clone(), words);
+    look_at_packages(machine, &invocation);
     let ended = machine.run(&invocation).map_err(|it| failed(it.to_string()))?;
     if ended.status.success() {
         Ok(ended.stdout_text().trim().to_owned())
     } else {
         Err(failed(ended.stderr_text().trim().to_owned()))
+    }
+}
+
+/// Notes all that decides the answer to a question: every `.pc` file where pkg-config looks.
+///
+/// # Source
+///
+/// `pkg-config(1)`: `PKG_CONFIG_PATH` comes before `PKG_CONFIG_LIBDIR`, or before the folders that
+/// were built in; a word that is a path of a `.pc` file stands for this file.
+fn look_at_packages(machine: &Machine, question: &Invocation) {
+    let args = ["--variable=pc_path", "pkg-config"].map(OsString::from).to_vec();
+    let built_in = machine.run(&Invocation { args, ..question.clone() });
+    let built_in = built_in.map(|it| it.stdout_text().trim().to_owned()).unwrap_or_default();
+    let variables = ["PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR"].map(OsStr::new);
+    let said = variables.iter().filter_map(|it| question.env.get(*it)).map(OsString::as_os_str);
+    let folders = said.chain([OsStr::new(&built_in)]).flat_map(std::env::split_paths);
+    let folders: Vec<_> = folders.map(|it| question.folder.join(it)).collect();
+    machine.looked.in_folders(&folders);
+    let entries = folders.iter().filter_map(|it| std::fs::read_dir(it).ok()).flatten();
+    let files = entries.filter_map(Result::ok).map(|it| it.path());
+    let paths = question.args.iter().map(|it| question.folder.join(it));
+    for path in files.chain(paths).filter(|it| it.extension().is_some_and(|it| it == "pc")) {
+        machine.looked.for_file(&path);
+        // One that is not to be read here says nothing to pkg-config either.
+        let _ = machine.digests.digest(&path);
     }
 }
 

@@ -83,6 +83,8 @@ struct Walk<'a> {
     /// Folders of files that hold a computed name.
     computed: BTreeSet<PathBuf>,
     computed_anywhere: bool,
+    /// Folders of all paths that were tried.
+    looked_in: HashSet<PathBuf>,
 }
 
 impl CWalk {
@@ -96,6 +98,7 @@ impl CWalk {
         if walk.computed_anywhere {
             walk = self.run(true)?;
         }
+        machine.looked.in_folders(&walk.looked_in);
         let mut files = walk.seen;
         let is_pinned = |it: &Path| self.pinned.iter().any(|folder| it.starts_with(folder));
         let own = walk.computed.iter().filter(|it| !is_pinned(it));
@@ -103,7 +106,7 @@ impl CWalk {
             let folders = own.chain(&self.folders).chain([&self.own]);
             for folder in folders.filter_map(|it| it.canonicalize().ok()) {
                 if !is_pinned(&folder) {
-                    files.extend(all_below(&folder)?);
+                    files.extend(all_below(machine, &folder)?);
                 }
             }
         }
@@ -122,6 +125,7 @@ impl CWalk {
             guesses,
             computed: BTreeSet::new(),
             computed_anywhere: false,
+            looked_in: HashSet::new(),
         };
         for source in &self.sources {
             walk.read(source)?;
@@ -179,6 +183,9 @@ impl Walk<'_> {
     }
 
     fn take(&mut self, path: &Path) {
+        if let Some(folder) = path.parent().filter(|it| !self.looked_in.contains(*it)) {
+            self.looked_in.insert(folder.to_owned());
+        }
         // Most places hold no such file, and asking whether it is there costs the least.
         if path.is_file()
             && let Some(path) = real(path)
@@ -198,6 +205,7 @@ impl Walk<'_> {
             self.seen.insert(precompiled);
         } else if let Ok(entries) = std::fs::read_dir(&precompiled) {
             // A folder of that name holds several, of which the compiler takes the one that fits.
+            self.looked_in.insert(precompiled.clone());
             let files = entries.filter_map(Result::ok).map(|it| it.path());
             self.seen.extend(files.filter(|it| it.is_file()));
         }
@@ -221,13 +229,18 @@ fn real(path: &Path) -> Option<PathBuf> {
 }
 
 /// Lists every file below a folder, hidden folders and outputs apart.
-fn all_below(folder: &Path) -> Result<Vec<PathBuf>, CWalkError> {
+fn all_below(machine: &Machine, folder: &Path) -> Result<Vec<PathBuf>, CWalkError> {
     let walk = walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
     let entered = walk.filter_entry(|it| {
         let name = it.file_name();
         it.depth() == 0 || !(name == OUTPUT_FOLDER || name.as_encoded_bytes().starts_with(b"."))
     });
-    let files = entered.filter_map(Result::ok).filter(|it| it.file_type().is_file());
+    let entries = entered.filter_map(Result::ok).inspect(|it| {
+        if it.file_type().is_dir() {
+            machine.looked.in_folders([it.path()]);
+        }
+    });
+    let files = entries.filter(|it| it.file_type().is_file());
     let files: Vec<_> = files.map(walkdir::DirEntry::into_path).take(LIMIT).collect();
     if files.len() < LIMIT { Ok(files) } else { Err(CWalkError::TooMany(folder.to_owned())) }
 }

@@ -76,7 +76,9 @@ pub fn linked(
 ) -> BTreeMap<PathBuf, Digest> {
     let said =
         words.library_folders.iter().flat_map(|it| bases.iter().map(move |base| base.join(it)));
-    let said: Vec<_> = said.filter(|it| it.is_dir()).collect();
+    let said: Vec<_> = said.collect();
+    machine.looked.in_folders(&said);
+    let said: Vec<_> = said.into_iter().filter(|it| it.is_dir()).collect();
     let mut walk = LinkWalk { said: &said, own, bases, asked: BTreeSet::new(), open: Vec::new() };
     for mention in &words.mentions {
         walk.look_for(mention, None);
@@ -89,7 +91,11 @@ pub fn linked(
     }
     let mut found = BTreeMap::new();
     while let Some(path) = walk.open.pop() {
-        if found.contains_key(&path) || !path.is_file() {
+        if found.contains_key(&path) {
+            continue;
+        }
+        machine.looked.for_file(&path);
+        if !path.is_file() {
             continue;
         }
         // A file that is not to be read here is not to be read by the linker either.
@@ -161,10 +167,15 @@ impl LinkWalk<'_> {
 /// Returns the programs and plugins `files` with the loader and all libraries that it loads for
 /// them: those are their code as well.
 #[must_use]
-pub fn with_libraries(files: BTreeSet<PathBuf>, folders: &[PathBuf]) -> BTreeSet<PathBuf> {
+pub fn with_libraries(
+    machine: &Machine,
+    files: BTreeSet<PathBuf>,
+    folders: &[PathBuf],
+) -> BTreeSet<PathBuf> {
     let mut all = BTreeSet::new();
     let mut open: Vec<_> = files.into_iter().collect();
     while let Some(path) = open.pop() {
+        machine.looked.for_file(&path);
         let new = path.is_file() && all.insert(path.clone());
         let Some(linkage) = linkage_of_file(&path).ok().filter(|_| new) else { continue };
         open.extend(linkage.interpreter.iter().map(PathBuf::from));

@@ -155,7 +155,8 @@ impl CTools {
     #[must_use]
     pub fn linker(&self, machine: &Machine, name: &str) -> BTreeMap<PathBuf, Digest> {
         let program = program(machine, &self.cc, &format!("ld.{name}"));
-        let files = with_libraries(program.into_iter().collect(), &loader_folders(&self.folders));
+        let files =
+            with_libraries(machine, program.into_iter().collect(), &loader_folders(&self.folders));
         digested(machine, files).collect()
     }
 }
@@ -169,7 +170,7 @@ fn ask(machine: &Machine, program: &Path, arg: &str) -> Option<String> {
 /// Asks compilers and linker where they look.
 fn folders_of(machine: &Machine, cc: &Path, cxx: &Path, switches: &[String]) -> CFolders {
     let switches: Vec<_> = switches.iter().map(OsStr::new).collect();
-    let mut headers = Vec::new();
+    let (mut headers, mut absent) = (Vec::new(), Vec::new());
     for (compiler, language) in [(cc, "c"), (cxx, "c++")] {
         let args = [&switches[..], &["-E", "-v", "-x", language, "/dev/null"].map(OsStr::new)];
         let ended = machine.ask(compiler, &args.concat(), Path::new("/"));
@@ -177,17 +178,23 @@ fn folders_of(machine: &Machine, cc: &Path, cxx: &Path, switches: &[String]) -> 
         let named = words.lines().skip_while(|it| !it.starts_with("#include <")).skip(1);
         let named = named.take_while(|it| it.starts_with(' ')).map(|it| PathBuf::from(it.trim()));
         headers.extend(named);
+        let said =
+            words.lines().filter_map(|it| it.strip_prefix("ignoring nonexistent directory \""));
+        absent.extend(said.map(|it| PathBuf::from(it.trim_end_matches('"'))));
     }
     let args = [&switches[..], &[OsStr::new("-print-search-dirs")]];
     let said = machine.ask(cc, &args.concat(), Path::new("/"));
     let said = said.map(|it| it.stdout_text()).unwrap_or_default();
-    let line = said.lines().find_map(|it| it.strip_prefix("libraries: ="));
-    let mut libraries: Vec<_> = std::env::split_paths(line.unwrap_or_default()).collect();
+    let line = |name: &str| said.lines().find_map(|it| it.strip_prefix(name)).unwrap_or_default();
+    let mut libraries: Vec<_> = std::env::split_paths(line("libraries: =")).collect();
+    let programs = std::env::split_paths(line("programs: ="));
     // A linker of the GNU kind has folders of its own besides, in the script that it brings.
     let script = program(machine, cc, "ld").and_then(|it| ask(machine, &it, "--verbose"));
     let script = script.unwrap_or_default();
     let named = script.split("SEARCH_DIR(\"").skip(1).filter_map(|it| it.split('"').next());
     libraries.extend(named.map(|it| PathBuf::from(it.trim_start_matches('='))));
+    let all = headers.iter().chain(&libraries).cloned().chain(absent).chain(programs);
+    machine.looked.in_folders(all);
     let real = |it: PathBuf| it.canonicalize().ok().filter(|it| it.is_absolute());
     let mut headers: Vec<_> = headers.into_iter().filter_map(real).collect();
     headers.sort();
@@ -207,8 +214,15 @@ pub fn headers_below(machine: &Machine, folders: &[PathBuf]) -> Digest {
     // A folder below another is walked with it.
     folders.dedup_by(|later, earlier| later.starts_with(earlier));
     let walks = folders.iter().map(|it| walkdir::WalkDir::new(it).follow_links(true));
-    let files = walks.flatten().filter_map(Result::ok).filter(|it| it.file_type().is_file());
-    let mut paths: Vec<_> = files.map(walkdir::DirEntry::into_path).collect();
+    let mut files = Vec::new();
+    for entry in walks.flatten() {
+        match entry {
+            Ok(it) if it.file_type().is_dir() => machine.looked.in_folders([it.path()]),
+            Ok(it) => files.extend(it.file_type().is_file().then_some(it)),
+            Err(error) => machine.looked.in_folders(error.path()),
+        }
+    }
+    let mut paths: Vec<_> = files.into_iter().map(walkdir::DirEntry::into_path).collect();
     paths.sort();
     let digests: Vec<_> = paths.par_iter().map(|it| machine.digests.digest(it).ok()).collect();
     let mut hasher = blake3::Hasher::new_derive_key("linkwright c headers 1");
@@ -257,7 +271,7 @@ fn programs(
     }
     let plugin = ask(machine, cc, "-print-file-name=liblto_plugin.so").map(PathBuf::from);
     paths.extend(plugin.filter(|it| it.is_absolute()));
-    let all = with_libraries(paths, &loader_folders(folders));
+    let all = with_libraries(machine, paths, &loader_folders(folders));
     digested(machine, all).collect()
 }
 
@@ -273,7 +287,11 @@ fn named_by_script(machine: &Machine, compiler: &Path) -> Vec<PathBuf> {
         let path = Path::new(it);
         if path.is_absolute() { Some(path.to_owned()) } else { machine.program(it) }
     };
-    words.filter_map(path).filter(|it| it.is_file()).collect()
+    words
+        .filter_map(path)
+        .inspect(|it| machine.looked.for_file(it))
+        .filter(|it| it.is_file())
+        .collect()
 }
 
 /// What a link may bring in without being told: start files, the compiler's and the C library's

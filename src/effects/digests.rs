@@ -1,32 +1,26 @@
 //! Content digests of files, with a memory of what was hashed before.
 //!
-//! A file whose device, inode, size, modification and change time are as remembered is not read
-//! again. **Racy stamps**: a file that was written less than [`RACY`] before it was hashed is never
-//! remembered, since a second write in the same clock tick would leave the same stamp (git's "racy
-//! index" rule). The change time cannot be set by a program, so restoring a modification time does
-//! not fool it.
+//! A file whose stamp is as remembered is not read again; one whose stamp was racy when it was
+//! hashed is never remembered.
 //!
 //! The memory is one file, written by rename: magic, version, entries, BLAKE3 of all before. One
 //! that is damaged, older or newer is as good as none.
 
 use crate::effects::file;
+use crate::effects::stamp::Stamp;
 use crate::effects::store::digest_of;
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 const MAGIC: &[u8; 12] = b"LWSTAMPS\x01\0\0\0";
-
-/// How old a stamp must be to be trusted: more than the coarsest clock tick of a file system.
-const RACY: Duration = Duration::from_secs(2);
 
 /// Above this many files the memory is begun anew, so that it cannot grow for ever.
 const ENTRY_LIMIT: usize = 2_000_000;
@@ -37,16 +31,6 @@ const MEMORY_LIMIT: u64 = 1 << 30;
 /// The stamps of files at one moment: an edit shows in them even if it was taken back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stamps(Vec<Option<Stamp>>);
-
-/// What a file's inode says; equal stamps mean unchanged content, racy ones apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -62,6 +46,7 @@ pub struct Digests {
     file: PathBuf,
     paranoid: bool,
     entries: Mutex<HashMap<PathBuf, Entry>>,
+    seen: Mutex<HashMap<PathBuf, (Stamp, Digest)>>,
 }
 
 impl Digests {
@@ -71,7 +56,8 @@ impl Digests {
     pub fn open(file: &Path, paranoid: bool) -> Self {
         let read = || decode(&file::read_own(file, MEMORY_LIMIT).ok()?);
         let entries = if paranoid { None } else { read() };
-        Self { file: file.to_owned(), paranoid, entries: Mutex::new(entries.unwrap_or_default()) }
+        let entries = Mutex::new(entries.unwrap_or_default());
+        Self { file: file.to_owned(), paranoid, entries, seen: Mutex::default() }
     }
 
     /// Returns the digest of the regular file at `path`, links followed.
@@ -86,11 +72,13 @@ impl Digests {
         }
         let stamp = Stamp::of(&metadata);
         if let Some(digest) = self.remembered(path, stamp) {
+            self.saw(path, stamp, digest);
             return Ok(digest);
         }
         let copied = digest_of(&mut File::open(path)?, &mut io::sink())?;
         let after = Stamp::of(&fs::metadata(path)?);
-        if after == stamp && !self.paranoid && !stamp.is_racy() {
+        self.saw(path, after, copied.digest);
+        if after == stamp && !self.paranoid && !stamp.is_racy(now()) {
             let entry = Entry { stamp, digest: copied.digest, used: true };
             if let Ok(mut entries) = self.entries.lock() {
                 entries.insert(path.to_owned(), entry);
@@ -139,6 +127,28 @@ impl Digests {
         Ok(())
     }
 
+    /// Returns every file that was asked for so far, as it was when it was last asked for.
+    #[must_use]
+    pub fn seen(&self) -> HashMap<PathBuf, (Stamp, Digest)> {
+        self.seen.lock().map(|it| it.clone()).unwrap_or_default()
+    }
+
+    /// Forgets a file that we removed, so that nobody looks for it again.
+    pub fn forget(&self, path: &Path) {
+        if let Ok(mut entries) = self.entries.lock() {
+            entries.remove(path);
+        }
+        if let Ok(mut seen) = self.seen.lock() {
+            seen.remove(path);
+        }
+    }
+
+    fn saw(&self, path: &Path, stamp: Stamp, digest: Digest) {
+        if let Ok(mut seen) = self.seen.lock() {
+            seen.insert(path.to_owned(), (stamp, digest));
+        }
+    }
+
     fn remembered(&self, path: &Path, stamp: Stamp) -> Option<Digest> {
         let mut entries = self.entries.lock().ok()?;
         let entry = entries.get_mut(path).filter(|it| it.stamp == stamp)?;
@@ -165,25 +175,9 @@ impl Stamps {
     }
 }
 
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        let planted = planted(Defect::StampWithoutChangeTime);
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: if planted { (0, 0) } else { (metadata.ctime(), metadata.ctime_nsec()) },
-        }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "only decides whether to hash again")]
-    fn is_racy(self) -> bool {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let newest = self.modified.max(self.changed).0;
-        !planted(Defect::NoRacyRule)
-            && u64::try_from(newest).is_ok_and(|it| it + RACY.as_secs() >= now.as_secs())
-    }
+#[expect(clippy::disallowed_methods, reason = "only decides whether to hash again")]
+fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 fn encode(entries: &HashMap<PathBuf, Entry>) -> Vec<u8> {
@@ -243,6 +237,7 @@ fn number(rest: &mut &[u8]) -> Option<u64> {
 #[expect(clippy::disallowed_methods, reason = "tests write files")]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     /// Makes the file look older than the racy window, in its modification time; its change time
     /// stays now, so it is still racy.

@@ -81,7 +81,7 @@ struct GoEnv {
 }
 
 /// The user's settings that say where modules come from; `go.sum` says what they must be.
-const NETWORK: [&str; 11] = [
+pub const NETWORK: [&str; 11] = [
     "GOPROXY",
     "GOSUMDB",
     "GONOSUMDB",

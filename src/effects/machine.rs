@@ -6,13 +6,14 @@
 
 use crate::effects::compile_cache::CompileCache;
 use crate::effects::digests::Digests;
+use crate::effects::looked::Looked;
 use crate::effects::process::{self, Ended, Guard, Interrupt, Invocation, ProcessError};
 use crate::effects::store::Store;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Variables that every child sees as they are: where tools are, and how the network is reached.
 ///
@@ -59,6 +60,10 @@ pub struct Machine {
     pub go_processes: AtomicUsize,
     /// The longest that one step may take.
     pub step_limit: Duration,
+    /// When the run began.
+    pub began: SystemTime,
+    /// Where programs and files were looked for.
+    pub looked: Looked,
 }
 
 impl Machine {
@@ -80,13 +85,19 @@ impl Machine {
     #[must_use]
     pub fn program(&self, name: &str) -> Option<PathBuf> {
         use std::os::unix::fs::PermissionsExt;
-        let path = self.caller.get(OsStr::new("PATH"))?;
+        self.looked.for_program(name);
         let executable = |it: &PathBuf| {
             std::fs::metadata(it)
                 .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
         };
-        let folders = std::env::split_paths(path).filter(|it| it.is_absolute());
-        folders.map(|it| it.join(name)).find(executable)
+        self.search_path().into_iter().map(|it| it.join(name)).find(executable)
+    }
+
+    /// Returns the folders of the caller's PATH that are searched.
+    #[must_use]
+    pub fn search_path(&self) -> Vec<PathBuf> {
+        let path = self.caller.get(OsStr::new("PATH")).map_or(OsStr::new(""), OsString::as_os_str);
+        std::env::split_paths(path).filter(|it| it.is_absolute()).collect()
     }
 
     /// Runs a small tool to its end, with the base environment.

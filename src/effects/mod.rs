@@ -14,13 +14,17 @@ pub mod go_tool;
 pub mod guard;
 pub mod guard_words;
 pub mod inspect;
+pub mod last_run;
 pub mod limits;
 pub mod lock;
+pub mod looked;
 pub mod machine;
 pub mod out_folder;
 pub mod outputs;
 pub mod proc_table;
 pub mod process;
+pub mod scene;
+pub mod stamp;
 pub mod store;
 pub mod workspace;
 

@@ -2,12 +2,14 @@
 
 use crate::effects::compile_cache::CompileCache;
 use crate::effects::digests::Digests;
+use crate::effects::looked::Looked;
 use crate::effects::machine::{Machine, STEP_LIMIT};
 use crate::effects::process::Interrupt;
 use crate::effects::store::Store;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
+use std::time::SystemTime;
 
 /// Makes a machine with the system's programs on PATH.
 pub(crate) fn machine(folder: &Path) -> Machine {
@@ -20,5 +22,7 @@ pub(crate) fn machine(folder: &Path) -> Machine {
         guard: None,
         go_processes: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
+        began: SystemTime::UNIX_EPOCH,
+        looked: Looked::default(),
     }
 }

@@ -248,7 +248,9 @@ fn packages(root: &Path) -> Result<Vec<PackagePath>, LoadError> {
     if problems.is_empty() { Ok(packages) } else { Err(LoadError::Rules(problems)) }
 }
 
-fn is_searched(entry: &DirEntry) -> bool {
+/// Tells whether the folder `entry` is searched for packages; a file always is.
+#[must_use]
+pub fn is_searched(entry: &DirEntry) -> bool {
     if entry.depth() == 0 || !entry.file_type().is_dir() {
         return true;
     }

@@ -7,6 +7,7 @@ use crate::engine::command_job::{files_of, run_command};
 use crate::engine::event::{Counts, Event, Sink, State};
 use crate::engine::go_job;
 use crate::engine::go_unit::Unfit;
+use crate::engine::recall::{self, Seen};
 use crate::engine::request::{BuildRequest, Mode};
 use crate::engine::scheduler::{self, Outcome};
 use crate::engine::session::{Delivery, Recorded, Session, finished};
@@ -75,15 +76,21 @@ pub fn build(
         Session::new(request, (targets, rules), (machine, outputs.as_ref()), sink, deliveries);
     sink(Event::Started { targets: graph.node_count(), jobs: request.jobs.get() });
     let outcomes = execute(&session, &graph)?;
+    let seen = Seen::of(&session, graph.node_weights().copied().collect());
     drop(session);
     let results = results(&graph, &outcomes, delivered, sink);
     let counts = count(&results, machine);
+    let troubles = machine.store.troubles().into_iter().chain(machine.compile_cache.troubles());
+    let troubles: Vec<_> = troubles.collect();
     if let Some(outputs) = &outputs {
-        record((outputs, &request.root), targets, machine, results)?;
+        let ledger = record((outputs, &request.root), targets, machine, &results)?;
+        if counts.exit_code == 0 && troubles.is_empty() {
+            recall::remember(request, (machine, outputs), &seen, &results, &ledger);
+        }
     }
     let _ = machine.digests.save();
     drop(store_lock);
-    for message in machine.store.troubles().into_iter().chain(machine.compile_cache.troubles()) {
+    for message in troubles {
         sink(Event::Warning { label: None, message });
     }
     sink(Event::Done(counts));
@@ -262,13 +269,13 @@ fn count(results: &[Delivery], machine: &Machine) -> Counts {
 }
 
 /// Writes the ledger: the records of this run, and those of the last one about targets that this
-/// run did not touch and whose outputs are still what they say.
+/// run did not touch and whose outputs are still what they say. Returns its text.
 fn record(
     (outputs, root): (&Outputs, &Path),
     targets: &Targets,
     machine: &Machine,
-    results: Vec<Delivery>,
-) -> Result<(), BuildError> {
+    results: &[Delivery],
+) -> Result<String, BuildError> {
     let tried = results.iter().filter(|it| it.finished.state != State::Skipped);
     let touched: BTreeSet<_> = tried.clone().map(|it| it.finished.label.clone()).collect();
     // A target that failed before its outputs were known says nothing about them.
@@ -278,7 +285,7 @@ fn record(
         .collect();
     let named: BTreeSet<_> = results.iter().filter_map(|it| it.finished.output.clone()).collect();
     let (mut records, mut commands) = (Vec::new(), Vec::new());
-    for it in results.into_iter().filter_map(|it| it.record) {
+    for it in results.iter().filter_map(|it| it.record.clone()) {
         match it {
             Recorded::Linkage(it) => records.push(*it),
             Recorded::Command(it) => commands.push(it),
@@ -296,6 +303,7 @@ fn record(
         for it in old.records.iter().filter(|it| !is_made(it) && holds(it)) {
             if !planted(Defect::KeepLostOutputs) {
                 outputs.remove(&it.output);
+                machine.digests.forget(&outputs.present().place(&it.output));
             }
         }
         let kept = |label: &Label| !touched.contains(label) && targets.get(label).is_some();
@@ -306,6 +314,7 @@ fn record(
         };
         commands.extend(old.commands.into_iter().filter(|it| kept(&it.label) && made(it)));
     }
-    outputs.write_ledger(&Ledger::new(records, commands).text()?)?;
-    Ok(())
+    let text = Ledger::new(records, commands).text()?;
+    outputs.write_ledger(&text)?;
+    Ok(text)
 }

@@ -13,6 +13,7 @@ pub mod go_settle;
 pub mod go_unit;
 pub mod listing;
 pub mod probe;
+pub mod recall;
 pub mod request;
 pub mod scheduler;
 pub mod session;

@@ -90,6 +90,8 @@ fn request(root: &Path, machine: &Machine) -> BuildRequest {
         store: machine.store.root().to_owned(),
         lock_limit: Duration::from_mins(1),
         go_cache: Some(machine.compile_cache.folder().to_owned()),
+        program: None,
+        paranoid: false,
         variables: BTreeMap::new(),
         guard: machine.guard.clone(),
     }

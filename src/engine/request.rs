@@ -29,6 +29,11 @@ pub struct BuildRequest {
     pub go_cache: Option<PathBuf>,
     /// How long to wait for another linkwright that builds the workspace or cleans the store.
     pub lock_limit: Duration,
+    /// linkwright's own program, which is an input of what a run remembers; `None` to remember
+    /// nothing.
+    pub program: Option<PathBuf>,
+    /// Whether nothing that earlier runs remember of files is trusted.
+    pub paranoid: bool,
     /// The caller's variables. Nothing of it reaches a tool unless it is allow-listed or keyed.
     pub variables: BTreeMap<OsString, OsString>,
     /// What stands between us and each child, if something does.

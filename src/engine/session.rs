@@ -15,15 +15,17 @@ use crate::engine::event::{Event, Finished, Sink, State};
 use crate::engine::listing::{Listing, ListingKey, Moment};
 use crate::engine::request::BuildRequest;
 use crate::formats::c_words::CWords;
+use crate::formats::go_list::GoPackage;
 use crate::model::strategy::RuleSet;
 use crate::model::target::Target;
 use crate::model::targets::Targets;
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
+use crate::plan::origin::Origin;
 use crate::plan::record::{CommandRecord, Record};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -39,7 +41,7 @@ pub struct Delivery {
 }
 
 /// What the ledger gets of a finished output.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Recorded {
     /// A Go output that verified.
     Linkage(Box<Record>),
@@ -77,6 +79,7 @@ pub struct Session<'a> {
     steps: AtomicUsize,
     planned: AtomicUsize,
     command_ran: AtomicBool,
+    list_failed: AtomicBool,
     go: Mutex<Option<Arc<Result<GoTool, GoToolError>>>>,
     c_tools: Memory<CompilerNames, Option<Arc<CTools>>>,
     c_folders: Memory<(PathBuf, Vec<String>), CFolders>,
@@ -136,6 +139,7 @@ impl<'a> Session<'a> {
             steps: AtomicUsize::new(0),
             planned: AtomicUsize::new(0),
             command_ran: AtomicBool::new(false),
+            list_failed: AtomicBool::new(false),
             go: Mutex::new(None),
             c_tools: Memory::new(),
             c_folders: Memory::new(),
@@ -251,6 +255,7 @@ impl<'a> Session<'a> {
             let step = self.step(what, "go", &args, &env, &key.module.folder);
             let packages = go.list(self.machine, &key.module, &key.selection, &patterns, key.tests);
             self.step_ended(step, packages.is_ok());
+            self.list_failed.fetch_or(packages.is_err(), Ordering::Relaxed);
             Ok(Arc::new(Listing::new(GoGraph::new(packages?), began)))
         })
     }
@@ -269,6 +274,29 @@ impl<'a> Session<'a> {
         keys.sort();
         let holds = |it: &Arc<Listing>| it.graph.package(root).is_some();
         keys.into_iter().filter_map(|it| known.get(it)).find(|it| holds(it)).cloned()
+    }
+
+    /// Returns the modules that packages were looked up from, and the folders of local packages
+    /// with those of their modules.
+    #[must_use]
+    pub fn seen(&self) -> (BTreeSet<GoModuleFolder>, BTreeSet<PathBuf>) {
+        let Ok(known) = self.listings.0.lock() else { return Default::default() };
+        let modules = known.keys().map(|it| it.module.clone()).collect();
+        let packages = known.values().flat_map(|it| it.graph.packages());
+        let local = packages.filter(|it| Origin::of(it) == Origin::Local);
+        let folders =
+            local.flat_map(|it| [Some(PathBuf::from(&it.dir)), Origin::module_folder(it)]);
+        (modules, folders.flatten().collect())
+    }
+
+    /// Tells whether `go list` failed, or a package that it told of cannot be loaded.
+    #[must_use]
+    pub fn is_troubled(&self) -> bool {
+        let has_error = |it: &GoPackage| it.error.is_some();
+        let known = self.listings.0.lock();
+        let all_well =
+            known.is_ok_and(|it| !it.values().any(|it| it.graph.packages().any(has_error)));
+        !all_well || self.list_failed.load(Ordering::Relaxed)
     }
 
     /// Forgets what was read of a module, because its files changed meanwhile.

@@ -261,6 +261,9 @@ impl Glob {
 }
 
 impl Rule {
+    /// Every kind of target, by its word.
+    pub const KINDS: [&'static str; 5] = ["go_binary", "go_tests", "command", "files", "suite"];
+
     /// Returns the word that a `BUILD.ron` uses for the kind.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -280,6 +283,15 @@ impl Rule {
             Self::GoBinary(it) => Some(&it.settings),
             Self::GoTests(it) => Some(&it.settings),
             Self::Command(_) | Self::Files(_) | Self::Suite => None,
+        }
+    }
+
+    /// Returns what a command says of itself.
+    #[must_use]
+    pub fn command(&self) -> Option<&Command> {
+        match self {
+            Self::Command(it) => Some(it),
+            Self::GoBinary(_) | Self::GoTests(_) | Self::Files(_) | Self::Suite => None,
         }
     }
 }

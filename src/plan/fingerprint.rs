@@ -152,8 +152,13 @@ impl Framed {
 
     /// Adds a text behind its length.
     pub fn text(&mut self, text: &str) {
-        self.count(text.len());
-        self.0.update(text.as_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    /// Adds bytes behind their number.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.0.update(bytes);
     }
 
     /// Adds a digest, which has a fixed length.

@@ -8,6 +8,7 @@ use crate::workspace::{Run, Workspace, prints_c, shared};
 use linkwright::effects::c_tools::CTools;
 use linkwright::effects::compile_cache::CompileCache;
 use linkwright::effects::digests::Digests;
+use linkwright::effects::looked::Looked;
 use linkwright::effects::machine::{Machine, STEP_LIMIT};
 use linkwright::effects::process::Interrupt;
 use linkwright::effects::store::Store;
@@ -19,13 +20,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicUsize;
+use std::time::SystemTime;
 
 /// Fewer than these would mean that the judge saw nothing.
 const LEAST_FILES: usize = 150;
-const LEAST_ABSENT: usize = 300;
+pub(crate) const LEAST_ABSENT: usize = 300;
 
 /// Files that hold one number each, and what they hold it as.
-const NUMBERS: [(&str, Form); 15] = [
+pub(crate) const NUMBERS: [(&str, Form); 15] = [
     ("w/include/inside.h", Form::Macro("INSIDE")),
     ("w/tables/odd.name", Form::Macro("ODD")),
     ("out/inc/plain.h", Form::Macro("PLAIN")),
@@ -44,7 +46,7 @@ const NUMBERS: [(&str, Form); 15] = [
 ];
 
 #[derive(Clone, Copy)]
-enum Form {
+pub(crate) enum Form {
     /// `#define NAME number`
     Macro(&'static str),
     /// Four bytes, the lowest first.
@@ -96,15 +98,15 @@ func main() { C.all() }
 "#;
 
 /// The workspace, and around it the folder `out` of files that are not its own.
-struct Fixture {
-    workspace: Workspace,
-    numbers: BTreeMap<&'static str, u32>,
+pub(crate) struct Fixture {
+    pub(crate) workspace: Workspace,
+    pub(crate) numbers: BTreeMap<&'static str, u32>,
     optional: u32,
     packaged: u32,
 }
 
 impl Fixture {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let tools = ["g++", "pkg-config", "ar"].iter().all(|it| has(it));
         let files = [
             ("cmd/p/main.go", MAIN),
@@ -174,7 +176,7 @@ impl Fixture {
     }
 
     /// Writes a file with the number that it holds.
-    fn put(&self, name: &str, form: Form) {
+    pub(crate) fn put(&self, name: &str, form: Form) {
         let number = self.numbers[name];
         match form {
             Form::Macro(define) => self.write(name, format!("#define {define} {number}\n")),
@@ -267,7 +269,7 @@ impl Fixture {
     }
 
     /// Makes a file that was looked for in vain, and that leads to what is found without it.
-    fn appear(&self, path: &Path) {
+    pub(crate) fn appear(&self, path: &Path) {
         let folders = ["w/cmd/p", "out/inc", "out/inc2", "out/pc"].map(|it| self.path(it));
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let same = NUMBERS.iter().find(|it| it.0.ends_with(&format!("/{name}")));
@@ -324,16 +326,16 @@ impl Fixture {
 
 /// What one process asked the system for.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     opened: BTreeSet<PathBuf>,
-    absent: BTreeSet<PathBuf>,
+    pub(crate) absent: BTreeSet<PathBuf>,
 }
 
 /// Programs of the C side.
 const C_SIDE: [&str; 8] = ["gcc", "g++", "cc1", "cc1plus", "as", "ld", "collect2", "lto-wrapper"];
 
 /// Runs a build under `strace`, one file for each process.
-fn watched(it: &Workspace) -> (Run, Seen) {
+pub(crate) fn watched(it: &Workspace) -> (Run, Seen) {
     let traces = it.home().join("traces");
     fs::create_dir(&traces).unwrap();
     fs::create_dir(it.home().join("tmp")).unwrap();
@@ -384,7 +386,7 @@ fn read_trace(text: &str, seen: &mut Seen) {
 }
 
 /// Takes `.` and `..` out, as the system does where no link is on the way; else `None`.
-fn real(path: &Path) -> PathBuf {
+pub(crate) fn real(path: &Path) -> PathBuf {
     if let Ok(real) = path.canonicalize() {
         return real;
     }
@@ -411,12 +413,14 @@ fn tools(it: &Workspace) -> CTools {
         guard: None,
         go_processes: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
+        began: SystemTime::UNIX_EPOCH,
+        looked: Looked::default(),
     };
     CTools::find(&machine, None, None).unwrap()
 }
 
 /// Which system files are no inputs, each with the reason.
-fn decides_nothing(path: &Path) -> bool {
+pub(crate) fn decides_nothing(path: &Path) -> bool {
     let folders = [
         // What the kernel says of itself.
         "/proc",

@@ -34,6 +34,7 @@ mod panics;
 mod policies;
 mod readelf;
 mod real;
+mod recall;
 mod refusals;
 mod rules_doc;
 mod store_faults;

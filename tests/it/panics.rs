@@ -3,6 +3,7 @@
 use crate::workspace::{Workspace, prints, shared};
 use linkwright::effects::compile_cache::CompileCache;
 use linkwright::effects::digests::Digests;
+use linkwright::effects::looked::Looked;
 use linkwright::effects::machine::Machine;
 use linkwright::effects::process::Interrupt;
 use linkwright::effects::store::Store;
@@ -16,7 +17,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Builds as the program does, in this process, without a guard.
 fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
@@ -36,6 +37,8 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
         guard: None,
         go_processes: AtomicUsize::new(0),
         step_limit: Duration::from_mins(5),
+        began: SystemTime::UNIX_EPOCH,
+        looked: Looked::default(),
     };
     let request = BuildRequest {
         root: it.root(),
@@ -45,6 +48,8 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
         mode: Mode::Build,
         store: it.store(),
         lock_limit: Duration::from_mins(1),
+        program: None,
+        paranoid: false,
         go_cache: None,
         variables,
         guard: None,

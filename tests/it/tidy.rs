@@ -29,13 +29,13 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "effects",
-        "limits lock file store compile_cache cache_server digests proc_table guard_words guard process machine inspect \
-         c_includes c_libraries c_tools out_folder c_files workspace globs go_tool outputs",
+        "limits lock file stamp store compile_cache cache_server digests looked scene proc_table guard_words guard process machine inspect \
+         c_includes c_libraries c_tools out_folder c_files last_run workspace globs go_tool outputs",
     ),
     (
         "engine",
         "event request scheduler listing session go_unit go_look c_side go_inputs go_batch go_settle go_job \
-         command_job build why discover probe",
+         command_job recall build why discover probe",
     ),
     (
         "report",

@@ -1,0 +1,97 @@
+//! What a file's inode says of it, to tell without reading whether it may have changed.
+//!
+//! Equal stamps mean unchanged content, **racy** ones apart: a file that was written just before
+//! it was looked at may be written again in the same tick of the file system's clock and keep its
+//! stamp (git's "racy index" rule). The change time cannot be set by a program, so restoring a
+//! modification time does not fool it.
+//!
+//! How long a tick is, the change time itself says: one with a part of a second comes from a clock
+//! of ten milliseconds or finer (`CONFIG_HZ`, `current_time()` in Linux's `fs/inode.c`), while one
+//! without may come from a file system that keeps seconds, or pairs of them.
+
+use crate::words::defect::{Defect, planted};
+use serde::{Deserialize, Serialize};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime};
+
+/// How old a stamp of whole seconds must be to be trusted: the coarsest tick of a file system.
+pub const COARSE: Duration = Duration::from_secs(2);
+
+/// How old any other stamp must be: ten ticks of the coarsest clock of a kernel.
+pub const FINE: Duration = Duration::from_millis(100);
+
+/// What a file's inode says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The device.
+    pub device: u64,
+    /// The inode on it.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Modification time: seconds since 1970, and nanoseconds.
+    pub modified: (i64, i64),
+    /// Change time: seconds since 1970, and nanoseconds.
+    pub changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Takes it from what `stat` says.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Self {
+        let planted = planted(Defect::StampWithoutChangeTime);
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: if planted { (0, 0) } else { (metadata.ctime(), metadata.ctime_nsec()) },
+        }
+    }
+
+    /// Tells whether it is too young at `moment` to be trusted.
+    #[must_use]
+    pub fn is_racy(self, moment: SystemTime) -> bool {
+        let whole = |it: (i64, i64)| it.1 == 0;
+        let tick = if whole(self.changed) { COARSE } else { FINE };
+        let newest = self.modified.max(self.changed);
+        let newest = u64::try_from(newest.0).ok().zip(u32::try_from(newest.1).ok());
+        let newest = newest.map_or(Duration::ZERO, |(seconds, rest)| Duration::new(seconds, rest));
+        let moment = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        !planted(Defect::NoRacyRule) && newest.saturating_add(tick) >= moment
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file last written at `changed`, seconds and nanoseconds, looked at `after` that second.
+    #[track_caller]
+    fn check(changed: (i64, i64), after: Duration, racy: bool) {
+        let stamp = Stamp { device: 1, inode: 1, size: 1, modified: (5, 0), changed };
+        let second = Duration::from_secs(changed.0.unsigned_abs());
+        let moment = SystemTime::UNIX_EPOCH + second + after;
+        assert_eq!(stamp.is_racy(moment), racy, "{changed:?} {after:?}");
+    }
+
+    #[test]
+    fn a_stamp_is_trusted_once_it_is_older_than_its_clocks_tick() {
+        let millis = Duration::from_millis;
+        check((100, 500_000_000), millis(510), true);
+        check((100, 500_000_000), millis(600), true);
+        check((100, 500_000_000), millis(601), false);
+        check((100, 0), millis(601), true);
+        check((100, 0), millis(2000), true);
+        check((100, 0), millis(2001), false);
+        check((100, 1), Duration::ZERO, true);
+    }
+
+    #[test]
+    fn a_stamp_from_the_future_is_racy() {
+        check((1 << 40, 1), Duration::ZERO, true);
+        let stamp = Stamp { device: 1, inode: 1, size: 1, modified: (1 << 40, 1), changed: (5, 5) };
+        assert!(stamp.is_racy(SystemTime::UNIX_EPOCH + Duration::from_secs(50)));
+    }
+}

@@ -1,0 +1,341 @@
+//! A run in which nothing changed, told from one look at the files and without any process.
+//!
+//! [`remember`] draws, after a run that succeeded, the scene of all that it saw: rule files, Go
+//! sources with their folders, the toolchain, programs on PATH, outputs. [`recall`] looks again,
+//! and if all is the same the run would end the same.
+//!
+//! | not remembered | because |
+//! |---|---|
+//! | a run with something skipped or failed | it has more to do |
+//! | one that looked at something younger than itself | it may have changed during the run |
+//! | one in which `go list` told errors | what it could not load may be there the next time |
+//! | outputs stamped with the state of a repository | `git` decides that |
+
+use crate::effects::digests::Digests;
+use crate::effects::go_tool::{GoModuleFolder, NETWORK};
+use crate::effects::last_run::LastRun;
+use crate::effects::machine::{Machine, PASSED};
+use crate::effects::outputs::Outputs;
+use crate::effects::scene::Scene;
+use crate::effects::workspace;
+use crate::engine::event::{Counts, Event, Finished, Sink, State};
+use crate::engine::request::{BuildRequest, Mode};
+use crate::engine::session::{Delivery, Recorded, Session};
+use crate::model::target::{Rule, Target};
+use crate::plan::fingerprint::Framed;
+use crate::plan::record::Record;
+use crate::words::digest::Digest;
+use crate::words::label::Label;
+use crate::words::path::{OUTPUT_FOLDER, RelPath};
+use crate::words::pattern::Pattern;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// What a run told of one output that was in place.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    label: Label,
+    rule: String,
+    go_package: Option<String>,
+    output: Option<RelPath>,
+    class: Option<String>,
+    strategy: Option<String>,
+    size: Option<u64>,
+    warnings: Vec<String>,
+}
+
+/// What a run saw besides the files that were digested in it.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// The targets that were asked for, and all that they need.
+    pub targets: Vec<&'a Target>,
+    /// The Go modules that packages were looked up from.
+    pub modules: BTreeSet<GoModuleFolder>,
+    /// Folders of local Go packages, and those of their modules.
+    pub folders: BTreeSet<PathBuf>,
+    /// `GOROOT`, if a Go toolchain was looked for.
+    pub go_root: Option<PathBuf>,
+    /// Whether `go list` told errors.
+    pub troubled: bool,
+}
+
+/// Tells the last run with this request, if a run today would be the same; returns its counts.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
+pub fn recall(request: &BuildRequest, sink: Sink<'_>) -> Option<Counts> {
+    let plain = request.mode == Mode::Build && !request.paranoid;
+    let program = request.program.as_ref().filter(|_| plain)?;
+    let folder = request.root.join(OUTPUT_FOLDER);
+    let question = question(request, program);
+    let values = |names: &[String]| values(request, names);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(request.jobs.get()).build().ok()?;
+    let look = || LastRun::<Vec<Told>>::that_holds(&folder, &question, values, SystemTime::now());
+    let told = pool.install(look)?;
+    let finished: Option<Vec<_>> = told.into_iter().map(Told::finished).collect();
+    let finished = finished?;
+    let targets: BTreeSet<_> = finished.iter().map(|it| &it.label).collect();
+    sink(Event::Started { targets: targets.len(), jobs: request.jobs.get() });
+    sink(Event::Planned { outputs: finished.len() });
+    let counts = Counts { up_to_date: finished.len(), ..Counts::default() };
+    for it in finished {
+        sink(Event::Finished(Box::new(it)));
+    }
+    sink(Event::Done(counts));
+    Some(counts)
+}
+
+/// Writes down what a run saw and told, if it succeeded and all of it can be told by looking.
+pub fn remember(
+    request: &BuildRequest,
+    (machine, outputs): (&Machine, &Outputs),
+    seen: &Seen<'_>,
+    results: &[Delivery],
+    ledger: &str,
+) {
+    let Some(program) = &request.program else { return };
+    let told: Option<Vec<_>> = results.iter().map(Told::of).collect();
+    let Some(told) = told.filter(|_| results.iter().all(is_there) && !seen.troubled) else {
+        return;
+    };
+    let mut scene = Scene::new(machine.began, &machine.digests);
+    draw_rules(&mut scene, request, &machine.digests);
+    draw_go(&mut scene, machine, seen);
+    draw_program(&mut scene, program, machine);
+    draw_targets(&mut scene, request, machine, seen);
+    for record in results.iter().filter_map(linkage_of) {
+        let path = record.output.below(outputs.folder());
+        scene.output(&path, &machine.digests, &record.blake3);
+    }
+    let path = outputs.folder().join("ledger.json");
+    scene.output(&path, &machine.digests, &Digest::of(ledger.as_bytes()));
+    let Ok(sights) = scene.clear() else { return };
+    let commands = seen.targets.iter().filter_map(|it| it.rule.command());
+    let mut names: BTreeSet<&str> = PASSED.into_iter().chain(NETWORK).collect();
+    names.extend(["GOENV", "XDG_CONFIG_HOME"]);
+    names.extend(commands.flat_map(|it| it.pass_env.iter().map(String::as_str)));
+    let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
+    let values = values(request, &names);
+    let run = LastRun {
+        question: question(request, program),
+        variables: (names, values),
+        drawn: machine.began,
+        sights,
+        told,
+    };
+    // Without it the next run only takes longer.
+    let _ = run.write(outputs.folder());
+}
+
+/// Digests what is asked and who is asked.
+fn question(request: &BuildRequest, program: &Path) -> Digest {
+    let mut framed = Framed::new("linkwright question 1");
+    framed.text(env!("CARGO_PKG_VERSION"));
+    for path in [program, &request.root, &request.store] {
+        framed.bytes(path.as_os_str().as_encoded_bytes());
+    }
+    framed.optional(request.go_cache.as_ref(), |framed, it| {
+        framed.bytes(it.as_os_str().as_encoded_bytes());
+    });
+    let texts = |them: &[Pattern]| -> Vec<_> { them.iter().map(ToString::to_string).collect() };
+    framed.list(&texts(&request.patterns.wanted));
+    framed.list(&texts(&request.patterns.left_out));
+    framed.finish()
+}
+
+/// Digests the caller's values of the variables `names`.
+fn values(request: &BuildRequest, names: &[String]) -> Digest {
+    let mut framed = Framed::new("linkwright variables 1");
+    for name in names {
+        framed.text(name);
+        let value = request.variables.get(OsStr::new(name));
+        framed.optional(value, |framed, it| framed.bytes(it.as_encoded_bytes()));
+    }
+    framed.finish()
+}
+
+/// Rule files, the folders that are searched for them, and the folder of rules.
+fn draw_rules(scene: &mut Scene, request: &BuildRequest, digests: &Digests) {
+    let is_rule = |it: &Path| it.file_name().is_some_and(|it| it == workspace::BUILD_FILE);
+    scene.tree(&request.root, digests, workspace::is_searched, is_rule);
+    let rules = request.root.join("rules");
+    let ron = |it: &Path| it.extension().is_some_and(|it| it == "ron");
+    if rules.is_dir() {
+        scene.tree(&rules, digests, |_| false, ron);
+    }
+}
+
+/// The toolchain, Go's settings, and every folder in which Go looks for packages, with the files
+/// that may be or become a part of one.
+fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
+    let Some(go_root) = &seen.go_root else { return };
+    let digests = &machine.digests;
+    for part in ["bin", "lib", "pkg", "src"] {
+        scene.tree(&go_root.join(part), digests, |it| it.file_name() != "testdata", |_| false);
+    }
+    for path in go_settings(machine) {
+        scene.perhaps(&path, digests);
+    }
+    let enter =
+        |it: &walkdir::DirEntry| it.file_name() != ".git" && it.file_name() != OUTPUT_FOLDER;
+    let is_go = |it: &Path| it.extension().is_some_and(|it| it == "go");
+    for module in &seen.modules {
+        let go_mod = module.folder.join("go.mod");
+        for (name, found) in [("go.mod", Some(&go_mod)), ("go.work", module.work.as_ref())] {
+            draw_search(scene, &module.folder, (name, found), digests);
+        }
+        if let Some(work) = &module.work {
+            scene.perhaps(&work.with_extension("work.sum"), digests);
+        }
+    }
+    let roots = seen.modules.iter().map(|it| &it.folder).chain(&seen.folders);
+    for root in roots {
+        for name in ["go.mod", "go.sum"] {
+            scene.perhaps(&root.join(name), digests);
+        }
+        scene.tree(root, digests, enter, is_go);
+    }
+}
+
+/// Draws where `name` is not, in `folder` and above it, up to where it was found.
+fn draw_search(
+    scene: &mut Scene,
+    folder: &Path,
+    (name, found): (&str, Option<&PathBuf>),
+    digests: &Digests,
+) {
+    for path in folder.ancestors().map(|it| it.join(name)) {
+        if found == Some(&path) {
+            return scene.file(&path, digests);
+        }
+        scene.nothing(&path);
+    }
+}
+
+/// Where Go keeps settings of the user. # Source: `EnvFile`, `cmd/go/internal/cfg/cfg.go`.
+fn go_settings(machine: &Machine) -> Vec<PathBuf> {
+    let get = |name: &str| machine.caller.get(OsStr::new(name)).filter(|it| !it.is_empty());
+    match get("GOENV") {
+        Some(path) if path == "off" => Vec::new(),
+        Some(path) => vec![PathBuf::from(path)],
+        None => {
+            let config = get("XDG_CONFIG_HOME").map(PathBuf::from);
+            let config = config.or_else(|| Some(Path::new(get("HOME")?).join(".config")));
+            config.map(|it| it.join("go/env")).into_iter().collect()
+        }
+    }
+}
+
+/// linkwright itself, and every program that was looked for.
+fn draw_program(scene: &mut Scene, program: &Path, machine: &Machine) {
+    scene.file(program, &machine.digests);
+    let folders = machine.search_path();
+    for name in machine.looked.programs() {
+        scene.search(&folders, &name);
+    }
+    let (there, absent) = machine.looked.folders();
+    for folder in there {
+        scene.folder(&folder);
+    }
+    for path in absent {
+        scene.nothing(&path);
+    }
+}
+
+/// What globs look through, and what commands make.
+fn draw_targets(scene: &mut Scene, request: &BuildRequest, machine: &Machine, seen: &Seen<'_>) {
+    for target in &seen.targets {
+        let folder = request.root.join(target.label.package().as_str());
+        let enter =
+            |it: &walkdir::DirEntry| it.file_name() != ".git" && it.file_name() != OUTPUT_FOLDER;
+        match &target.rule {
+            Rule::Files(_) => scene.tree(&folder, &machine.digests, enter, |_| false),
+            Rule::Command(it) => {
+                scene.tree(&folder, &machine.digests, enter, |_| false);
+                for output in &it.outputs {
+                    let path = output.below(&request.root);
+                    match machine.digests.digest(&path) {
+                        Ok(digest) => scene.output(&path, &machine.digests, &digest),
+                        Err(_) => scene.unclear(&path),
+                    }
+                }
+            }
+            Rule::GoBinary(it) if it.settings.buildvcs => scene.unclear(&folder),
+            Rule::GoTests(it) if it.settings.buildvcs => scene.unclear(&folder),
+            Rule::GoBinary(_) | Rule::GoTests(_) | Rule::Suite => {}
+        }
+    }
+}
+
+fn linkage_of(delivery: &Delivery) -> Option<&Record> {
+    match &delivery.record {
+        Some(Recorded::Linkage(it)) => Some(it),
+        Some(Recorded::Command(_)) | None => None,
+    }
+}
+
+fn is_there(delivery: &Delivery) -> bool {
+    matches!(delivery.finished.state, State::Built | State::Restored | State::UpToDate)
+}
+
+impl<'a> Seen<'a> {
+    /// Takes it from the session, before that ends.
+    #[must_use]
+    pub fn of(session: &Session<'_>, targets: Vec<&'a Target>) -> Self {
+        let (modules, folders) = session.seen();
+        let has_go = targets.iter().any(|it| it.rule.go_settings().is_some());
+        let go = has_go.then(|| session.go());
+        let go_root = go.and_then(|it| it.as_ref().as_ref().ok().map(|it| it.root.clone()));
+        Self { targets, modules, folders, go_root, troubled: session.is_troubled() }
+    }
+}
+
+impl Told {
+    fn of(delivery: &Delivery) -> Option<Self> {
+        let Finished {
+            label,
+            rule,
+            go_package,
+            output,
+            state: _,
+            class,
+            strategy,
+            size,
+            warnings,
+            error,
+            hints: _,
+            exit_code,
+        } = delivery.finished.clone();
+        (error.is_none() && exit_code == 0).then(|| Self {
+            label,
+            rule: rule.to_owned(),
+            go_package,
+            output,
+            class,
+            strategy,
+            size,
+            warnings,
+        })
+    }
+
+    fn finished(self) -> Option<Finished> {
+        let Self { label, rule, go_package, output, class, strategy, size, warnings } = self;
+        let rule = Rule::KINDS.into_iter().find(|it| *it == rule)?;
+        Some(Finished {
+            label,
+            rule,
+            go_package,
+            output,
+            state: State::UpToDate,
+            class,
+            strategy,
+            size,
+            warnings,
+            error: None,
+            hints: Vec::new(),
+            exit_code: 0,
+        })
+    }
+}
