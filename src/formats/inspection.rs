@@ -7,7 +7,9 @@ use crate::formats::elf;
 use crate::formats::elf::error::{ElfError, ElfErrorKind};
 use crate::formats::image::ImageError;
 use crate::formats::linkage::{BuildInfo, Linkage};
-use crate::formats::{macho, magic, pe};
+use crate::formats::macho;
+use crate::formats::magic;
+use crate::formats::pe;
 
 /// What the bytes of one file show.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What a finished file shows about how it is linked: the words of the verdict.
 //!
-//! `formats::elf`, `macho` and `pe` read these facts from the bytes, `plan::verify` holds them against a promise and
-//! a policy, the ledger and `verify --json` print them under these field names.
+//! `formats::elf`, `macho` and `pe` read these facts from the bytes, `plan::verify` holds them
+//! against a promise and a policy, the ledger and `verify --json` print them under these names.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

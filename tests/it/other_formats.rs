@@ -445,7 +445,7 @@ fn no_mutant_makes_the_readers_panic_or_dawdle() {
             let rounds = if image.len() > 1 << 16 { 300 } else { 4000 };
             for _ in 0..rounds {
                 let mut undo = Vec::new();
-                for _ in 0..1 + random.below(3) {
+                for _ in 0..=random.below(3) {
                     let size = [1, 2, 4, 4, 8][random.below(5)];
                     let at = random.below(head - size) & !(size - 1);
                     undo.push((at, image[at..at + size].to_vec()));

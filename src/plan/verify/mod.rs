@@ -23,8 +23,9 @@ mod odd;
 
 use crate::formats::inspection::Inspection;
 use crate::formats::linkage::{BuildInfo, Class, Hazard, Linkage};
+use crate::formats::macho;
 use crate::formats::magic::UNJUDGED_PROGRAM_FORMATS;
-use crate::formats::{macho, pe};
+use crate::formats::pe;
 use crate::model::policy::Policy;
 use crate::model::strategy::Promise;
 use std::fmt;
