@@ -8,7 +8,7 @@ use crate::report::command_line::CommandLine;
 use crate::report::failure::Failure;
 use crate::report::reporter::{Reporter, Stream};
 use crate::words::exit_code::ExitCode;
-use crate::words::path::OUTPUT_FOLDER;
+use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use std::ffi::OsString;
 
 /// Build one target, then run it
@@ -63,7 +63,7 @@ pub fn run(args: RunArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
         }
         return Ok(code.number());
     }
-    let output = the_program(&finished)?;
+    let output = the_program(&finished, &host())?;
     let folder = console.settings.folder.clone();
     let program = Program { file: output.below(&file), arguments, folder };
     // From here on this process is the program: nobody stands between it and the terminal.
@@ -72,10 +72,36 @@ pub fn run(args: RunArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     Err(rooms::become_program(&program, console).into())
 }
 
-/// Returns the one output that can be started.
-fn the_program(finished: &[Finished]) -> Result<&crate::words::path::RelPath, Failure> {
+/// Returns this machine's platform, in Go's words where Go has others than Rust.
+fn host() -> String {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "x86" => "386",
+        "aarch64" => "arm64",
+        "loongarch64" => "loong64",
+        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+        "powerpc64" => "ppc64",
+        other => other,
+    };
+    format!("{}/{arch}", std::env::consts::OS)
+}
+
+/// Returns the one output that can be started on `host`.
+fn the_program<'f>(finished: &'f [Finished], host: &str) -> Result<&'f RelPath, Failure> {
     let refuse = |message: String| Err(Failure::new(ExitCode::BadInput, message));
-    match finished {
+    let is_foreign = |it: &&Finished| {
+        let level = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        let platform = it.platform.as_deref();
+        !platform.is_none_or(|it| it.strip_prefix(host).is_some_and(level))
+    };
+    let (foreign, own): (Vec<_>, Vec<_>) = finished.iter().partition(is_foreign);
+    if let ([], [first, ..]) = (own.as_slice(), foreign.as_slice()) {
+        let platform = first.platform.as_deref().unwrap_or_default();
+        let message = format!("`{}` is for {platform}, and this machine is {host}", first.label);
+        let failure = Failure::new(ExitCode::BadInput, message);
+        return Err(failure.hint("`linkwright build` makes it; run the file on such a machine"));
+    }
+    match own.as_slice() {
         [Finished { rule: "go_binary" | "go_tests", output: Some(output), .. }] => Ok(output),
         [] => refuse("the target makes nothing that can be run".to_owned()),
         [one] => refuse(format!("`{}` is a `{}`, not a program", one.label, one.rule)),
@@ -92,12 +118,20 @@ mod tests {
     #[test]
     fn only_a_single_program_is_run() {
         let binary = finished("//:server", "m/server", State::Built);
-        assert!(the_program(std::slice::from_ref(&binary)).is_ok());
-        let message = |it: &[Finished]| the_program(it).unwrap_err().message;
+        let host = "linux/amd64";
+        assert!(the_program(std::slice::from_ref(&binary), host).is_ok());
+        let message = |it: &[Finished]| the_program(it, host).unwrap_err().message;
         assert_eq!(message(&[]), "the target makes nothing that can be run");
         let command = finished("//:protos", "", State::Built);
         assert_eq!(message(&[command]), "`//:protos` is a `command`, not a program");
         let tests = ["m/a", "m/b"].map(|it| finished("//:tests", it, State::Built));
         assert_eq!(message(&tests), "`//:tests` makes 2 programs");
+        let on = |it: &str| Finished { platform: Some(it.to_owned()), ..binary.clone() };
+        let foreign = "`//:server` is for linux/amd64p32, and this machine is linux/amd64";
+        assert_eq!(message(&[on("linux/amd64p32"), on("windows/amd64")]), foreign);
+        let both = [on("linux/arm64"), on("linux/amd64/v3")];
+        assert!(the_program(&both, host).is_ok());
+        let levels = [on("linux/amd64"), on("linux/amd64/v3")];
+        assert_eq!(message(&levels), "`//:server` makes 2 programs");
     }
 }

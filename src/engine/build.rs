@@ -166,15 +166,14 @@ fn execute(session: &Session<'_>, graph: &BuildGraph<'_>) -> Result<Vec<Outcome>
         if session.machine.interrupt.is_set() {
             return Vec::new();
         }
-        let is_go = |it: &NodeIndex| graph[*it].rule.go_settings().is_some();
+        let is_go = |it: &NodeIndex| graph[*it].rule.is_go();
         let (go, others): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_go);
         let mut jobs: Vec<_> = others.into_iter().map(|it| vec![it]).collect();
         jobs.extend((!go.is_empty()).then_some(go));
         jobs
     };
     let work = |job: &[NodeIndex]| {
-        let go: Vec<_> =
-            job.iter().map(|it| graph[*it]).filter(|it| it.rule.go_settings().is_some()).collect();
+        let go: Vec<_> = job.iter().map(|it| graph[*it]).filter(|it| it.rule.is_go()).collect();
         let failed = if go.is_empty() { BTreeSet::new() } else { go_job::run(session, &go) };
         let outcome = |node: &NodeIndex| {
             let target = graph[*node];
@@ -225,7 +224,10 @@ fn results(
         results.push(Delivery { finished, record: None });
     }
     results.sort_by(|a, b| {
-        let key = |it: &Delivery| (it.finished.label.clone(), it.finished.go_package.clone());
+        let key = |it: &Delivery| {
+            let it = &it.finished;
+            (it.label.clone(), it.go_package.clone(), it.platform.clone())
+        };
         key(a).cmp(&key(b))
     });
     results

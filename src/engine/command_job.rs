@@ -15,7 +15,7 @@ use crate::engine::event::{Finished, State};
 use crate::engine::go_unit::Unfit;
 use crate::engine::session::{Delivery, Recorded, Session, finished};
 use crate::formats::tool_limits::tool_limit;
-use crate::model::target::{ArgPiece, Command, Rule, Target};
+use crate::model::target::{ArgPiece, Command, GoSettings, Rule, Target};
 use crate::plan::difference::{Change, changed_lines, of_commands};
 use crate::plan::fingerprint::CommandInputs;
 use crate::plan::record::CommandRecord;
@@ -111,8 +111,10 @@ pub fn files_of(session: &Session<'_>, label: &Label) -> Result<Vec<PathBuf>, Ve
                 let found = expand_target(root, target)?;
                 files.extend(found.iter().map(|it| it.below(root)));
             }
-            Rule::GoBinary(_) => {
-                files.push(root.join(OUTPUT_FOLDER).join("bin").join(label.output_path()));
+            Rule::GoBinary(it) => {
+                let bin = root.join(OUTPUT_FOLDER).join("bin");
+                let program = |it: &GoSettings| bin.join(it.platform.program(&label));
+                files.extend(it.settings.iter().map(program));
             }
             Rule::GoTests(_) | Rule::Suite => open.extend(target.dependencies.iter().cloned()),
         }

@@ -71,6 +71,9 @@ pub enum Event {
         label: Label,
         /// The Go package.
         go_package: String,
+        /// The platform, where the target names one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        platform: Option<String>,
         /// What was tried and what came of it.
         #[serde(flatten)]
         attempt: Attempt,
@@ -130,6 +133,9 @@ pub struct Finished {
     pub rule: &'static str,
     /// The Go package, for Go outputs.
     pub go_package: Option<String>,
+    /// The platform, as `linux/arm/7`, where the target names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
     /// Path below `linkwright-out/` (Go outputs) or below the workspace root (commands).
     pub output: Option<RelPath>,
     /// How it came.

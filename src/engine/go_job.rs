@@ -267,7 +267,8 @@ impl Job<'_, '_> {
         let attempts = unit.climb.attempts().into_iter();
         for attempt in attempts.filter(|it| it.outcome == AttemptOutcome::Impossible) {
             let (label, go_package) = (unit.of.target.label.clone(), unit.go_package.clone());
-            (self.session.sink)(Event::Attempt { label, go_package, attempt });
+            let platform = unit.platform();
+            (self.session.sink)(Event::Attempt { label, go_package, platform, attempt });
         }
     }
 
@@ -276,6 +277,7 @@ impl Job<'_, '_> {
         (self.session.sink)(Event::Attempt {
             label: unit.of.target.label.clone(),
             go_package: unit.go_package.clone(),
+            platform: unit.platform(),
             attempt: Attempt { strategy, outcome, reason },
         });
     }
@@ -324,6 +326,7 @@ impl Unit<'_> {
     pub fn finished(&self, state: State) -> crate::engine::event::Finished {
         let mut finished = finished(self.of.target, state);
         finished.go_package = Some(self.go_package.clone());
+        finished.platform = self.platform();
         finished.output = Some(self.output.clone());
         finished
     }

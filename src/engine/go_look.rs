@@ -33,12 +33,14 @@ pub fn expand<'t>(session: &Session<'_>, go: &GoTool, targets: &[&'t Target]) ->
     let mut expanded = Expanded::default();
     let mut prepared = Vec::new();
     for target in targets {
-        let Some(settings) = target.rule.go_settings() else {
-            unreachable!("invariant: a Go job holds Go targets")
-        };
-        match Prepared::new(session, go, target, settings) {
-            Ok(it) => prepared.push(it),
-            Err(unfit) => expanded.unfit.push((target, unfit)),
+        for settings in target.rule.go_settings() {
+            match Prepared::new(session, go, target, settings) {
+                Ok(it) => prepared.push(it),
+                Err(unfit) => {
+                    expanded.unfit.push((target, unfit));
+                    break;
+                }
+            }
         }
     }
     let mut questions = Questions::new();

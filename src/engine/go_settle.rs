@@ -351,6 +351,7 @@ impl Proof {
         let record = Record {
             label: unit.of.target.label.clone(),
             go_package: unit.go_package.clone(),
+            platform: unit.platform(),
             output: unit.output.clone(),
             blake3: made.blake3,
             sha256: made.sha256,

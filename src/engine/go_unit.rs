@@ -337,13 +337,13 @@ impl<'a> Prepared<'a> {
 
     fn unit(&self, kind: Kind, package: &GoPackage) -> Unit<'a> {
         let path = package.import_path.as_str();
-        let below = format!("bin/{}", self.target.label.output_path());
+        let (label, platform) = (&self.target.label, &self.settings.platform);
         let (root, output) = match kind {
-            Kind::Program => {
-                let windows = self.rungs.iter().any(|it| it.selection.platform.goos == "windows");
-                (path.to_owned(), if windows { format!("{below}.exe") } else { below })
+            Kind::Program => (path.to_owned(), format!("bin/{}", platform.program(label))),
+            Kind::Test { .. } => {
+                let (folder, exe) = (platform.folder(label), platform.suffix());
+                (format!("{path}.test"), format!("bin/{folder}/{path}.test{exe}"))
             }
-            Kind::Test { .. } => (format!("{path}.test"), format!("{below}/{path}.test")),
         };
         let Ok(output) = RelPath::parse(&output) else {
             unreachable!("invariant: labels and import paths make relative paths")
@@ -361,6 +361,13 @@ impl<'a> Prepared<'a> {
 }
 
 impl Unit<'_> {
+    /// Returns the platform that it is for, as `linux/arm/7`, where its target names one.
+    #[must_use]
+    pub fn platform(&self) -> Option<String> {
+        let rung = self.of.rungs.first().filter(|_| self.of.settings.platform.is_named())?;
+        Some(rung.selection.platform.to_string())
+    }
+
     /// Returns the base name that the `go` command gives the output in a folder.
     ///
     /// # Source
@@ -379,8 +386,7 @@ impl Unit<'_> {
                 && !digits.starts_with('0')
         };
         let name = if is_version(last) { elements.next().unwrap_or(last) } else { last };
-        let windows = self.of.rungs.iter().any(|it| it.selection.platform.goos == "windows");
-        let exe = if windows { ".exe" } else { "" };
+        let exe = self.of.settings.platform.suffix();
         match self.kind {
             Kind::Program => format!("{name}{exe}"),
             Kind::Test { .. } => format!("{name}.test{exe}"),

@@ -40,6 +40,7 @@ struct Told {
     label: Label,
     rule: String,
     go_package: Option<String>,
+    platform: Option<String>,
     output: Option<RelPath>,
     class: Option<String>,
     strategy: Option<String>,
@@ -131,7 +132,7 @@ pub fn remember(
 
 /// Digests what is asked and who is asked.
 fn question(request: &BuildRequest, program: &Path) -> Digest {
-    let mut framed = Framed::new("linkwright question 1");
+    let mut framed = Framed::new("linkwright question 2");
     framed.text(env!("CARGO_PKG_VERSION"));
     for path in [program, &request.root, &request.store] {
         framed.bytes(path.as_os_str().as_encoded_bytes());
@@ -262,8 +263,7 @@ fn draw_targets(scene: &mut Scene, request: &BuildRequest, machine: &Machine, se
                     }
                 }
             }
-            Rule::GoBinary(it) if it.settings.buildvcs => scene.unclear(&folder),
-            Rule::GoTests(it) if it.settings.buildvcs => scene.unclear(&folder),
+            rule if rule.go_settings().iter().any(|it| it.buildvcs) => scene.unclear(&folder),
             Rule::GoBinary(_) | Rule::GoTests(_) | Rule::Suite => {}
         }
     }
@@ -285,7 +285,7 @@ impl<'a> Seen<'a> {
     #[must_use]
     pub fn of(session: &Session<'_>, targets: Vec<&'a Target>) -> Self {
         let (modules, folders) = session.seen();
-        let has_go = targets.iter().any(|it| it.rule.go_settings().is_some());
+        let has_go = targets.iter().any(|it| it.rule.is_go());
         let go = has_go.then(|| session.go());
         let go_root = go.and_then(|it| it.as_ref().as_ref().ok().map(|it| it.root.clone()));
         Self { targets, modules, folders, go_root, troubled: session.is_troubled() }
@@ -298,6 +298,7 @@ impl Told {
             label,
             rule,
             go_package,
+            platform,
             output,
             state: _,
             class,
@@ -312,6 +313,7 @@ impl Told {
             label,
             rule: rule.to_owned(),
             go_package,
+            platform,
             output,
             class,
             strategy,
@@ -321,12 +323,14 @@ impl Told {
     }
 
     fn finished(self) -> Option<Finished> {
-        let Self { label, rule, go_package, output, class, strategy, size, warnings } = self;
+        let Self { label, rule, go_package, platform, output, class, strategy, size, warnings } =
+            self;
         let rule = Rule::KINDS.into_iter().find(|it| *it == rule)?;
         Some(Finished {
             label,
             rule,
             go_package,
+            platform,
             output,
             state: State::UpToDate,
             class,

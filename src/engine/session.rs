@@ -383,6 +383,7 @@ pub fn finished(target: &Target, state: State) -> Finished {
         label: target.label.clone(),
         rule: target.rule.kind(),
         go_package: None,
+        platform: None,
         output: None,
         state,
         class: None,

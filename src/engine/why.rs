@@ -105,8 +105,7 @@ impl Asking<'_, '_> {
     fn explain(&self, label: &Label, needed: &[&Target]) -> Result<Explanation, WhyError> {
         let mut after = Vec::new();
         let mut outputs = None;
-        let go: Vec<_> =
-            needed.iter().copied().filter(|it| it.rule.go_settings().is_some()).collect();
+        let go: Vec<_> = needed.iter().copied().filter(|it| it.rule.is_go()).collect();
         let mut explained = self.go_outputs(&go);
         for target in needed {
             let own = match &target.rule {
@@ -231,7 +230,11 @@ impl Asking<'_, '_> {
     fn output(&self, go: &GoTool, unit: &Unit<'_>, found: Found) -> OutputExplanation {
         let records = self.ledger.iter().flat_map(|it| &it.records);
         let label = &unit.of.target.label;
-        let record = { records }.find(|it| it.label == *label && it.go_package == unit.go_package);
+        let platform = unit.platform();
+        let is_its = |it: &&Record| {
+            it.label == *label && it.go_package == unit.go_package && it.platform == platform
+        };
+        let record = { records }.find(is_its);
         let made = record.map(|it| self.session.machine.store.action::<Made>(&it.key));
         let (last_inputs, changes) = match (record, made, &found.planned) {
             (Some(record), Some(Some(made)), Some(planned)) => {
@@ -248,6 +251,7 @@ impl Asking<'_, '_> {
         let strategy = taken.map(|it| unit.of.rungs[it.rung].strategy.name.clone());
         OutputExplanation {
             go_package: Some(unit.go_package.clone()),
+            platform: unit.platform(),
             output: Some(unit.output.clone()),
             state: found.state,
             last_inputs,
@@ -329,6 +333,7 @@ impl Asking<'_, '_> {
         };
         Ok(OutputExplanation {
             go_package: None,
+            platform: None,
             output: None,
             state,
             strategy: None,

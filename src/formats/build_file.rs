@@ -38,10 +38,11 @@ pub const SETTINGS: [&str; 13] = [
 pub const DEFAULTS_FIELDS: [&str; 14] = with(["vet"]);
 
 /// The fields of `go_binary(…)`.
-pub const GO_BINARY_FIELDS: [&str; 16] = with(["name", "package", "deps"]);
+pub const GO_BINARY_FIELDS: [&str; 17] = with(["name", "package", "platforms", "deps"]);
 
 /// The fields of `go_tests(…)`.
-pub const GO_TESTS_FIELDS: [&str; 18] = with(["name", "packages", "exclude", "vet", "deps"]);
+pub const GO_TESTS_FIELDS: [&str; 19] =
+    with(["name", "packages", "exclude", "platforms", "vet", "deps"]);
 
 /// The fields of `command(…)`.
 pub const COMMAND_FIELDS: [&str; 7] =
@@ -112,6 +113,8 @@ pub enum RuleSpec {
 pub struct GoBinarySpec {
     /// The Go package; `.` if not said.
     pub package: Spanned<String>,
+    /// The platforms to build for, one output each.
+    pub platforms: Option<Vec<Spanned<String>>>,
     /// Labels of what must be made before.
     pub deps: Vec<Spanned<String>>,
     /// How it is linked.
@@ -125,6 +128,8 @@ pub struct GoTestsSpec {
     pub packages: Vec<Spanned<String>>,
     /// Go package patterns to leave out.
     pub exclude: Vec<Spanned<String>>,
+    /// The platforms to build for, one output of each Go package for each.
+    pub platforms: Option<Vec<Spanned<String>>>,
     /// Labels of what must be made before.
     pub deps: Vec<Spanned<String>>,
     /// How they are linked.
@@ -270,7 +275,8 @@ fn go_binary<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<Rul
         Some(node) => reader.text("package", node)?,
         None => Spanned { value: ".".to_owned(), span: reader.span(fields.range.clone()) },
     };
-    Some(RuleSpec::GoBinary(Box::new(GoBinarySpec { package, deps, settings })))
+    let platforms = fields.get("platforms").and_then(|it| reader.texts("platforms", it));
+    Some(RuleSpec::GoBinary(Box::new(GoBinarySpec { package, platforms, deps, settings })))
 }
 
 fn go_tests<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
@@ -278,6 +284,7 @@ fn go_tests<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
     RuleSpec::GoTests(Box::new(GoTestsSpec {
         packages: packages.and_then(|it| reader.texts("packages", it)).unwrap_or_default(),
         exclude: texts(reader, fields, "exclude"),
+        platforms: fields.get("platforms").and_then(|it| reader.texts("platforms", it)),
         deps: texts(reader, fields, "deps"),
         settings: settings(reader, fields),
     }))

@@ -137,6 +137,9 @@ const LEVELS: [Levels; 9] = [
     },
 ];
 
+/// The parts of a written platform: `GOOS`, `GOARCH`, and the sub-level if it names one.
+pub type Parts<'a> = (&'a str, &'a str, Option<&'a str>);
+
 /// Why a word of a platform is refused, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -206,6 +209,29 @@ pub fn check_pair(goos: &str, goarch: &str) -> Result<(), PlatformError> {
     let there: Vec<_> = PLATFORMS.iter().filter_map(|it| it.strip_prefix(&prefix)).collect();
     let hint = format!("for `{goos}` there is {}", crate::words::near::list(&there));
     Err(PlatformError { message, hint })
+}
+
+/// Reads a platform as one word: `linux/arm64`, `linux/amd64/v3`, `linux/arm/7`.
+///
+/// # Errors
+///
+/// Returns an error if it has other parts, or Go has no such platform or level.
+pub fn parse(text: &str) -> Result<Parts<'_>, PlatformError> {
+    let mut parts = text.splitn(3, '/');
+    let (Some(goos), Some(goarch), level) = (parts.next(), parts.next(), parts.next()) else {
+        let message = format!("`{text}` is no platform");
+        let hint = "write an operating system and an architecture: `linux/arm64`".to_owned();
+        return Err(PlatformError { message, hint });
+    };
+    check_goos(goos).and_then(|()| check_goarch(goarch)).map_err(|it| PlatformError {
+        message: format!("in `{text}` {}", it.message.split(" (").next().unwrap_or_default()),
+        hint: it.hint,
+    })?;
+    check_pair(goos, goarch)?;
+    if let Some(level) = level {
+        check_level(level, goarch)?;
+    }
+    Ok((goos, goarch, level))
 }
 
 /// Checks a sub-level against its architecture, which is a known one.
@@ -290,6 +316,31 @@ mod tests {
             `7,neon` is no level of `arm` (GOARM); did you mean `7`? (it may be followed by `,softfloat`, `,hardfloat`)
             `loong64` has no levels, so `v1` means nothing; leave `level` out
             `` is no level of `386` (GO386); write one of `sse2`, `softfloat`
+        "#]].assert_eq(&out);
+    }
+
+    #[test]
+    fn a_platform_is_read_as_one_word() {
+        assert_eq!(parse("linux/arm64"), Ok(("linux", "arm64", None)));
+        assert_eq!(parse("linux/arm/7,softfloat"), Ok(("linux", "arm", Some("7,softfloat"))));
+        let bad = [
+            "linux",
+            "",
+            "linx/amd64",
+            "linux/amd46",
+            "darwin/386",
+            "linux/amd64/v9",
+            "linux/arm64/",
+        ];
+        let out: String = bad.iter().map(|it| told(parse(it).map(drop))).collect();
+        expect![[r#"
+            `linux` is no platform; write an operating system and an architecture: `linux/arm64`
+            `` is no platform; write an operating system and an architecture: `linux/arm64`
+            in `linx/amd64` `linx` is no operating system that Go knows; did you mean `linux`?
+            in `linux/amd46` `amd46` is no architecture that Go knows; did you mean `amd64`?
+            Go has no platform `darwin/386`; for `darwin` there is `amd64`, `arm64`
+            `v9` is no level of `amd64` (GOAMD64); did you mean `v1`?
+            `` is no level of `arm64` (GOARM64); write one of `v8.0`, `v8.1`, `v8.2`, `v8.3`, `v8.4`, `v8.5`, `v8.6`, `v8.7`, `v8.8`, `v8.9`, `v9.0`, `v9.1`, `v9.2`, `v9.3`, `v9.4`, `v9.5` (it may be followed by `,lse`, `,crypto`)
         "#]].assert_eq(&out);
     }
 

@@ -15,7 +15,7 @@ use crate::formats::build_file::{BuildSpec, RuleSpec, SettingsSpec, TargetSpec};
 use crate::model::command::{check as check_command, glob};
 use crate::model::cycle::{Cycle, find as find_cycles};
 use crate::model::outputs::{Made, Read, collisions, missing_dependencies};
-use crate::model::settings::Settler;
+use crate::model::settings::{Settler, listed_platforms};
 use crate::model::strategy::RuleSet;
 use crate::model::target::{Files, GoBinary, GoPattern, GoSettings, GoTests, Rule, Target};
 use crate::model::targets::{Targets, unknown_label};
@@ -100,7 +100,7 @@ struct Draft {
 enum Kind {
     /// A program, or a command with one output.
     OneOutput,
-    /// A command with several outputs, or a named glob.
+    /// A program for several platforms, a command with several outputs, or a named glob.
     ManyOutputs,
     /// Tests or a suite: nothing that a command could read.
     NoOutputs(&'static str),
@@ -158,7 +158,8 @@ impl<'r> Resolver<'r> {
             RuleSpec::GoBinary(spec) => {
                 self.labels(&mut draft, &spec.deps);
                 let go_package = self.go_pattern(&spec.package, true);
-                let settings = self.settings(spec.settings, defaults);
+                let settings =
+                    self.each(&draft, spec.platforms.as_deref(), (spec.settings, defaults));
                 go_package
                     .zip(settings)
                     .map(|(go_package, settings)| Rule::GoBinary(GoBinary { go_package, settings }))
@@ -173,7 +174,7 @@ impl<'r> Resolver<'r> {
                 let go_packages = self.go_patterns(&spec.packages);
                 let exclude = self.go_patterns(&spec.exclude);
                 let vet = spec.settings.vet.or(defaults.vet).unwrap_or(true);
-                self.settings(spec.settings, defaults)
+                self.each(&draft, spec.platforms.as_deref(), (spec.settings, defaults))
                     .map(|settings| Rule::GoTests(GoTests { go_packages, exclude, vet, settings }))
             }
             RuleSpec::Command(spec) => {
@@ -200,6 +201,39 @@ impl<'r> Resolver<'r> {
         draft.dependencies.sort();
         draft.dependencies.dedup();
         draft
+    }
+
+    /// Settles a target once, or once for each of its platforms.
+    fn each(
+        &mut self,
+        draft: &Draft,
+        platforms: Option<&[Spanned<String>]>,
+        (own, defaults): (SettingsSpec, &SettingsSpec),
+    ) -> Option<Vec<GoSettings>> {
+        let Some(texts) = platforms else {
+            return self.settings(own, defaults).map(|it| vec![it]);
+        };
+        if texts.is_empty() {
+            let problem = Problem::new(format!("`{}` lists no platforms", draft.label));
+            let problem = problem.at(draft.span.clone(), "");
+            self.problems.push(problem.hint("leave `platforms` out to build for this machine"));
+        }
+        let listed = listed_platforms(texts, &own);
+        // What `defaults` say of one platform does not hold for a list of them.
+        let others = SettingsSpec { goos: None, goarch: None, level: None, ..defaults.clone() };
+        let own = SettingsSpec { goos: None, goarch: None, level: None, ..own };
+        let settings = self.settings(own, &others);
+        match listed {
+            Ok(listed) => {
+                let settings = settings?;
+                let with = |platform| GoSettings { platform, ..settings.clone() };
+                Some(listed.into_iter().map(with).collect()).filter(|it: &Vec<_>| !it.is_empty())
+            }
+            Err(problems) => {
+                self.problems.extend(problems);
+                None
+            }
+        }
     }
 
     fn settings(&mut self, own: SettingsSpec, defaults: &SettingsSpec) -> Option<GoSettings> {
@@ -322,6 +356,9 @@ impl<'r> Resolver<'r> {
 
 fn kind(rule: &RuleSpec) -> Kind {
     match rule {
+        RuleSpec::GoBinary(it) if it.platforms.as_ref().is_some_and(|it| it.len() > 1) => {
+            Kind::ManyOutputs
+        }
         RuleSpec::GoBinary(_) => Kind::OneOutput,
         RuleSpec::Command(it) if it.outputs.len() == 1 => Kind::OneOutput,
         RuleSpec::Command(_) | RuleSpec::Files(_) => Kind::ManyOutputs,

@@ -3,7 +3,9 @@
 use crate::formats::build_file::SettingsSpec;
 use crate::formats::ron_fields::Table;
 use crate::model::flags::{Tool, check as check_flags, split_quoted};
-use crate::model::platform::{PlatformError, check_goarch, check_goos, check_level, check_pair};
+use crate::model::platform::{
+    self, PlatformError, check_goarch, check_goos, check_level, check_pair,
+};
 use crate::model::policy::Policy;
 use crate::model::rules::{check_tags, values};
 use crate::model::strategy::{Ladder, RuleSet};
@@ -126,6 +128,7 @@ impl<'r> Settler<'r> {
                 goos: spec.goos.map(|it| it.value),
                 goarch: spec.goarch.map(|it| it.value),
                 level: spec.level.map(|it| it.value),
+                is_listed: false,
             },
             trimpath: spec.trimpath.unwrap_or(true),
             buildvcs: spec.buildvcs.unwrap_or(false),
@@ -151,6 +154,49 @@ impl<'r> Settler<'r> {
         }
         problem.hint(suggestion(&link.value, &names))
     }
+}
+
+/// Reads the `platforms` of a target; `own` is what the target itself says besides.
+///
+/// # Errors
+///
+/// Returns what is wrong with them.
+pub fn listed_platforms(
+    texts: &[Spanned<String>],
+    own: &SettingsSpec,
+) -> Result<Vec<Platform>, Vec<Problem>> {
+    let (mut platforms, mut problems) = (Vec::<Platform>::new(), Vec::new());
+    let words = [("goos", &own.goos), ("goarch", &own.goarch), ("level", &own.level)];
+    for (name, word) in words {
+        let (Some(word), Some(first)) = (word, texts.first()) else { continue };
+        let problem = Problem::new(format!("`{name}` and `platforms` say the same twice"));
+        let problem = problem.at(word.span.clone(), "here").at(first.span.clone(), "and here");
+        problems.push(
+            problem.hint(format!("leave `{name}` out; `platforms` takes `linux/arm64/v9.0`")),
+        );
+    }
+    for text in texts {
+        let (goos, goarch, level) = match platform::parse(&text.value) {
+            Ok(parts) => parts,
+            Err(error) => {
+                let problem = Problem::new(error.message).at(text.span.clone(), "");
+                problems.push(problem.hint(error.hint));
+                continue;
+            }
+        };
+        let platform = Platform {
+            goos: Some(goos.to_owned()),
+            goarch: Some(goarch.to_owned()),
+            level: level.map(str::to_owned),
+            is_listed: true,
+        };
+        if platforms.contains(&platform) {
+            let problem = Problem::new(format!("`{}` is listed twice", text.value));
+            problems.push(problem.at(text.span.clone(), "").hint("list each platform once"));
+        }
+        platforms.push(platform);
+    }
+    if problems.is_empty() { Ok(platforms) } else { Err(problems) }
 }
 
 /// Drops the places.

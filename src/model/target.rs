@@ -44,8 +44,8 @@ pub enum Rule {
 pub struct GoBinary {
     /// The Go package: `./dir` relative to the declaring folder, or an import path.
     pub go_package: GoPattern,
-    /// How it is built and linked.
-    pub settings: GoSettings,
+    /// How it is built and linked: once, or once for each of its platforms.
+    pub settings: Vec<GoSettings>,
 }
 
 /// Test binaries.
@@ -57,8 +57,8 @@ pub struct GoTests {
     pub exclude: Vec<GoPattern>,
     /// Whether `go test -c` runs its part of `go vet` (it fails the build on a finding).
     pub vet: bool,
-    /// How they are built and linked.
-    pub settings: GoSettings,
+    /// How they are built and linked: once, or once for each of their platforms.
+    pub settings: Vec<GoSettings>,
 }
 
 /// A Go package pattern as the `go` command reads it from the declaring folder; never an option.
@@ -105,6 +105,8 @@ pub struct Platform {
     pub goarch: Option<String>,
     /// The sub-level: `GOAMD64=v3`, `GOARM=7`, … by the architecture.
     pub level: Option<String>,
+    /// It is one of the target's `platforms`, so that outputs lie in a folder of its name.
+    pub is_listed: bool,
 }
 
 /// A program run on declared inputs.
@@ -260,6 +262,41 @@ impl Glob {
     }
 }
 
+impl Platform {
+    /// Returns the path of what is made for it below `bin/`: the target's own, or a folder there.
+    #[must_use]
+    pub fn folder(&self, label: &Label) -> String {
+        let own = label.output_path();
+        match (&self.goos, &self.goarch) {
+            (Some(goos), Some(goarch)) if self.is_listed => {
+                let level = self.level.as_ref().map(|it| format!("_{}", it.replace(',', "-")));
+                format!("{own}/{goos}_{goarch}{}", level.unwrap_or_default())
+            }
+            _ => own,
+        }
+    }
+
+    /// Returns the path below `bin/` of the program that the target `label` makes for it.
+    #[must_use]
+    pub fn program(&self, label: &Label) -> String {
+        let folder = self.folder(label);
+        let name = if self.is_listed { format!("{folder}/{}", label.name()) } else { folder };
+        format!("{name}{}", self.suffix())
+    }
+
+    /// Returns what the names of programs end in.
+    #[must_use]
+    pub fn suffix(&self) -> &'static str {
+        if self.goos.as_deref() == Some("windows") { ".exe" } else { "" }
+    }
+
+    /// Tells whether a target names it, whole or in part.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 impl Rule {
     /// Every kind of target, by its word.
     pub const KINDS: [&'static str; 5] = ["go_binary", "go_tests", "command", "files", "suite"];
@@ -276,14 +313,20 @@ impl Rule {
         }
     }
 
-    /// Returns the Go settings of a rule that has them.
+    /// Returns the Go settings of a rule that has them, one for each platform; none of any other.
     #[must_use]
-    pub fn go_settings(&self) -> Option<&GoSettings> {
+    pub fn go_settings(&self) -> &[GoSettings] {
         match self {
-            Self::GoBinary(it) => Some(&it.settings),
-            Self::GoTests(it) => Some(&it.settings),
-            Self::Command(_) | Self::Files(_) | Self::Suite => None,
+            Self::GoBinary(it) => &it.settings,
+            Self::GoTests(it) => &it.settings,
+            Self::Command(_) | Self::Files(_) | Self::Suite => &[],
         }
+    }
+
+    /// Tells whether the Go command makes it.
+    #[must_use]
+    pub fn is_go(&self) -> bool {
+        matches!(self, Self::GoBinary(_) | Self::GoTests(_))
     }
 
     /// Returns what a command says of itself.

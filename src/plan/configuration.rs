@@ -8,6 +8,7 @@ use crate::model::platform::level_variable;
 use crate::model::strategy::{BuildMode, Cgo, LinkMode, Strategy};
 use crate::model::target::{GoSettings, Platform};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The platform of a build, in Go's words.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +62,13 @@ impl GoPlatform {
         let goarch = asked.goarch.clone().unwrap_or_else(|| host.1.to_owned());
         let level = asked.level.clone().and_then(|it| Some((level_variable(&goarch)?.into(), it)));
         Self { goos, goarch, level }
+    }
+}
+
+impl fmt::Display for GoPlatform {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.goos, self.goarch)?;
+        self.level.as_ref().map_or(Ok(()), |(_, level)| write!(out, "/{level}"))
     }
 }
 

@@ -57,6 +57,9 @@ pub struct DynamicBecause {
 pub struct OutputExplanation {
     /// The Go package; `null` for a command.
     pub go_package: Option<String>,
+    /// The platform, where the target names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
     /// Path below `linkwright-out/`; `null` for a command.
     pub output: Option<RelPath>,
     /// What a build would do.
@@ -90,7 +93,7 @@ pub struct Explanation {
     pub dynamic_because: Option<DynamicBecause>,
     /// Targets that a build would make anew before this one. What they make can change it too.
     pub after: Vec<Label>,
-    /// Each output, sorted by Go package.
+    /// Each output, sorted by Go package, then platform.
     pub outputs: Vec<OutputExplanation>,
 }
 
@@ -98,7 +101,7 @@ impl Explanation {
     /// Puts together what is said of the outputs of `label`.
     #[must_use]
     pub fn new(label: Label, after: Vec<Label>, mut outputs: Vec<OutputExplanation>) -> Self {
-        outputs.sort_by(|a, b| a.go_package.cmp(&b.go_package));
+        outputs.sort_by(|a, b| (&a.go_package, &a.platform).cmp(&(&b.go_package, &b.platform)));
         let changed = outputs.iter().map(|it| it.changes.as_slice()).filter(|it| !it.is_empty());
         let changes = shared(&changed.collect::<Vec<_>>());
         let first = outputs.first().map(|it| it.attempts.clone()).unwrap_or_default();
@@ -134,6 +137,7 @@ pub(crate) mod samples {
         let up_to_date = inputs.is_empty();
         OutputExplanation {
             go_package: Some(package.to_owned()),
+            platform: None,
             output: RelPath::parse("bin/p").ok(),
             state: if up_to_date { Prospect::UpToDate } else { Prospect::WouldBeBuilt },
             strategy: Some("pure".to_owned()),

@@ -12,6 +12,8 @@
 //! | what does not load with these tags and cgo setting cannot be built | `go list -e` |
 //! | cgo in the graph, and Go's own linker: dynamic | `runtime/cgo` imports libc symbols |
 //! | PIE by Go's own linker asks for a loader | `cmd/link/internal/ld/elf.go`, `.interp` |
+//! | on AIX, illumos, OpenBSD and Solaris every program needs the C library | `runtime/sys_libc.go` |
+//! | android (but `arm64`) and ios need the C linker | `MustLinkExternal`, `internal/platform` |
 //! | C outside the standard library forces the C linker | `internalpkg`, `cmd/link/internal/ld/lib.go` |
 
 use crate::model::strategy::{BuildMode, Cgo, LinkMode, Need, Promise, Strategy};
@@ -84,6 +86,11 @@ pub fn needs(strategy: &Strategy, selection: &Selection, c: CFacts<'_>) -> Forec
     if strategy.linkmode == LinkMode::External && !selection.cgo && !wants_c {
         return rule("the C linker needs cgo, and this strategy has it off".to_owned());
     }
+    if !selection.cgo && needs_c_linker(&selection.platform.goos, &selection.platform.goarch) {
+        let reason = format!("Go links programs for {platform} with a C linker alone");
+        let hint = format!("name a C compiler for {platform} in a strategy's `cc`");
+        return Forecast::Impossible { reason, obstacle: Obstacle::Machine, hint: Some(hint) };
+    }
     if !wants_c {
         return Forecast::Holds;
     }
@@ -152,6 +159,8 @@ pub enum CauseRule {
     External,
     /// A position-independent program by Go's own linker.
     InternalPie,
+    /// A system that Go calls through its C library alone.
+    System,
 }
 
 impl CauseRule {
@@ -162,6 +171,7 @@ impl CauseRule {
             Self::Internal => "Go's own linker can only link that dynamically",
             Self::InternalIgnores => "Go links it with its own linker, which ignores `-extldflags`",
             Self::External => "the C linker is not told to link statically",
+            Self::System => "on this system every Go program needs the C library",
             Self::InternalPie => "a PIE by Go's own linker asks for a loader",
         }
     }
@@ -174,7 +184,7 @@ impl Cause {
             CauseRule::Internal | CauseRule::InternalIgnores => {
                 format!("{}; {rule}", cgo_clause(&self.chain))
             }
-            CauseRule::External | CauseRule::InternalPie => rule.to_owned(),
+            CauseRule::External | CauseRule::InternalPie | CauseRule::System => rule.to_owned(),
         }
     }
 }
@@ -188,6 +198,9 @@ pub fn dynamic_cause(
     graph: &GoGraph,
     root: &str,
 ) -> Option<Cause> {
+    if needs_its_libc(&selection.platform.goos) {
+        return Some(Cause { chain: Vec::new(), rule: CauseRule::System });
+    }
     if selection.platform.goos != "linux" {
         return None;
     }
@@ -238,6 +251,23 @@ fn race_platform(goos: &str, goarch: &str) -> bool {
         "freebsd" | "netbsd" | "windows" => goarch == "amd64",
         _ => false,
     }
+}
+
+/// # Source
+///
+/// `MustLinkExternal`, `internal/platform/supported.go` of Go 1.26.
+fn needs_c_linker(goos: &str, goarch: &str) -> bool {
+    matches!((goos, goarch), ("android", "386" | "amd64" | "arm") | ("ios", "arm64"))
+}
+
+/// Tells whether Go calls the system through its C library alone there.
+///
+/// # Source
+///
+/// `runtime/sys_libc.go` and its build constraint, Go 1.26; macOS and Windows, where nothing less
+/// can be promised, are not among them.
+fn needs_its_libc(goos: &str) -> bool {
+    matches!(goos, "aix" | "illumos" | "openbsd" | "solaris")
 }
 
 fn install(cc: &str) -> String {
@@ -439,5 +469,27 @@ mod tests {
             "bad",
             expect!["impossible: build constraints exclude all Go files in /x"],
         );
+    }
+
+    #[test]
+    fn what_other_systems_demand_is_known() {
+        let on = |goos: &str, goarch: &str| {
+            let mut selection = selection(false, false);
+            (selection.platform.goos, selection.platform.goarch) = (goos.into(), goarch.into());
+            selection
+        };
+        let pure = Strategy { cgo: Cgo::Off, ..strategy() };
+        let nothing = BTreeSet::new();
+        let c = CFacts { machine: None, serves: false, meets: &nothing };
+        let needs = |goos, goarch| shown(&needs(&pure, &on(goos, goarch), c));
+        let reason = "impossible: Go links programs for android/arm with a C linker alone \
+                      (name a C compiler for android/arm in a strategy's `cc`)";
+        assert_eq!(needs("android", "arm"), reason);
+        assert_eq!(needs("android", "arm64"), "holds");
+        let graph = GoGraph::new(parse(b"{\"ImportPath\": \"m\", \"Dir\": \"/m\"}").unwrap());
+        let told = |goos| shown(&forecast(&pure, &on(goos, "amd64"), &graph, "m"));
+        assert_eq!(told("openbsd"), "breaks: on this system every Go program needs the C library");
+        assert_eq!(told("freebsd"), "holds");
+        assert_eq!(told("windows"), "holds");
     }
 }

@@ -48,6 +48,9 @@ pub struct Record {
     pub label: Label,
     /// The Go package inside.
     pub go_package: String,
+    /// The platform that it is for, as `linux/arm/7`, where the target names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
     /// Path below `linkwright-out/`.
     pub output: RelPath,
     /// BLAKE3 of the bytes, 64 hexadecimal digits.
@@ -104,7 +107,7 @@ pub struct CommandRecord {
     pub outputs: BTreeMap<String, Digest>,
 }
 
-/// All records of a workspace, sorted by label, then Go package.
+/// All records of a workspace, sorted by label, then Go package, then platform.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ledger {
     /// [`LEDGER_FORMAT`].
@@ -120,7 +123,8 @@ impl Ledger {
     /// Makes a ledger of `records` and `commands`, sorted.
     #[must_use]
     pub fn new(mut records: Vec<Record>, mut commands: Vec<CommandRecord>) -> Self {
-        records.sort_by(|a, b| (&a.label, &a.go_package).cmp(&(&b.label, &b.go_package)));
+        let order = |it: &Record| (it.label.clone(), it.go_package.clone(), it.platform.clone());
+        records.sort_by_cached_key(order);
         commands.sort_by(|a, b| a.label.cmp(&b.label));
         if planted(Defect::UnsortedLedger) {
             records.reverse();

@@ -7,8 +7,9 @@ use crate::engine::event::{Counts, Event, Finished, State};
 use crate::words::label::Label;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What names one output: its target, and its Go package where it has one.
-pub type OutputName = (Label, String);
+/// What names one output: its target, its Go package where it has one, and its platform where
+/// the target names one.
+pub type OutputName = (Label, String, Option<String>);
 
 /// The events of one build, in the shape in which they are reported.
 #[derive(Debug, Default)]
@@ -44,7 +45,8 @@ impl Outcome {
             Event::Planned { outputs } => self.planned = Some(*outputs),
             Event::Finished(it) => {
                 self.targets_finished.insert(it.label.clone());
-                let name = (it.label.clone(), it.go_package.clone().unwrap_or_default());
+                let package = it.go_package.clone().unwrap_or_default();
+                let name = (it.label.clone(), package, it.platform.clone());
                 self.outputs_finished += usize::from(has_output(it));
                 self.finished.insert(name, it.as_ref().clone());
             }
@@ -125,7 +127,8 @@ pub(crate) mod samples {
         let (strategy, outcome, reason) = tried;
         let reason = (!reason.is_empty()).then(|| reason.to_owned());
         let attempt = Attempt { strategy: strategy.to_owned(), outcome, reason };
-        Event::Attempt { label: label(name), go_package: package.to_owned(), attempt }
+        let (label, go_package) = (label(name), package.to_owned());
+        Event::Attempt { label, go_package, platform: None, attempt }
     }
 
     pub(crate) fn finished(name: &str, package: &str, state: State) -> Finished {
@@ -140,6 +143,7 @@ pub(crate) mod samples {
         Finished {
             rule,
             go_package: go.then(|| package.to_owned()),
+            platform: None,
             output: kept.then(|| RelPath::parse(&format!("bin/{}", label.output_path())).unwrap()),
             state,
             class: (go && kept).then(|| "static".to_owned()),

@@ -96,15 +96,17 @@ pub fn write_outputs(outcome: &Outcome, paint: Paint, out: &mut dyn Write) -> io
     for finished in shown {
         let label = finished.label.to_string();
         let package = finished.go_package.as_deref().filter(|_| finished.rule == "go_tests");
-        let name = match package {
-            Some(package) => {
+        let several = (package.map(str::to_owned), finished.platform.clone());
+        let name = match several {
+            (None, None) => label,
+            (package, platform) => {
                 if group != Some(&finished.label) {
                     rows.push(vec![cell(&label)]);
                 }
                 group = Some(&finished.label);
-                format!("  {package}")
+                let words = [package, platform].into_iter().flatten().collect::<Vec<_>>();
+                format!("  {}", words.join(" "))
             }
-            None => label,
         };
         rows.push(output_row(&name, finished));
     }
@@ -171,9 +173,11 @@ fn write_failure(finished: &Finished, paint: Paint, out: &mut dyn Write) -> io::
 
 /// Returns the label, and the Go package where the target has several or another than its name.
 pub(crate) fn shown_name(finished: &Finished) -> String {
-    match &finished.go_package {
-        Some(package) => format!("{} ({})", finished.label, escape::line(package)),
-        None => finished.label.to_string(),
+    let words = [finished.go_package.as_deref(), finished.platform.as_deref()];
+    let words: Vec<_> = words.into_iter().flatten().map(escape::line).collect();
+    match words.as_slice() {
+        [] => finished.label.to_string(),
+        words => format!("{} ({})", finished.label, words.join(", ")),
     }
 }
 

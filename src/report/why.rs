@@ -34,8 +34,9 @@ pub fn write_json(explanation: &Explanation, out: &mut dyn Write) -> io::Result<
 pub fn write_text(it: &Explanation, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     match it.outputs.as_slice() {
         [one] => {
-            let package = one.go_package.as_deref().map(|it| format!(" ({})", escape::line(it)));
-            let name = format!("{}{}", it.label, package.unwrap_or_default());
+            let words = output_words(one);
+            let words = if words.is_empty() { words } else { format!(" ({words})") };
+            let name = format!("{}{words}", it.label);
             write_heading(&name, one, paint, out)?;
             write_after(it, out)?;
             write_changes(one, &one.changes, paint, out)?;
@@ -49,6 +50,13 @@ pub fn write_text(it: &Explanation, paint: Paint, out: &mut dyn Write) -> io::Re
     }
 }
 
+/// Names one output of a target: its Go package, and its platform where the target names one.
+fn output_words(output: &OutputExplanation) -> String {
+    let words = [output.go_package.as_deref(), output.platform.as_deref()];
+    let words: Vec<_> = words.into_iter().flatten().map(escape::line).collect();
+    words.join(", ")
+}
+
 fn write_many(
     it: &Explanation,
     outputs: &[OutputExplanation],
@@ -59,9 +67,9 @@ fn write_many(
         writeln!(out, "  changed for each of them that changed:")?;
         write_list(&it.changes, paint, out)?;
     }
-    let mut alike: Vec<(Prospect, Vec<&str>)> = Vec::new();
+    let mut alike: Vec<(Prospect, Vec<String>)> = Vec::new();
     for output in outputs.iter().filter(|it| it.state != Prospect::UpToDate) {
-        let package = output.go_package.as_deref().unwrap_or_default();
+        let name = output_words(output);
         let mut own = output.changes.clone();
         own.retain(|change| !it.changes.contains(change));
         let says_more = output.state == Prospect::WouldFail
@@ -69,21 +77,16 @@ fn write_many(
             || output.last_inputs != LastInputs::Known
             || it.changes.is_empty();
         if says_more {
-            write_nested(package, output, &own, paint, out)?;
+            write_nested(&name, output, &own, paint, out)?;
         } else {
             match alike.iter_mut().find(|(state, _)| *state == output.state) {
-                Some((_, packages)) => packages.push(package),
-                None => alike.push((output.state, vec![package])),
+                Some((_, names)) => names.push(name),
+                None => alike.push((output.state, vec![name])),
             }
         }
     }
-    for (state, packages) in alike {
-        writeln!(
-            out,
-            "  {}, for nothing else: {}",
-            word(state),
-            escape::line(&packages.join(", "))
-        )?;
+    for (state, names) in alike {
+        writeln!(out, "  {}, for nothing else: {}", word(state), names.join(", "))?;
     }
     match &it.dynamic_because {
         Some(because) => write_because(because, paint, out),
@@ -93,14 +96,14 @@ fn write_many(
 
 /// Writes one output of several, indented; what makes it dynamic is told once, at the end.
 fn write_nested(
-    package: &str,
+    name: &str,
     output: &OutputExplanation,
     own: &[Change],
     paint: Paint,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut text = Vec::new();
-    write_heading(&escape::line(package), output, paint, &mut text)?;
+    write_heading(name, output, paint, &mut text)?;
     write_changes(output, own, paint, &mut text)?;
     if output.state == Prospect::WouldFail {
         write_attempts("known of strategies now", &output.forecasts, paint, &mut text)?;

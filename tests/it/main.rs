@@ -32,6 +32,7 @@ mod ledger;
 mod linkage_document;
 mod other_formats;
 mod panics;
+mod platforms;
 mod policies;
 mod readelf;
 mod real;
