@@ -232,7 +232,9 @@ impl Asking<'_, '_> {
         let label = &unit.of.target.label;
         let platform = unit.platform();
         let is_its = |it: &&Record| {
-            it.label == *label && it.go_package == unit.go_package && it.platform == platform
+            // A target that lists none makes one output, whatever it was for the last time.
+            let same = it.platform == platform || !unit.of.settings.platform.is_listed;
+            it.label == *label && it.go_package == unit.go_package && same
         };
         let record = { records }.find(is_its);
         let made = record.map(|it| self.session.machine.store.action::<Made>(&it.key));

@@ -427,3 +427,7 @@ fn cycle_problem(drafts: &[Draft], cycle: &Cycle) -> Problem {
 #[cfg(test)]
 #[path = "resolve_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "resolve_platforms_tests.rs"]
+mod platforms_tests;
