@@ -17,6 +17,7 @@ use crate::model::cycle::{Cycle, find as find_cycles};
 use crate::model::outputs::{Made, Read, collisions, missing_dependencies};
 use crate::model::settings::Settler;
 use crate::model::strategy::RuleSet;
+use crate::model::test_run::check as check_test_run;
 use crate::model::target::{Files, GoBinary, GoPattern, GoSettings, GoTests, Rule, Target};
 use crate::model::targets::{Targets, unknown_label};
 use crate::words::label::{Label, PackagePath};
@@ -172,9 +173,18 @@ impl<'r> Resolver<'r> {
                 }
                 let go_packages = self.go_patterns(&spec.packages);
                 let exclude = self.go_patterns(&spec.exclude);
+                let run = check_test_run(&spec, &mut self.problems);
+                for (glob, span) in run.data.iter().zip(&run.data_at) {
+                    if glob.is_literal()
+                        && let Ok(path) = RelPath::parse(&draft.label.package().join(glob.as_str()))
+                    {
+                        draft.literals.push(Spanned { value: path, span: span.clone() });
+                    }
+                }
                 let vet = spec.settings.vet.or(defaults.vet).unwrap_or(true);
-                self.settings(spec.settings, defaults)
-                    .map(|settings| Rule::GoTests(GoTests { go_packages, exclude, vet, settings }))
+                self.settings(spec.settings, defaults).map(|settings| {
+                    Rule::GoTests(GoTests { go_packages, exclude, vet, run, settings })
+                })
             }
             RuleSpec::Command(spec) => {
                 self.labels(&mut draft, &spec.deps);

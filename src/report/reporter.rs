@@ -43,6 +43,8 @@ pub struct Look {
     pub progress: ProgressKind,
     /// How much is told.
     pub verbosity: Verbosity,
+    /// Whether what tests print is told as it comes.
+    pub streams: bool,
     /// Colour on stdout.
     pub out_paint: Paint,
     /// Colour on stderr.
@@ -73,6 +75,7 @@ impl<'a> Reporter<'a> {
         err: &'a mut (dyn Write + Send),
     ) -> Self {
         let progress = Progress::new(look.progress, look.verbosity, look.err_paint);
+        let progress = progress.streaming(look.streams);
         let (outcome, commands, fault) = (Outcome::default(), 0, None);
         Self { telling: Mutex::new(Telling { look, out, err, progress, outcome, commands, fault }) }
     }
@@ -214,6 +217,7 @@ mod tests {
             stream,
             progress: ProgressKind::Lines,
             verbosity: Verbosity::Normal,
+            streams: false,
             out_paint: Paint::Plain,
             err_paint: Paint::Plain,
         };
