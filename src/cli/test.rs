@@ -126,7 +126,10 @@ pub fn run(args: TestArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
         tell(&tested, console)?;
     }
     if let Some(file) = junit {
-        rooms::write_report(&console.settings.folder.join(file), &junit::document(&tested.finished))?;
+        rooms::write_report(
+            &console.settings.folder.join(file),
+            &junit::document(&tested.finished),
+        )?;
     }
     if *github || console.environment.get("GITHUB_ACTIONS").is_some_and(|it| it == "true") {
         annotate(&tested.finished, &request.root, console)?;
@@ -156,11 +159,7 @@ fn tell(tested: &Tested, console: &mut Console<'_>) -> Result<(), Stopped> {
 }
 
 /// Writes annotations to stderr, where GitHub reads them as on stdout.
-fn annotate(
-    tests: &[TestFinished],
-    root: &Path,
-    console: &mut Console<'_>,
-) -> Result<(), Stopped> {
+fn annotate(tests: &[TestFinished], root: &Path, console: &mut Console<'_>) -> Result<(), Stopped> {
     let repository = console.environment.get("GITHUB_WORKSPACE").map(Path::new);
     let prefix = repository.and_then(|it| root.strip_prefix(it).ok());
     let prefix = prefix.map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();

@@ -120,7 +120,8 @@ fn entries(folder: &Path) -> io::Result<Vec<(Vec<u8>, usize)>> {
 pub fn settled(paths: &[(PathBuf, Manner)], began: SystemTime) -> Result<(), PathBuf> {
     let is_old = |it: &Metadata| !Stamp::of(it).is_racy(began);
     for (path, manner) in paths {
-        let link_is_old = fs::symlink_metadata(path).is_ok_and(|it| !it.is_symlink() || is_old(&it));
+        let link_is_old =
+            fs::symlink_metadata(path).is_ok_and(|it| !it.is_symlink() || is_old(&it));
         let old = match fs::metadata(path) {
             Ok(it) if it.is_dir() && *manner == Manner::Stat => true,
             Ok(it) => link_is_old && is_old(&it),
@@ -173,7 +174,12 @@ mod tests {
         fs::create_dir(at("d")).unwrap();
         fs::write(at("f"), "one").unwrap();
         symlink("f", at("link")).unwrap();
-        let names = [("f", Manner::Open), ("d", Manner::Open), ("none", Manner::Stat), ("link", Manner::Stat)];
+        let names = [
+            ("f", Manner::Open),
+            ("d", Manner::Open),
+            ("none", Manner::Stat),
+            ("link", Manner::Stat),
+        ];
         let paths = paths(folder.path(), &names);
         let mut seen = vec![look(&paths, &digests)];
         let mut look_after = |change: &dyn Fn()| {
@@ -196,7 +202,10 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test writes what it looks at, and has a clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test writes what it looks at, and has a clock"
+    )]
     fn what_is_younger_than_the_run_is_not_settled() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("f"), "").unwrap();

@@ -132,8 +132,9 @@ impl<'a> TestBinary<'a> {
     fn prepare(&self, session: &TestSession<'_>) -> Result<Prepared, String> {
         let machine = session.machine;
         let digests = &machine.digests;
-        let unreadable =
-            |path: &Path, error: &std::io::Error| format!("cannot read `{}`: {error}", path.display());
+        let unreadable = |path: &Path, error: &std::io::Error| {
+            format!("cannot read `{}`: {error}", path.display())
+        };
         let declared = self.declared(session.root)?;
         let paths: Vec<_> = std::iter::once(&self.program).chain(&declared).cloned().collect();
         // Before anything is read: what is written meanwhile must show.
@@ -181,11 +182,7 @@ impl<'a> TestBinary<'a> {
         args
     }
 
-    fn try_again_and_again(
-        &self,
-        session: &TestSession<'_>,
-        prepared: &Prepared,
-    ) -> TestFinished {
+    fn try_again_and_again(&self, session: &TestSession<'_>, prepared: &Prepared) -> TestFinished {
         let (mut runs, mut first) = (0, None);
         loop {
             runs += 1;
@@ -297,7 +294,8 @@ impl<'a> TestBinary<'a> {
     fn written(&self, before: &[(PathBuf, Option<crate::effects::stamp::Stamp>)]) -> Vec<String> {
         let after = observe::sources(&self.folder);
         let changed = after.iter().filter(|it| !before.contains(it)).map(|it| &it.0);
-        let gone = before.iter().filter(|it| !after.iter().any(|now| now.0 == it.0)).map(|it| &it.0);
+        let gone =
+            before.iter().filter(|it| !after.iter().any(|now| now.0 == it.0)).map(|it| &it.0);
         let name = |it: &PathBuf| {
             it.strip_prefix(&self.folder).unwrap_or(it).to_string_lossy().into_owned()
         };

@@ -32,7 +32,8 @@ pub fn run(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(build.jobs.get()).build()?;
     let built = shard(built, request.shard);
     let judge = |it: &&Finished| {
-        let binary = targets.get(&it.label).and_then(|target| TestBinary::of(&build.root, target, it));
+        let binary =
+            targets.get(&it.label).and_then(|target| TestBinary::of(&build.root, target, it));
         let finished = match binary {
             _ if machine.interrupt.is_set() => not_run(it, "interrupted"),
             Some(binary) if !matches!(it.state, State::Failed | State::Skipped) => {
@@ -102,4 +103,3 @@ impl TestCounts {
         }
     }
 }
-

@@ -25,7 +25,9 @@ use std::path::{Path, PathBuf};
 const HEAD: &[u8] = b"# test log\n";
 
 /// How a path was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Manner {
     /// What is there.
     Stat,
@@ -95,8 +97,14 @@ mod tests {
     #[test]
     fn half_a_log_is_none() {
         assert_eq!(parse("# test log\n"), Some(vec![]));
-        for bad in ["", "# test", "open x\n", "# test log\nopen x", "# test log\nread x\n", "# test log\nx\n"]
-        {
+        for bad in [
+            "",
+            "# test",
+            "open x\n",
+            "# test log\nopen x",
+            "# test log\nread x\n",
+            "# test log\nx\n",
+        ] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
     }

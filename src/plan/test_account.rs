@@ -312,7 +312,11 @@ mod tests {
         check("", zero, (O::NoTests, ""));
         check("testing: warning: no tests to run\n^PASS\n", zero, (O::NoTests, ""));
         check(GOOD, zero, (O::Broken, "it ended with code 0 and did not say PASS"));
-        check(&format!("{GOOD}PASS\n"), zero, (O::Broken, "it ended with code 0 and did not say PASS"));
+        check(
+            &format!("{GOOD}PASS\n"),
+            zero,
+            (O::Broken, "it ended with code 0 and did not say PASS"),
+        );
         let open = "it ended with code 0, and `TestA` had begun and not ended";
         check(OPEN, zero, (O::Broken, open));
         check(&format!("{OPEN}^PASS\n"), zero, (O::Broken, open));
@@ -335,7 +339,11 @@ mod tests {
         check(&panic, ProcessEnd::Code(2), (O::Crashed, "panic: boom"));
         let late = format!("{OPEN}panic: test timed out after 1s\n");
         check(&late, ProcessEnd::Code(2), (O::TimedOut, "panic: test timed out after 1s"));
-        check(&late, ProcessEnd::Code(0), (O::Broken, "it ended with code 0, and `TestA` had begun and not ended"));
+        check(
+            &late,
+            ProcessEnd::Code(0),
+            (O::Broken, "it ended with code 0, and `TestA` had begun and not ended"),
+        );
         check(OPEN, ProcessEnd::Signal(11), (O::Crashed, "signal 11 (SIGSEGV) ended it"));
         let out = ProcessEnd::OutOfTime(Duration::from_secs(3));
         check(OPEN, out, (O::TimedOut, "it did not end within 3 s and was stopped"));
@@ -360,7 +368,8 @@ mod tests {
         let text = capture.text();
         assert!(text.starts_with("first x") && text.ends_with("x last"), "{}", text.len());
         assert!(text.contains(" bytes are left out") && text.len() < 140_000);
-        let left_out: usize = text.split("… ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        let left_out: usize =
+            text.split("… ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
         assert_eq!(left_out + 2 * KEPT_AT_EACH_END, 6 + 1_000_000 + 5);
         let mut exact = Capture::default();
         exact.add(&vec![b'y'; 2 * KEPT_AT_EACH_END]);

@@ -9,8 +9,8 @@
 
 use crate::engine::event::TestFinished;
 use crate::plan::test_account::CaseOutcome;
-use crate::report::test_table::outcome_word;
 use crate::report::paint::Tone;
+use crate::report::test_table::outcome_word;
 use std::fmt::Write as _;
 
 /// How many annotations are written: GitHub shows ten of a step.
@@ -58,13 +58,7 @@ pub fn annotations(tests: &[TestFinished], prefix: &str) -> String {
     out
 }
 
-fn write(
-    out: &mut String,
-    kind: &str,
-    place: Option<(String, &str)>,
-    title: &str,
-    message: &str,
-) {
+fn write(out: &mut String, kind: &str, place: Option<(String, &str)>, title: &str, message: &str) {
     let at = place.map(|(file, line)| format!("file={},line={line},", property(&file)));
     let message: String = message.chars().take(LONGEST).collect();
     let (at, title) = (at.unwrap_or_default(), property(title));
@@ -113,7 +107,10 @@ mod tests {
         crashed.reason = Some("signal 11 (SIGSEGV) ended it".to_owned());
         let passed = tested("m/c", Outcome::Passed, vec![]);
         let tests = [tested("m/a", Outcome::Failed, cases), crashed, passed];
-        expect![[""]].assert_eq(&annotations(&tests, "sub"));
+        expect![[r#"
+            ::error file=sub/a/a_test.go,line=12,title=m/a TestA/x failed::=== RUN   TestA/x%0A    a_test.go:12: 50%25 off%0A--- FAIL: TestA/x (0.00s)
+            ::error title=m/b crashed::signal 11 (SIGSEGV) ended it
+        "#]].assert_eq(&annotations(&tests, "sub"));
     }
 
     #[test]

@@ -49,7 +49,10 @@ fn suite(it: &TestFinished, out: &mut String) {
     }
     if let Some((message, text)) = whole {
         let package = escaped(&it.go_package);
-        let _ = writeln!(out, "    <testcase name=\"(binary)\" classname=\"{package}\" time=\"0.000\">");
+        let _ = writeln!(
+            out,
+            "    <testcase name=\"(binary)\" classname=\"{package}\" time=\"0.000\">"
+        );
         element("error", &message, &text, out);
         out.push_str("    </testcase>\n");
     }
@@ -137,6 +140,31 @@ mod tests {
         ];
         let mut crashed = tested("m/a", Outcome::Crashed, cases);
         crashed.reason = Some("panic: \"boom\"".to_owned());
-        expect![[""]].assert_eq(&document(&[crashed]));
+        expect![[r#"
+            <?xml version="1.0" encoding="UTF-8"?>
+            <testsuites>
+              <testsuite name="m/a" tests="5" failures="1" errors="2" skipped="1" time="2.340">
+                <properties>
+                  <property name="label" value="//:tests"/>
+                  <property name="runs" value="1"/>
+                  <property name="flaky" value="false"/>
+                  <property name="kept" value="false"/>
+                </properties>
+                <testcase name="TestA" classname="m/a" time="1.250"/>
+                <testcase name="TestB/&lt;x&gt;" classname="m/a" time="1.250">
+                  <failure message="failed">a&lt;b&gt; &amp; &quot;c&quot;&#10;�]]&gt;</failure>
+                </testcase>
+                <testcase name="TestC" classname="m/a" time="1.250">
+                  <skipped message="skipped">why</skipped>
+                </testcase>
+                <testcase name="TestD" classname="m/a" time="1.250">
+                  <error message="did not end"></error>
+                </testcase>
+                <testcase name="(binary)" classname="m/a" time="0.000">
+                  <error message="panic: &quot;boom&quot;"></error>
+                </testcase>
+              </testsuite>
+            </testsuites>
+        "#]].assert_eq(&document(&[crashed]));
     }
 }

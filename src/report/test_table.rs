@@ -67,9 +67,12 @@ pub fn write_tests(tests: &[TestFinished], paint: Paint, out: &mut dyn Write) ->
     }
     let lean = [Lean::Left, Lean::Left, Lean::Right, Lean::Right, Lean::Right, Lean::Right];
     write_aligned(&lean, &rows, paint, out)?;
-    let mut slow: Vec<_> = tests.iter().flat_map(|it| it.cases.iter().map(move |case| (it, case))).collect();
+    let mut slow: Vec<_> =
+        tests.iter().flat_map(|it| it.cases.iter().map(move |case| (it, case))).collect();
     slow.retain(|(_, case)| case.milliseconds >= SLOW && !case.name.contains('/'));
-    slow.sort_by_key(|(it, case)| (std::cmp::Reverse(case.milliseconds), &it.go_package, &case.name));
+    slow.sort_by_key(|(it, case)| {
+        (std::cmp::Reverse(case.milliseconds), &it.go_package, &case.name)
+    });
     if !slow.is_empty() {
         writeln!(out, "{}", paint.say(Tone::Faint, "slowest:"))?;
     }
@@ -119,7 +122,8 @@ pub fn write_failures(tests: &[TestFinished], paint: Paint, out: &mut dyn Write)
             if let Some(reason) = &it.reason {
                 writeln!(out, "  {}", escape::block(reason))?;
             }
-            let bad = |it: &&Case| !matches!(it.outcome, CaseOutcome::Passed | CaseOutcome::Skipped);
+            let bad =
+                |it: &&Case| !matches!(it.outcome, CaseOutcome::Passed | CaseOutcome::Skipped);
             let bad: Vec<_> = it.cases.iter().filter(bad).collect();
             for case in bad.iter().take(MOST_CASES) {
                 write_case(case, paint, out)?;
@@ -266,13 +270,39 @@ mod tests {
         let tests = Some(TestCounts::of(&sample()));
         let counts = Counts { tests, ..Counts::default() };
         let text = String::from_utf8(out).unwrap() + &summary(&counts) + "\n";
-        expect![[""]].assert_eq(&text);
+        expect![[r#"
+            TEST   RESULT       TIME  PASSED  FAILED  SKIPPED
+            //:tests
+              m/a  passed     2.34 s       -       -        -
+              m/b  failed     2.34 s       -       1        1
+              m/c  kept       2.34 s       1       -        -
+              m/d  flaky      2.34 s       1       -        -
+              m/e  timed out  2.34 s       -       1        -
+            slowest:
+                 1.25 s  TestB (m/b)
+                 1.25 s  TestC (m/b)
+                 1.25 s  TestE (m/d)
+                 1.25 s  TestF (m/e)
+            flaky: m/d passed in run 2
+            5 test binaries: 1 passed, 1 kept, 1 flaky, 2 failed; 5 tests: 2 passed, 2 failed, 1 skipped
+        "#]].assert_eq(&text);
     }
 
     #[test]
     fn what_failed_is_told_with_what_it_printed() {
         let mut out = Vec::new();
         write_failures(&sample(), Paint::Plain, &mut out).unwrap();
-        expect![[""]].assert_eq(&String::from_utf8(out).unwrap());
+        expect![[r#"
+            failed: m/b (//:tests)
+              failed: TestB
+                    b_test.go:7: \u{1b}[31mwrong
+                --- FAIL: TestB (1.25s)
+              note: it left processes behind, which were ended
+            note: m/d: it failed before it passed: `TestE`
+            timed out: m/e (//:tests)
+              panic: test timed out after 1s
+              did not end: TestF
+                goroutine 1 [running]:
+        "#]].assert_eq(&String::from_utf8(out).unwrap());
     }
 }

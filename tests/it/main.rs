@@ -40,6 +40,7 @@ mod rules_doc;
 mod store_faults;
 mod story;
 mod support;
+mod test_runs;
 mod tidy;
 mod truth_table;
 mod why;

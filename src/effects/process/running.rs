@@ -163,7 +163,11 @@ impl<'a> Running<'a> {
     fn begin_to_end(&mut self, deadline: Instant, interrupt: &Interrupt) -> Option<Ending> {
         let why = self.must_stop(deadline, interrupt)?;
         let dumps = self.hear.is_some() && matches!(why, ProcessError::TooLong { .. });
-        if dumps { self.dump() } else { self.stop() }
+        if dumps {
+            self.dump()
+        } else {
+            self.stop()
+        }
         Some(Ending { since: Instant::now(), dumps, why })
     }
 
@@ -373,10 +377,7 @@ fn spawn(invocation: &Invocation, (stdout, stderr): (Stdio, Stdio)) -> io::Resul
 
 /// Starts a guard; its stdin is the line to it, its other streams are to be the program's.
 #[expect(clippy::disallowed_methods, reason = "one of the places that spawn")]
-fn spawn_guard(
-    guard: &Guard,
-    (stdout, stderr): (Stdio, Stdio),
-) -> io::Result<(Child, UnixStream)> {
+fn spawn_guard(guard: &Guard, (stdout, stderr): (Stdio, Stdio)) -> io::Result<(Child, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     // A guard that somebody has stopped may not hold us.
     ours.set_write_timeout(Some(Duration::from_secs(10)))?;
