@@ -285,7 +285,7 @@ impl<'a> TestBinary<'a> {
         }
         let keeps = match written.as_slice() {
             [] => self.may_be_kept(session, prepared, &scratch, began),
-            names => Err(format!("it changed files beside its sources: {}", listed(names))),
+            names => Err(format!("files beside its sources changed: {}", listed(names))),
         };
         Ok(Ran { account, time, notes, keeps })
     }

@@ -1,4 +1,4 @@
-//! The test binaries that a build has made, run in parallel: the stage after [`crate::engine::build`].
+//! The test binaries that a build has made, run in parallel.
 
 use crate::effects::machine::Machine;
 use crate::engine::event::{Event, Finished, Sink, State, TestCounts, TestFinished};

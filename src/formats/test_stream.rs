@@ -21,7 +21,7 @@
 //!
 //! `cmd/internal/test2json/test2json.go`, and `testing/testing.go` for what is printed.
 
-use std::time::Duration;
+use core::time::Duration;
 
 /// The byte before a line of the `testing` package.
 const MARKER: u8 = 0x16;

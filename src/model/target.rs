@@ -8,9 +8,9 @@ use crate::model::strategy::Ladder;
 use crate::words::label::Label;
 use crate::words::path::RelPath;
 use crate::words::span::Span;
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// One declared thing to make.
 #[derive(Debug, Clone)]

@@ -13,10 +13,10 @@
 //! part; that of a test that passes is let go at once.
 
 use crate::formats::test_stream::{End, Said};
+use core::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// How much output of one test is kept at each end.
 const KEPT_AT_EACH_END: usize = 64 << 10;

@@ -12,9 +12,10 @@
 //! What was observed is known only after a run. So the first five make a key under which the list
 //! of observed paths stands, and the key of the result is that key with what these paths are today.
 //!
-//! Left out: times of files that were opened and not looked at, the network, the clock, the number
-//! of processors, the kernel; paths below `/proc`, `/sys`, `/dev` and the run's own temporary
-//! folder; and what Go's log does not tell ([`crate::formats::test_log`]), for which there is `data`.
+//! Left out: times of files that were opened and not looked at, the network, the clock, how many
+//! processors there are, the kernel; paths below `/proc`, `/sys`, `/dev` and the run's own
+//! temporary folder; and what Go's log does not tell ([`crate::formats::test_log`]), for which there
+//! is `data`.
 
 use crate::formats::test_log::Manner;
 use crate::plan::fingerprint::Framed;

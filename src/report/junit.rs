@@ -165,6 +165,7 @@ mod tests {
                 </testcase>
               </testsuite>
             </testsuites>
-        "#]].assert_eq(&document(&[crashed]));
+        "#]]
+        .assert_eq(&document(&[crashed]));
     }
 }

@@ -303,6 +303,7 @@ mod tests {
               panic: test timed out after 1s
               did not end: TestF
                 goroutine 1 [running]:
-        "#]].assert_eq(&String::from_utf8(out).unwrap());
+        "#]]
+        .assert_eq(&String::from_utf8(out).unwrap());
     }
 }
