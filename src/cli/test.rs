@@ -25,6 +25,8 @@ use std::time::Duration;
 /// again while the binary, its arguments and variables, and the files that it read are the same.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
+#[expect(clippy::doc_markdown, reason = "the doc comments are help texts")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct TestArgs {
     /// Which targets: //..., //dir/..., //dir:name, :name; -//dir:name leaves one out
     #[arg(value_name = "PATTERN", value_parser = unmask)]

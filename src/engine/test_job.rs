@@ -150,7 +150,7 @@ impl<'a> TestBinary<'a> {
             environment: env.iter().map(|(name, value)| (exact(name), exact(value))).collect(),
             declared: declared.iter().map(|it| exact(it.as_os_str())).zip(read).collect(),
         };
-        Ok(Prepared { inputs, stamps, paths, env, limit })
+        Ok(Prepared { inputs, paths, stamps, env, limit })
     }
 
     /// Returns the files that the target says the test reads: `testdata` beside the sources, and
@@ -355,7 +355,7 @@ impl<'a> TestBinary<'a> {
         let output = if is_failure(outcome) { output } else { String::new() };
         let (milliseconds, notes) = (millis(ran.time), ran.notes);
         let rest = self.finished();
-        TestFinished { outcome, reason, cases, output, milliseconds, notes, runs, ..rest }
+        TestFinished { outcome, runs, milliseconds, reason, notes, cases, output, ..rest }
     }
 
     fn not_run(&self, reason: String) -> TestFinished {
@@ -483,7 +483,8 @@ fn listed(names: &[String]) -> String {
 
 /// Returns a text that no other one has, be it UTF-8 or not.
 fn exact(text: &OsStr) -> String {
-    text.to_str().map_or_else(|| format!("{text:?}"), str::to_owned)
+    let escaped = || format!("bytes {}", text.as_encoded_bytes().escape_ascii());
+    text.to_str().map_or_else(escaped, str::to_owned)
 }
 
 fn millis(time: Duration) -> u64 {

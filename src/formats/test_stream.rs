@@ -190,7 +190,7 @@ fn report(text: &str) -> Option<(usize, (String, End, Duration))> {
         None => (name, 0.0),
     };
     let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    (indent % 4 == 0).then(|| (indent / 4, (name.trim().to_owned(), end, time)))
+    indent.is_multiple_of(4).then(|| (indent / 4, (name.trim().to_owned(), end, time)))
 }
 
 #[cfg(test)]

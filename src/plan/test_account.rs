@@ -17,6 +17,7 @@ use core::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// How much output of one test is kept at each end.
 const KEPT_AT_EACH_END: usize = 64 << 10;
@@ -276,7 +277,7 @@ impl Capture {
         let dropped = self.dropped + over as u64;
         let mut text = String::from_utf8_lossy(&self.head).into_owned();
         if dropped > 0 {
-            text.push_str(&format!("\n… {dropped} bytes are left out …\n"));
+            let _ = write!(text, "\n… {dropped} bytes are left out …\n");
         }
         text + &String::from_utf8_lossy(self.tail.get(over..).unwrap_or_default())
     }

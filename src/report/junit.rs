@@ -1,4 +1,4 @@
-//! Test results as JUnit XML, which pipelines read.
+//! Test results as `JUnit` XML, which pipelines read.
 //!
 //! One `testsuite` for each test binary, one `testcase` for each test; what befell the binary as a
 //! whole is a case of its own, named `(binary)`, with an `error`. Characters that XML 1.0 cannot

@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 /// How long a guard may take beyond the time that it gives the program.
 const GUARD_GRACE: Duration = Duration::from_secs(1);
 
+/// Takes what a program prints, as it comes.
+type Hear<'a> = &'a mut dyn FnMut(&[u8]);
+
 /// A program that runs, and what has been heard of it.
 pub(super) struct Running<'a> {
     invocation: &'a Invocation,
@@ -31,7 +34,7 @@ pub(super) struct Running<'a> {
     stdout: Stream,
     stderr: Stream,
     /// Who hears both streams, in one, as they come.
-    hear: Option<&'a mut dyn FnMut(&[u8])>,
+    hear: Option<Hear<'a>>,
 }
 
 /// Why the program is being ended, and how far that is.
@@ -164,9 +167,9 @@ impl<'a> Running<'a> {
         let why = self.must_stop(deadline, interrupt)?;
         let dumps = self.hear.is_some() && matches!(why, ProcessError::TooLong { .. });
         if dumps {
-            self.dump()
+            self.dump();
         } else {
-            self.stop()
+            self.stop();
         }
         Some(Ending { since: Instant::now(), dumps, why })
     }
