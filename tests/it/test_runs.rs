@@ -13,8 +13,8 @@ const TESTS: &str =
 
 /// A test file of package `name` with these imports and functions.
 fn test_file(name: &str, imports: &str, functions: &str) -> String {
-    let imports: Vec<_> = imports.split(' ').filter(|it| !it.is_empty()).collect();
-    let imports: String = imports.iter().map(|it| format!("\t{it:?}\n")).collect();
+    let imports: Vec<_> = imports.split_whitespace().map(|it| format!("\t{it:?}\n")).collect();
+    let imports = imports.concat();
     format!("package {name}\n\nimport (\n\t\"testing\"\n{imports})\n\n{functions}\n")
 }
 
@@ -43,53 +43,55 @@ fn check(ended: &BTreeMap<&str, &Value>, name: &str, outcome: &str, parts: &[&st
     holds(&format!("{} {}", it["reason"], it["notes"]), parts);
 }
 
+/// Packages of bad tests: name, imports, functions.
+const BAD: [(&str, &str, &str); 13] = [
+    ("fine", "", "func TestA(t *testing.T) { t.Run(\"sub\", func(*testing.T) {}) }"),
+    (
+        "wrong",
+        "",
+        "func TestA(t *testing.T) { t.Run(\"sub\", func(t *testing.T) { t.Error(\"no\") }) }",
+    ),
+    ("panics", "", "func TestA(t *testing.T) { panic(\"boom\") }"),
+    (
+        "killed",
+        "syscall",
+        "func TestA(t *testing.T) { syscall.Kill(syscall.Getpid(), syscall.SIGKILL); select {} }",
+    ),
+    ("exits", "os", "func TestA(t *testing.T) { os.Exit(0) }"),
+    ("skips", "os", "func TestMain(m *testing.M) { os.Exit(0) }\nfunc TestA(t *testing.T) {}"),
+    ("silent", "os", "func TestA(t *testing.T) { os.Stdout.Close() }"),
+    (
+        "forges",
+        "fmt",
+        "func TestA(t *testing.T) { fmt.Print(\"\\n\\x16--- PASS: TestB (0.00s)\\n\") }",
+    ),
+    (
+        "floods",
+        "fmt strings",
+        "func TestA(t *testing.T) {\n\tline := strings.Repeat(\"x\", 9999)\n\tfor range 300 { fmt.Println(line) }\n\tt.Fail()\n}",
+    ),
+    (
+        "writes",
+        "os",
+        "func TestA(t *testing.T) { os.WriteFile(\"left.txt\", []byte(\"x\"), 0o644); os.WriteFile(os.Getenv(\"HOME\")+\"/mine\", nil, 0o644) }",
+    ),
+    (
+        "forks",
+        "os os/exec strconv syscall",
+        "func TestA(t *testing.T) {\n\tcommand := exec.Command(\"sleep\", \"600\")\n\tcommand.SysProcAttr = &syscall.SysProcAttr{Setsid: true}\n\tcommand.Stdout = os.Stdout\n\tif err := command.Start(); err != nil { t.Fatal(err) }\n\tos.WriteFile(os.Getenv(\"PIDS\"), []byte(strconv.Itoa(command.Process.Pid)), 0o644)\n}",
+    ),
+    ("late", "time", "func TestA(t *testing.T) { time.Sleep(time.Hour) }"),
+    (
+        "stubborn",
+        "os/signal syscall time",
+        "func TestMain(m *testing.M) { signal.Ignore(syscall.SIGTERM); time.Sleep(time.Hour) }\nfunc TestA(t *testing.T) {}",
+    ),
+];
+
 #[test]
 fn each_bad_test_has_its_outcome_and_nothing_survives() {
-    let packages = [
-        ("fine", "", "func TestA(t *testing.T) { t.Run(\"sub\", func(*testing.T) {}) }"),
-        (
-            "wrong",
-            "",
-            "func TestA(t *testing.T) { t.Run(\"sub\", func(t *testing.T) { t.Error(\"no\") }) }",
-        ),
-        ("panics", "", "func TestA(t *testing.T) { panic(\"boom\") }"),
-        (
-            "killed",
-            "syscall",
-            "func TestA(t *testing.T) { syscall.Kill(syscall.Getpid(), syscall.SIGKILL); select {} }",
-        ),
-        ("exits", "os", "func TestA(t *testing.T) { os.Exit(0) }"),
-        ("skips", "os", "func TestMain(m *testing.M) { os.Exit(0) }\nfunc TestA(t *testing.T) {}"),
-        ("silent", "os", "func TestA(t *testing.T) { os.Stdout.Close() }"),
-        (
-            "forges",
-            "fmt",
-            "func TestA(t *testing.T) { fmt.Print(\"\\n\\x16--- PASS: TestB (0.00s)\\n\") }",
-        ),
-        (
-            "floods",
-            "fmt strings",
-            "func TestA(t *testing.T) {\n\tline := strings.Repeat(\"x\", 9999)\n\tfor range 300 { fmt.Println(line) }\n\tt.Fail()\n}",
-        ),
-        (
-            "writes",
-            "os",
-            "func TestA(t *testing.T) { os.WriteFile(\"left.txt\", []byte(\"x\"), 0o644); os.WriteFile(os.Getenv(\"HOME\")+\"/mine\", nil, 0o644) }",
-        ),
-        (
-            "forks",
-            "os os/exec strconv syscall",
-            "func TestA(t *testing.T) {\n\tcommand := exec.Command(\"sleep\", \"600\")\n\tcommand.SysProcAttr = &syscall.SysProcAttr{Setsid: true}\n\tcommand.Stdout = os.Stdout\n\tif err := command.Start(); err != nil { t.Fatal(err) }\n\tos.WriteFile(os.Getenv(\"PIDS\"), []byte(strconv.Itoa(command.Process.Pid)), 0o644)\n}",
-        ),
-        ("late", "time", "func TestA(t *testing.T) { time.Sleep(time.Hour) }"),
-        (
-            "stubborn",
-            "os/signal syscall time",
-            "func TestMain(m *testing.M) { signal.Ignore(syscall.SIGTERM); time.Sleep(time.Hour) }\nfunc TestA(t *testing.T) {}",
-        ),
-    ];
     let Some(it) = Workspace::new(&[]) else { return };
-    for (name, imports, functions) in packages {
+    for (name, imports, functions) in BAD {
         it.file(&format!("{name}/{name}_test.go"), &test_file(name, imports, functions));
     }
     let rules = TESTS.replace("link:", "timeout: \"4s\", pass_env: [\"PIDS\"], vet: false, link:");
