@@ -252,8 +252,9 @@ pub fn run(
 
 /// Runs `invocation` to its end and hands on what it prints, as it comes.
 ///
-/// Both streams are one, and nothing of it is kept here. When its time is over it first gets SIGQUIT, upon which a Go
-/// program prints what its goroutines do, and some seconds later it is ended as by [`run`].
+/// Both streams are one, and nothing of it is kept here. When its time is over it first gets
+/// SIGQUIT, upon which a Go program prints what its goroutines do, and some seconds later it is
+/// ended as by [`run`].
 ///
 /// # Errors
 ///
