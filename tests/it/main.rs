@@ -38,6 +38,7 @@ mod real;
 mod recall;
 mod refusals;
 mod rules_doc;
+mod sealed;
 mod store_faults;
 mod story;
 mod support;
