@@ -328,6 +328,7 @@ impl Unit<'_> {
         finished.go_package = Some(self.go_package.clone());
         finished.platform = self.platform();
         finished.output = Some(self.output.clone());
+        finished.source_folder.clone_from(&self.source_folder);
         finished
     }
 }

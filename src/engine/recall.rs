@@ -42,6 +42,7 @@ struct Told {
     go_package: Option<String>,
     platform: Option<String>,
     output: Option<RelPath>,
+    source_folder: Option<String>,
     class: Option<String>,
     strategy: Option<String>,
     size: Option<u64>,
@@ -132,7 +133,7 @@ pub fn remember(
 
 /// Digests what is asked and who is asked.
 fn question(request: &BuildRequest, program: &Path) -> Digest {
-    let mut framed = Framed::new("linkwright question 2");
+    let mut framed = Framed::new("linkwright question 3");
     framed.text(env!("CARGO_PKG_VERSION"));
     for path in [program, &request.root, &request.store] {
         framed.bytes(path.as_os_str().as_encoded_bytes());
@@ -143,6 +144,7 @@ fn question(request: &BuildRequest, program: &Path) -> Digest {
     let texts = |them: &[Pattern]| -> Vec<_> { them.iter().map(ToString::to_string).collect() };
     framed.list(&texts(&request.patterns.wanted));
     framed.list(&texts(&request.patterns.left_out));
+    framed.count(usize::from(request.only_tests));
     framed.finish()
 }
 
@@ -300,6 +302,7 @@ impl Told {
             go_package,
             platform,
             output,
+            source_folder,
             state: _,
             class,
             strategy,
@@ -315,6 +318,7 @@ impl Told {
             go_package,
             platform,
             output,
+            source_folder,
             class,
             strategy,
             size,
@@ -323,8 +327,18 @@ impl Told {
     }
 
     fn finished(self) -> Option<Finished> {
-        let Self { label, rule, go_package, platform, output, class, strategy, size, warnings } =
-            self;
+        let Self {
+            label,
+            rule,
+            go_package,
+            platform,
+            output,
+            source_folder,
+            class,
+            strategy,
+            size,
+            warnings,
+        } = self;
         let rule = Rule::KINDS.into_iter().find(|it| *it == rule)?;
         Some(Finished {
             label,
@@ -332,6 +346,7 @@ impl Told {
             go_package,
             platform,
             output,
+            source_folder,
             state: State::UpToDate,
             class,
             strategy,

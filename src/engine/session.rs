@@ -385,6 +385,7 @@ pub fn finished(target: &Target, state: State) -> Finished {
         go_package: None,
         platform: None,
         output: None,
+        source_folder: None,
         state,
         class: None,
         strategy: None,

@@ -41,8 +41,18 @@ pub const DEFAULTS_FIELDS: [&str; 14] = with(["vet"]);
 pub const GO_BINARY_FIELDS: [&str; 17] = with(["name", "package", "platforms", "deps"]);
 
 /// The fields of `go_tests(…)`.
-pub const GO_TESTS_FIELDS: [&str; 19] =
-    with(["name", "packages", "exclude", "platforms", "vet", "deps"]);
+pub const GO_TESTS_FIELDS: [&str; 23] = with([
+    "name",
+    "packages",
+    "exclude",
+    "platforms",
+    "vet",
+    "deps",
+    "timeout",
+    "args",
+    "data",
+    "pass_env",
+]);
 
 /// The fields of `command(…)`.
 pub const COMMAND_FIELDS: [&str; 7] =
@@ -132,6 +142,14 @@ pub struct GoTestsSpec {
     pub platforms: Option<Vec<Spanned<String>>>,
     /// Labels of what must be made before.
     pub deps: Vec<Spanned<String>>,
+    /// How long one of them may run.
+    pub timeout: Option<Spanned<String>>,
+    /// Arguments that each of them is given.
+    pub args: Vec<Spanned<String>>,
+    /// Globs of files that they read.
+    pub data: Vec<Spanned<String>>,
+    /// Names of variables that they are given.
+    pub pass_env: Vec<Spanned<String>>,
     /// How they are linked.
     pub settings: SettingsSpec,
 }
@@ -286,6 +304,10 @@ fn go_tests<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
         exclude: texts(reader, fields, "exclude"),
         platforms: fields.get("platforms").and_then(|it| reader.texts("platforms", it)),
         deps: texts(reader, fields, "deps"),
+        timeout: fields.get("timeout").and_then(|it| reader.text("timeout", it)),
+        args: texts(reader, fields, "args"),
+        data: texts(reader, fields, "data"),
+        pass_env: texts(reader, fields, "pass_env"),
         settings: settings(reader, fields),
     }))
 }
