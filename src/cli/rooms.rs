@@ -408,9 +408,9 @@ fn machine_of(console: &Console<'_>) -> Result<Machine, Failure> {
 
 /// Looks for the tools and places that builds need.
 #[must_use]
-pub fn machine_facts(console: &Console<'_>) -> Vec<Fact> {
+pub fn machine_facts(rules: &RuleSet, console: &Console<'_>) -> Vec<Fact> {
     let Ok(machine) = machine_of(console) else { return Vec::new() };
-    examination::facts(&machine, console)
+    examination::facts(&machine, rules, console)
 }
 
 /// Links a small program by `strategy` and verifies it.

@@ -10,6 +10,7 @@ pub mod elf;
 pub mod go_events;
 pub mod go_list;
 pub mod inspection;
+pub mod link_errors;
 pub mod link_warnings;
 pub mod linkage;
 pub mod linker_text;

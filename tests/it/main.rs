@@ -12,6 +12,7 @@
 
 mod batches;
 mod c_inputs;
+mod causes;
 mod checkout;
 mod command_line;
 mod commands;
@@ -41,6 +42,7 @@ mod store_faults;
 mod story;
 mod support;
 mod tidy;
+mod toolchains;
 mod truth_table;
 mod why;
 mod workspace;
