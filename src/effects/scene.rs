@@ -17,6 +17,7 @@
 use crate::effects::digests::Digests;
 use crate::effects::stamp::Stamp;
 use crate::effects::store::digest_of;
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
@@ -185,8 +186,8 @@ impl Scene {
             return Err(path);
         }
         match self.sights.iter().find(|(_, it)| !it.is_settled(self.began)) {
-            Some((path, _)) => Err(path.clone()),
-            None => Ok(self.sights),
+            Some((path, _)) if !planted(Defect::SceneOfYoungFiles) => Err(path.clone()),
+            _ => Ok(self.sights),
         }
     }
 
@@ -219,6 +220,9 @@ impl Sight {
     #[must_use]
     pub fn again(self, path: &Path, then: SystemTime) -> Option<Self> {
         match self {
+            Self::Nothing if planted(Defect::SceneWithoutAbsent) => Some(self),
+            Self::Folder(..) if planted(Defect::SceneWithoutFolders) => Some(self),
+            Self::Output(..) if planted(Defect::SceneBelievesOutputs) => Some(self),
             Self::Nothing => is_nothing(path).then_some(self),
             Self::Link(kind) => (leads_to(path) == kind).then_some(self),
             Self::Program(stamp) => (Stamp::of(&fs::metadata(path).ok()?) == stamp).then_some(self),
@@ -314,3 +318,7 @@ fn kind(it: FileType) -> u8 {
         () => 5,
     }
 }
+
+#[cfg(test)]
+#[path = "scene_tests.rs"]
+mod tests;

@@ -45,6 +45,12 @@ pub enum Defect {
     UnsortedLedger,
     AlwaysBuild,
     FailureExitsWithZero,
+    SceneWithoutFolders,
+    SceneWithoutAbsent,
+    SceneOfYoungFiles,
+    SceneBelievesOutputs,
+    LastRunOfOtherVariables,
+    LastRunWithoutSeal,
 }
 
 /// Tells whether `defect` is planted: named by the variable `LINKWRIGHT_DEFECT`, read once.

@@ -2,28 +2,33 @@
 
 use crate::bench::{Programs, Toolchain};
 use std::fmt;
+use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// A kind of case.
 pub trait Lane {
-    /// Its name on the command line and in the ledger.
-    fn name(&self) -> &'static str;
-
-    /// With which `go`: stub and real counts are never added up.
-    fn toolchain(&self) -> Toolchain;
-
-    /// Its part of a soak's time, against the parts of the others.
-    fn share(&self) -> u32;
-
-    /// The cases that CI runs, and the fewest that must come out of them.
-    fn in_ci(&self) -> Floor;
+    /// What it is.
+    fn about(&self) -> &About;
 
     /// Runs cases from `seed` on until the budget is used up.
     fn run(&self, programs: &Programs, seed: u64, budget: Budget) -> Tally;
 
     /// Runs one seed again, with these steps alone where they are named.
     fn replay(&self, programs: &Programs, seed: u64, only: Option<&[usize]>) -> Tally;
+}
+
+/// What a lane is.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// Its name on the command line and in the ledger.
+    pub name: &'static str,
+    /// With which `go`: stub and real counts are never added up.
+    pub toolchain: Toolchain,
+    /// Its part of a soak's time, against the parts of the others.
+    pub share: u32,
+    /// The cases that CI runs, and the fewest that must come out of them.
+    pub in_ci: Floor,
 }
 
 /// What CI asks of a lane.
@@ -101,6 +106,25 @@ impl Budget {
     #[must_use]
     pub fn is_over(&self, cases: u64) -> bool {
         cases >= self.cases || Instant::now() >= self.until
+    }
+}
+
+impl Violation {
+    /// Writes down what was done and what broke, below the folder that is kept between runs.
+    #[must_use]
+    pub fn written(
+        programs: &Programs,
+        (lane, seed): (&'static str, u64),
+        only: Option<Vec<usize>>,
+        told: &[String],
+        what: String,
+    ) -> Self {
+        let folder = programs.target.join("repro");
+        let path = folder.join(format!("{lane}-{seed}.txt"));
+        let lines = [told, std::slice::from_ref(&what), &[String::new()]].concat().join("\n");
+        let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&path, lines));
+        let repro = written.is_ok().then_some(path);
+        Self { lane, seed, only, what, repro }
     }
 }
 

@@ -48,8 +48,8 @@ impl Ledger {
     ) -> io::Result<()> {
         let violations: Vec<_> = tally.violations.iter().map(ToString::to_string).collect();
         let line = json!({
-            "format": "linkwright-soak/1", "commit": self.commit, "lane": lane.name(),
-            "toolchain": lane.toolchain().name(), "cases": tally.cases, "seeds": [seed, tally.seeds],
+            "format": "linkwright-soak/1", "commit": self.commit, "lane": lane.about().name,
+            "toolchain": lane.about().toolchain.name(), "cases": tally.cases, "seeds": [seed, tally.seeds],
             "seconds": (seconds * 10.0).round() / 10.0, "violations": violations,
             "kernel": self.kernel, "file_system": self.file_system, "go": self.go,
         });

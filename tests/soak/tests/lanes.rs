@@ -11,9 +11,9 @@ const FIXED: u64 = 20_240_613;
 #[track_caller]
 fn hold(name: &str) {
     let programs = Programs::find().unwrap();
-    let lane = lanes::all().into_iter().find(|it| it.name() == name).unwrap();
+    let lane = lanes::all().into_iter().find(|it| it.about().name == name).unwrap();
     let fresh = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let floor = lane.in_ci();
+    let floor = lane.about().in_ci;
     let mut tally = Tally::default();
     for seed in [FIXED, fresh] {
         println!("lane {name}: seed {seed}");

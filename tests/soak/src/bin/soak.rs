@@ -66,9 +66,9 @@ fn options(words: Vec<String>) -> Result<Options, String> {
             "--lanes" if value == "all" => {}
             "--lanes" => {
                 let names: Vec<_> = value.split(',').collect();
-                it.lanes.retain(|it| names.contains(&it.name()));
+                it.lanes.retain(|it| names.contains(&it.about().name));
                 if it.lanes.len() != names.len() {
-                    let known: Vec<_> = lanes::all().iter().map(|it| it.name()).collect();
+                    let known: Vec<_> = lanes::all().iter().map(|it| it.about().name).collect();
                     return Err(format!("the lanes are {}", known.join(", ")));
                 }
             }
@@ -100,7 +100,7 @@ fn run(options: &Options) -> Result<bool, String> {
             let left = end.saturating_duration_since(Instant::now());
             let seed = options.seed + sum.seeds;
             let began = Instant::now();
-            let budget = Budget::new(u64::MAX, left.min(TURN * lane.share()));
+            let budget = Budget::new(u64::MAX, left.min(TURN * lane.about().share));
             let budget = if options.stops { budget.for_one_violation() } else { budget };
             let tally = lane.run(&programs, seed, budget);
             for violation in &tally.violations {
@@ -121,7 +121,8 @@ fn run(options: &Options) -> Result<bool, String> {
         "lane", "go", "cases", "seeds", "seconds", "violations"
     );
     for (lane, (sum, seconds)) in options.lanes.iter().zip(&sums) {
-        let (name, go, broken) = (lane.name(), lane.toolchain().name(), sum.violations.len());
+        let (name, go, broken) =
+            (lane.about().name, lane.about().toolchain.name(), sum.violations.len());
         println!(
             "{name:<20} {go:>5} {:>9} {:>7} {seconds:>8.0} {broken:>10}",
             sum.cases, sum.seeds

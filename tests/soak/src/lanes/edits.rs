@@ -19,10 +19,8 @@
 mod sequence;
 
 use crate::bench::{Programs, Toolchain};
-use crate::lane::{Budget, Floor, Lane, Tally, Violation};
+use crate::lane::{About, Budget, Floor, Lane, Tally, Violation};
 use sequence::Sequence;
-use std::fmt::Write as _;
-use std::fs;
 use std::time::{Duration, Instant};
 
 /// The longest that a failing sequence is made shorter.
@@ -31,29 +29,30 @@ const SHRINK: Duration = Duration::from_secs(90);
 /// Edits with one toolchain.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Edits {
-    name: &'static str,
-    toolchain: Toolchain,
-    share: u32,
+    about: About,
     steps: usize,
-    floor: Floor,
 }
 
 /// With the stand-in.
 pub(super) const FAKE: Edits = Edits {
-    name: "edits_fake",
-    toolchain: Toolchain::Stub,
-    share: 10,
+    about: About {
+        name: "edits_fake",
+        toolchain: Toolchain::Stub,
+        share: 10,
+        in_ci: Floor { cases: 300, time: Duration::from_mins(5), fewest: 300 },
+    },
     steps: 120,
-    floor: Floor { cases: 300, time: Duration::from_mins(5), fewest: 300 },
 };
 
 /// With the real Go and C.
 pub(super) const REAL: Edits = Edits {
-    name: "edits_real",
-    toolchain: Toolchain::Real,
-    share: 15,
+    about: About {
+        name: "edits_real",
+        toolchain: Toolchain::Real,
+        share: 15,
+        in_ci: Floor { cases: 12, time: Duration::from_mins(10), fewest: 12 },
+    },
     steps: 12,
-    floor: Floor { cases: 12, time: Duration::from_mins(10), fewest: 12 },
 };
 
 impl Edits {
@@ -65,7 +64,7 @@ impl Edits {
         only: Option<&[usize]>,
         budget: Option<Budget>,
     ) -> (Vec<String>, Result<(), String>) {
-        let mut sequence = Sequence::new(programs, self.toolchain, seed);
+        let mut sequence = Sequence::new(programs, self.about.toolchain, seed);
         let mut told = vec![sequence.begun()];
         if let Err(error) = sequence.first() {
             return (told, Err(error));
@@ -111,44 +110,13 @@ impl Edits {
     fn violation(&self, programs: &Programs, seed: u64, only: Option<Vec<usize>>) -> Violation {
         let (told, ended) = self.sequence(programs, seed, only.as_deref(), None);
         let what = ended.err().unwrap_or_else(|| "it did not happen again".to_owned());
-        self.write(programs, seed, only, &told, what)
-    }
-
-    fn write(
-        &self,
-        programs: &Programs,
-        seed: u64,
-        only: Option<Vec<usize>>,
-        told: &[String],
-        what: String,
-    ) -> Violation {
-        let folder = programs.target.join("repro");
-        let path = folder.join(format!("{}-{seed}.txt", self.name));
-        let mut text = String::new();
-        for line in told.iter().chain([&what]) {
-            let _ = writeln!(text, "{line}");
-        }
-        let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&path, text));
-        let repro = written.is_ok().then_some(path);
-        Violation { lane: self.name, seed, only, what, repro }
+        Violation::written(programs, (self.about.name, seed), only, &told, what)
     }
 }
 
 impl Lane for Edits {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn toolchain(&self) -> Toolchain {
-        self.toolchain
-    }
-
-    fn share(&self) -> u32 {
-        self.share
-    }
-
-    fn in_ci(&self) -> Floor {
-        self.floor
+    fn about(&self) -> &About {
+        &self.about
     }
 
     fn run(&self, programs: &Programs, seed: u64, budget: Budget) -> Tally {
@@ -161,7 +129,7 @@ impl Lane for Edits {
             tally.cases += told.len() as u64 - 1;
             let Err(what) = ended else { continue };
             let violation = if budget.is_for_one {
-                self.write(programs, seed, None, &told, what)
+                Violation::written(programs, (self.about.name, seed), None, &told, what)
             } else {
                 let only = self.shrink(programs, seed, told.len() - 1);
                 let shrunk = self.violation(programs, seed, Some(only));
@@ -180,7 +148,8 @@ impl Lane for Edits {
         let mut tally = Tally { cases: told.len() as u64 - 1, seeds: 1, violations: Vec::new() };
         if let Err(what) = ended {
             let only = only.map(<[usize]>::to_vec);
-            tally.violations.push(self.write(programs, seed, only, &told, what));
+            let id = (self.about.name, seed);
+            tally.violations.push(Violation::written(programs, id, only, &told, what));
         }
         tally
     }

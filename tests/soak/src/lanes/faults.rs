@@ -10,8 +10,7 @@ mod racing;
 mod strikes;
 
 use crate::bench::{Programs, Toolchain};
-use crate::lane::{Budget, Floor, Lane, Tally, Violation};
-use std::fs;
+use crate::lane::{About, Budget, Floor, Lane, Tally, Violation};
 use std::time::Duration;
 
 /// What a seed came to: how many cases, and what broke the contract.
@@ -25,18 +24,15 @@ trait Cases {
 
 /// A lane of such cases.
 struct Faults {
-    name: &'static str,
-    toolchain: Toolchain,
-    share: u32,
-    floor: Floor,
+    about: About,
     cases: Box<dyn Cases>,
 }
 
 /// Returns the lanes.
 pub(super) fn all() -> Vec<Box<dyn Lane>> {
     let lane = |name, toolchain, share, (fewest, seconds), cases| -> Box<dyn Lane> {
-        let floor = Floor { cases: fewest, time: Duration::from_secs(seconds), fewest };
-        Box::new(Faults { name, toolchain, share, floor, cases })
+        let in_ci = Floor { cases: fewest, time: Duration::from_secs(seconds), fewest };
+        Box::new(Faults { about: About { name, toolchain, share, in_ci }, cases })
     };
     let (stub, real) = (Toolchain::Stub, Toolchain::Real);
     vec![
@@ -51,34 +47,13 @@ pub(super) fn all() -> Vec<Box<dyn Lane>> {
 
 impl Faults {
     fn violation(&self, programs: &Programs, seed: u64, what: String) -> Violation {
-        let folder = programs.target.join("repro");
-        let path = folder.join(format!("{}-{seed}.txt", self.name));
-        let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&path, &what));
-        Violation {
-            lane: self.name,
-            seed,
-            only: None,
-            what,
-            repro: written.is_ok().then_some(path),
-        }
+        Violation::written(programs, (self.about.name, seed), None, &[], what)
     }
 }
 
 impl Lane for Faults {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn toolchain(&self) -> Toolchain {
-        self.toolchain
-    }
-
-    fn share(&self) -> u32 {
-        self.share
-    }
-
-    fn in_ci(&self) -> Floor {
-        self.floor
+    fn about(&self) -> &About {
+        &self.about
     }
 
     fn run(&self, programs: &Programs, seed: u64, budget: Budget) -> Tally {

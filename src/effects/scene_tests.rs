@@ -1,0 +1,168 @@
+//! Each row of the table of sights: what keeps it, and what does not.
+
+use super::*;
+use std::fs::{Permissions, create_dir, remove_file, set_permissions};
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A folder, and the moment from which on a look at it is a look at something old.
+struct Place {
+    folder: TempDir,
+    digests: Digests,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let digests = Digests::open(&folder.path().join("stamps"), true);
+        Self { folder, digests }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test lays out the files it needs")]
+    fn put(&self, name: &str, text: &str) -> PathBuf {
+        fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+
+    /// Draws with `draw`, in a run that began when all that is here was old; lets `change` happen;
+    /// returns whether all looks the same.
+    #[track_caller]
+    fn same(&self, draw: impl Fn(&mut Scene, &Digests), change: impl FnOnce()) -> bool {
+        // A run has digests of its own.
+        let digests = Digests::open(&self.path("stamps"), true);
+        let mut scene = Scene::new(later(), &digests);
+        draw(&mut scene, &digests);
+        let sights: Vec<_> = scene.clear().unwrap().into_iter().collect();
+        assert!(!sights.is_empty());
+        assert!(look_again(&sights, later()).is_some(), "before any change");
+        change();
+        look_again(&sights, later()).is_some()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "held against file times")]
+fn later() -> SystemTime {
+    SystemTime::now() + Duration::from_mins(1)
+}
+
+#[test]
+fn a_file_is_the_same_as_long_as_its_bytes_are() {
+    let it = Place::new();
+    let path = it.put("a", "1");
+    let draw = |scene: &mut Scene, digests: &Digests| scene.file(&path, digests);
+    assert!(it.same(draw, || drop(it.put("a", "1"))), "written again");
+    assert!(!it.same(draw, || drop(it.put("a", "2"))), "edited");
+    assert!(!it.same(draw, || remove_file(&path).unwrap()), "gone");
+}
+
+#[test]
+fn a_folder_is_the_same_as_long_as_its_names_are() {
+    let it = Place::new();
+    create_dir(it.path("d")).unwrap();
+    it.put("d/a", "1");
+    let path = it.path("d");
+    let draw = |scene: &mut Scene, _: &Digests| scene.folder(&path);
+    assert!(it.same(draw, || drop(it.put("d/a", "2"))), "what a file holds is no name");
+    let come_and_gone = || {
+        let new = it.put("d/b", "");
+        remove_file(new).unwrap();
+    };
+    assert!(it.same(draw, come_and_gone));
+    assert!(!it.same(draw, || drop(it.put("d/b", ""))), "a new name");
+    let another_kind = || {
+        remove_file(it.path("d/b")).unwrap();
+        create_dir(it.path("d/b")).unwrap();
+    };
+    assert!(!it.same(draw, another_kind));
+}
+
+#[test]
+fn a_folder_behind_a_link_is_another_one_when_the_link_is_turned() {
+    let it = Place::new();
+    for name in ["one", "two"] {
+        create_dir(it.path(name)).unwrap();
+    }
+    symlink(it.path("one"), it.path("link")).unwrap();
+    let path = it.path("link");
+    let turn = || {
+        remove_file(&path).unwrap();
+        symlink(it.path("two"), &path).unwrap();
+    };
+    assert!(!it.same(|scene, _| scene.folder(&path), turn));
+}
+
+#[test]
+fn what_a_link_in_a_folder_leads_to_may_not_come_or_go() {
+    let it = Place::new();
+    create_dir(it.path("d")).unwrap();
+    symlink(it.path("goal"), it.path("d/link")).unwrap();
+    let path = it.path("d");
+    assert!(!it.same(|scene, _| scene.folder(&path), || drop(it.put("goal", ""))));
+}
+
+#[test]
+fn what_was_absent_may_not_appear() {
+    let it = Place::new();
+    let path = it.path("a");
+    assert!(!it.same(|scene, _| scene.nothing(&path), || drop(it.put("a", ""))));
+    let broken = it.path("b");
+    let change = || symlink(it.path("nowhere"), &broken).unwrap();
+    assert!(!it.same(|scene, _| scene.nothing(&broken), change), "a link to nothing is something");
+}
+
+#[test]
+fn an_output_is_held_to_its_bytes_and_to_being_a_program() {
+    let it = Place::new();
+    let path = it.put("out", "1");
+    set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    let draw = |scene: &mut Scene, digests: &Digests| {
+        scene.output(&path, digests, &Digest::of(b"1"));
+    };
+    assert!(it.same(draw, || drop(it.put("out", "1"))));
+    let may_not_start = || set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    assert!(!it.same(draw, may_not_start));
+    assert!(!it.same(draw, || drop(it.put("out", "2"))));
+    it.put("out", "1");
+    assert!(!it.same(draw, || remove_file(&path).unwrap()));
+}
+
+#[test]
+fn a_program_is_the_first_of_its_name_on_the_search_path() {
+    let it = Place::new();
+    for name in ["early", "late"] {
+        create_dir(it.path(name)).unwrap();
+    }
+    let program = it.put("late/tool", "");
+    set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    let folders = [it.path("early"), it.path("late")];
+    let draw = |scene: &mut Scene, _: &Digests| scene.search(&folders, "tool");
+    assert!(!it.same(draw, || drop(it.put("early/tool", ""))));
+    remove_file(it.path("early/tool")).unwrap();
+    assert!(!it.same(draw, || drop(it.put("late/tool", "more"))));
+}
+
+#[test]
+fn a_scene_with_something_younger_than_its_run_is_not_clear() {
+    let it = Place::new();
+    let path = it.put("a", "1");
+    let mut scene = Scene::new(SystemTime::UNIX_EPOCH, &it.digests);
+    scene.file(&path, &it.digests);
+    assert_eq!(scene.clear().unwrap_err(), path);
+}
+
+#[test]
+fn a_scene_with_something_that_is_not_as_it_should_be_is_not_clear() {
+    let it = Place::new();
+    let path = it.put("out", "1");
+    let mut scene = Scene::new(later(), &it.digests);
+    scene.output(&path, &it.digests, &Digest::of(b"2"));
+    assert_eq!(scene.clear().unwrap_err(), path);
+    let mut scene = Scene::new(later(), &it.digests);
+    scene.nothing(&path);
+    assert_eq!(scene.clear().unwrap_err(), path);
+}
