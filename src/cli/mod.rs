@@ -21,6 +21,7 @@ pub mod man;
 pub mod query;
 pub mod rooms;
 pub mod run;
+pub mod seal;
 pub mod settings;
 pub mod verify;
 pub mod why;

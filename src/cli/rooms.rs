@@ -6,6 +6,7 @@
 use crate::cli::console::{Console, Stopped};
 use crate::cli::environment::Environment;
 use crate::cli::examination;
+use crate::cli::seal;
 use crate::effects::cache_server::{DEADLINE, serve};
 use crate::effects::compile_cache::{CompileCache, PENDING, Report, Shelf};
 use crate::effects::digests::Digests;
@@ -14,7 +15,8 @@ use crate::effects::inspect::{InspectError, inspect_file};
 use crate::effects::lock::{Patience, Share};
 use crate::effects::looked::Looked;
 use crate::effects::machine::{Machine, STEP_LIMIT};
-use crate::effects::process::{self, Guard, Interrupt};
+use crate::effects::process::{self, Guard, Interrupt, Invocation};
+use crate::effects::sealed::{self, Root};
 use crate::effects::store::Store;
 use crate::effects::workspace::{self, FindError, LoadError};
 use crate::engine::build::{self, BuildError};
@@ -345,6 +347,29 @@ pub fn become_program(program: &Program, console: &Console<'_>) -> Failure {
     Failure::new(ExitCode::MachineLacks, format!("cannot start `{}`", file.display()))
         .because(&error)
         .hint("`linkwright verify FILE` says what it needs to start")
+}
+
+/// Becomes a program in a sealed root, with the caller's streams and terminal; returns only if it
+/// cannot be started.
+#[must_use]
+pub fn become_sealed(
+    program: &Program,
+    root: &Root,
+    variables: BTreeMap<OsString, OsString>,
+    console: &Console<'_>,
+) -> Failure {
+    let Some(own) = &console.environment.guard else {
+        return Failure::new(ExitCode::MachineLacks, "a sealed run needs `/proc`");
+    };
+    let Program { file, arguments, folder: _ } = program.clone();
+    let invocation = Invocation {
+        program: file,
+        args: arguments,
+        env: variables,
+        folder: PathBuf::from("/"),
+        limit: Duration::MAX,
+    };
+    seal::failure(&sealed::become_sealed(root, &invocation, own))
 }
 
 /// Reads the linkage of any files, `jobs` at a time, and holds each against a policy, if one is

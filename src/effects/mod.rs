@@ -26,6 +26,7 @@ pub mod outputs;
 pub mod proc_table;
 pub mod process;
 pub mod scene;
+pub mod sealed;
 pub mod stamp;
 pub mod store;
 pub mod workspace;

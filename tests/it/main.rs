@@ -39,6 +39,7 @@ mod real;
 mod recall;
 mod refusals;
 mod rules_doc;
+mod sealed;
 mod store_faults;
 mod story;
 mod support;

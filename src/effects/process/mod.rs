@@ -159,6 +159,12 @@ impl Guard {
     pub fn at(path: &Path) -> Self {
         Self(path.to_owned())
     }
+
+    /// Returns its path, at which this program can be started under other names too.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.0
+    }
 }
 
 impl Ended {
