@@ -21,6 +21,7 @@ pub mod limits;
 pub mod lock;
 pub mod looked;
 pub mod machine;
+pub mod observe;
 pub mod out_folder;
 pub mod outputs;
 pub mod proc_table;
@@ -29,6 +30,7 @@ pub mod scene;
 pub mod sealed;
 pub mod stamp;
 pub mod store;
+pub mod test_process;
 pub mod workspace;
 
 #[cfg(test)]

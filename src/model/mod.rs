@@ -13,4 +13,5 @@ pub mod settings;
 pub mod strategy;
 pub mod target;
 pub mod targets;
+pub mod test_run;
 pub mod toolchain;

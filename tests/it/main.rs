@@ -43,6 +43,7 @@ mod sealed;
 mod store_faults;
 mod story;
 mod support;
+mod test_runs;
 mod tidy;
 mod toolchains;
 mod truth_table;
