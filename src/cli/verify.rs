@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 /// Say how any binary is linked, from its bytes
 ///
-/// Needs no workspace and never runs the file. The class is read from program headers and the
-/// dynamic section: static, `static_pie`, `needs_loader`, dynamic, shared; beside it the libraries
-/// and versions asked for, hardening, what may fail at run time, and what Go wrote into the file.
+/// Needs no workspace and never runs the file. The class is read from what the loader reads of an
+/// ELF, Mach-O or PE file: static, `static_pie`, `system_libraries`, `needs_loader`, dynamic,
+/// shared; beside it the libraries and versions asked for, hardening, what may fail at run time,
+/// and what Go wrote into the file.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct VerifyArgs {

@@ -13,9 +13,7 @@
 //! inspects the artefact that the store holds under its digest.
 
 use crate::formats::bytes::{Bytes, ReadError};
-use crate::formats::elf;
-use crate::formats::elf::error::ElfError;
-use crate::formats::inspection::{Inspection, inspect};
+use crate::formats::inspection::{Inspection, Unjudged, inspect, linkage_of};
 use crate::formats::linkage::Linkage;
 use rustix::fs::{Mode, OFlags};
 use std::borrow::Cow;
@@ -37,17 +35,17 @@ pub enum InspectError {
     /// It is no plain file.
     #[error("it is {0}, not a file")]
     NotAFile(&'static str),
-    /// It begins as ELF, and its linkage cannot be read.
+    /// It begins as ELF, Mach-O or PE, and its linkage cannot be read.
     #[error("{0}")]
-    Elf(#[from] ElfError),
+    Unjudged(#[from] Unjudged),
 }
 
 /// Inspects the file at `path`.
 ///
 /// # Errors
 ///
-/// Returns [`InspectError`] if it cannot be opened, is no plain file, or begins as ELF and is
-/// broken. All of these are the file's or the caller's fault.
+/// Returns [`InspectError`] if it cannot be opened, is no plain file, or begins as ELF,
+/// Mach-O or PE and is broken. All of these are the file's or the caller's fault.
 pub fn inspect_file(path: &Path) -> Result<Inspection, InspectError> {
     Ok(inspect(&open(path)?)?)
 }
@@ -58,7 +56,7 @@ pub fn inspect_file(path: &Path) -> Result<Inspection, InspectError> {
 ///
 /// As [`inspect_file`].
 pub fn linkage_of_file(path: &Path) -> Result<Linkage, InspectError> {
-    Ok(elf::linkage_of(&open(path)?)?)
+    Ok(linkage_of(&open(path)?)?)
 }
 
 fn open(path: &Path) -> Result<Blocks, InspectError> {

@@ -1,12 +1,14 @@
 //! What a finished file shows about how it is linked: the words of the verdict.
 //!
-//! `formats::elf` reads these facts from the bytes, `plan::verify` holds them against a promise and
-//! a policy, the ledger and `verify --json` print them under these field names.
+//! `formats::elf`, `macho` and `pe` read these facts from the bytes, `plan::verify` holds them
+//! against a promise and a policy, the ledger and `verify --json` print them under these names.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The verdict, from program headers and the dynamic section alone.
+/// The verdict, from what kernel and loader read of a file.
+///
+/// Later ones are weaker: of a file of several parts the weakest counts.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -16,6 +18,8 @@ pub enum Class {
     Static,
     /// No `PT_INTERP`, `ET_DYN` with `DF_1_PIE`.
     StaticPie,
+    /// Mach-O and PE: needs the system's own libraries and no others. Every program there does.
+    SystemLibraries,
     /// `PT_INTERP` and no `DT_NEEDED`: `CGO_ENABLED=0 -buildmode=pie`.
     NeedsLoader,
     /// `PT_INTERP` and `DT_NEEDED`; also a program with `DT_NEEDED` that names no loader.
@@ -24,7 +28,7 @@ pub enum Class {
     Shared,
     /// A relocatable object or a core file: nothing that is started.
     NotExecutable,
-    /// Not ELF at all.
+    /// Neither ELF nor Mach-O nor PE.
     NotElf,
 }
 
@@ -92,9 +96,38 @@ pub enum Libc {
     Musl,
 }
 
+/// What only Mach-O shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MachOFacts {
+    /// The system that it is for, as `macos`; `null` if it does not say.
+    pub platform: Option<String>,
+    /// The oldest version of the system that it is for, as `12.0`.
+    pub minimum_os: Option<String>,
+    /// Those of `needed` without which it starts too.
+    pub weak: Vec<String>,
+    /// There is a code signature. Whether it is valid is not looked at.
+    pub signed: bool,
+}
+
+/// What only PE shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PeFacts {
+    /// `console`, `windows`, `native`, `efi` or `other`.
+    pub subsystem: String,
+    /// The libraries that are loaded at first use; those of them that are in no other list are in
+    /// `needed` too.
+    pub delayed: Vec<String>,
+    /// Address-space randomisation with 64 bits.
+    pub high_entropy: bool,
+    /// Control-flow guard.
+    pub guard_cf: bool,
+    /// There is a signature. Whether it is valid is not looked at.
+    pub signed: bool,
+}
+
 /// The linkage of one file.
 ///
-/// For a file that is not ELF only `class` and `format` mean anything; the rest is empty.
+/// For a file of class `not_elf` only `class` and `format` mean anything; the rest is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Linkage {
@@ -105,23 +138,24 @@ pub struct Linkage {
     pub format: String,
     /// The machine it is for, in Go's words where Go has one (`amd64`, `arm64`), else `null`.
     pub machine: Option<String>,
-    /// `PT_INTERP`.
+    /// `PT_INTERP`; `LC_LOAD_DYLINKER`.
     pub interpreter: Option<String>,
-    /// `DT_NEEDED`, in file order.
+    /// `DT_NEEDED`; the libraries of Mach-O's load commands; imports of PE. In file order.
     pub needed: Vec<String>,
     /// The highest `GLIBC_x.y` version asked for, as `2.34`.
     pub glibc_max: Option<String>,
     /// The highest `GLIBCXX_x.y.z` version asked for, as `3.4.30`.
     pub glibcxx_max: Option<String>,
-    /// `DT_RPATH` and `DT_RUNPATH` entries, in file order.
+    /// `DT_RPATH` and `DT_RUNPATH` entries; `LC_RPATH`. In file order.
     pub rpath: Vec<String>,
-    /// `DT_AUDIT` and `DT_DEPAUDIT` entries: libraries that the loader runs first.
+    /// `DT_AUDIT` and `DT_DEPAUDIT` entries: libraries that the loader runs first. For Mach-O what
+    /// `LC_DYLD_ENVIRONMENT` sets for the loader.
     pub audit: Vec<String>,
     /// `DT_FILTER` and `DT_AUXILIARY` entries: libraries whose symbols take the place of this
     /// one's.
     #[serde(default)]
     pub filters: Vec<String>,
-    /// `DT_SONAME`.
+    /// `DT_SONAME`; `LC_ID_DYLIB`.
     pub soname: Option<String>,
     /// The program that packed the file, `upx`; everything else here then tells of its stub only.
     #[serde(default)]
@@ -130,14 +164,24 @@ pub struct Linkage {
     pub libc: Option<Libc>,
     /// What may fail at run time, sorted.
     pub hazards: Vec<Hazard>,
-    /// Position-independent program.
+    /// Position-independent program: `MH_PIE`, `DYNAMIC_BASE` with relocations.
     pub pie: bool,
-    /// The stack is not executable: `PT_GNU_STACK` is there and says so.
+    /// The stack is not executable: `PT_GNU_STACK` is there and says so; no
+    /// `MH_ALLOW_STACK_EXECUTION`; `NX_COMPAT`.
     pub nx: bool,
     /// Read-only relocations.
     pub relro: Relro,
     /// `DT_TEXTREL` or `DF_TEXTREL`: relocations in code.
     pub textrel: bool,
+    /// What only Mach-O shows.
+    #[serde(default)]
+    pub mach_o: Option<MachOFacts>,
+    /// What only PE shows.
+    #[serde(default)]
+    pub pe: Option<PeFacts>,
+    /// The parts of a universal file, each for one architecture; empty for any other file.
+    #[serde(default)]
+    pub parts: Vec<Linkage>,
 }
 
 /// What Go wrote about its own build into the file (`runtime/debug.BuildInfo`).
@@ -178,15 +222,19 @@ impl Linkage {
             nx: false,
             relro: Relro::None,
             textrel: false,
+            mach_o: None,
+            pe: None,
+            parts: Vec::new(),
         }
     }
 }
 
 impl Class {
     /// Every class, in order, for documentation and its test.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Static,
         Self::StaticPie,
+        Self::SystemLibraries,
         Self::NeedsLoader,
         Self::Dynamic,
         Self::Shared,
@@ -200,6 +248,7 @@ impl Class {
         match self {
             Self::Static => "static",
             Self::StaticPie => "static_pie",
+            Self::SystemLibraries => "system_libraries",
             Self::NeedsLoader => "needs_loader",
             Self::Dynamic => "dynamic",
             Self::Shared => "shared",

@@ -14,10 +14,8 @@
 
 use crate::formats::bytes::{Bytes, ReadError};
 
-/// Formats that a Go toolchain makes programs in besides ELF.
-///
-/// A promise about ELF linkage does not apply to them.
-pub const OTHER_PROGRAM_FORMATS: [&str; 3] = ["mach_o", "pe", "wasm"];
+/// Formats that a Go toolchain makes programs in and of which no linkage is read.
+pub const UNJUDGED_PROGRAM_FORMATS: [&str; 1] = ["wasm"];
 
 /// Names the format of `bytes`.
 ///

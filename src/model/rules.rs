@@ -42,9 +42,10 @@ pub const PROMISES: [(&str, Promise); 4] = [
 ];
 
 /// The words of `class`.
-pub const CLASSES: [(&str, Class); 7] = [
+pub const CLASSES: [(&str, Class); 8] = [
     ("static", Class::Static),
     ("static_pie", Class::StaticPie),
+    ("system_libraries", Class::SystemLibraries),
     ("needs_loader", Class::NeedsLoader),
     ("dynamic", Class::Dynamic),
     ("shared", Class::Shared),

@@ -1,7 +1,7 @@
 //! What `verify` says of each file: a block for people, or a line of JSON.
 
 use crate::formats::linkage::{
-    BuildInfo, Class, Hazard, HazardBasis, HazardKind, Libc, Linkage, Relro,
+    BuildInfo, Class, Hazard, HazardBasis, HazardKind, Libc, Linkage, MachOFacts, PeFacts, Relro,
 };
 use crate::report::escape;
 use crate::report::paint::{Paint, Tone};
@@ -115,11 +115,12 @@ fn class_in_words(class: Class) -> &'static str {
     match class {
         Class::Static => "starts without a loader or libraries",
         Class::StaticPie => "starts without a loader or libraries, at any address",
+        Class::SystemLibraries => "needs the system's own libraries and no others",
         Class::NeedsLoader => "needs no library, but does not start without its loader",
         Class::Dynamic => "needs a loader and libraries",
         Class::Shared => "a library",
-        Class::NotExecutable => "ELF, but nothing that is started",
-        Class::NotElf => "not an ELF file",
+        Class::NotExecutable => "nothing that is started",
+        Class::NotElf => "not an ELF file, nor Mach-O, nor PE",
     }
 }
 
@@ -142,7 +143,7 @@ fn fact_lines(facts: &FileFacts) -> Vec<(&'static str, Vec<String>)> {
     });
     lines.extend([
         ("interpreter", linkage.interpreter.iter().cloned().collect()),
-        ("needs", linkage.needed.clone()),
+        ("needs", needs(linkage)),
         ("asks for", if asked.is_empty() { vec![] } else { vec![asked.join(", ")] }),
         ("C library", libc.into_iter().collect()),
         ("search path", linkage.rpath.clone()),
@@ -150,14 +151,50 @@ fn fact_lines(facts: &FileFacts) -> Vec<(&'static str, Vec<String>)> {
         ("filters", linkage.filters.clone()),
         ("packed by", linkage.packer.iter().cloned().collect()),
         ("soname", linkage.soname.iter().cloned().collect()),
+        ("system", system(linkage).into_iter().collect()),
         ("hardening", vec![hardening(linkage)]),
         ("hazards", linkage.hazards.iter().map(hazard_in_words).collect()),
+        ("parts", linkage.parts.iter().map(part_in_words).collect()),
     ]);
     if let Some(info) = &facts.build_info {
         let path = info.path.as_ref().map_or_else(String::new, |it| format!(", {it}"));
         lines.push(("Go", vec![format!("{}{path}", info.go_version)]));
     }
     lines
+}
+
+/// The libraries, those that may be missing at the start marked.
+fn needs(linkage: &Linkage) -> Vec<String> {
+    let weak = linkage.mach_o.iter().flat_map(|it| &it.weak);
+    let delayed = linkage.pe.iter().flat_map(|it| &it.delayed);
+    let (weak, delayed): (Vec<_>, Vec<_>) = (weak.collect(), delayed.collect());
+    let marked = |it: &String| {
+        if weak.contains(&it) {
+            format!("{it} (may be missing)")
+        } else if delayed.contains(&it) {
+            format!("{it} (at first use)")
+        } else {
+            it.clone()
+        }
+    };
+    linkage.needed.iter().map(marked).collect()
+}
+
+/// What Mach-O and PE say of the system that they are for, and whether they are signed.
+fn system(linkage: &Linkage) -> Option<String> {
+    let signed = |it| if it { ", signed (not checked)" } else { ", not signed" };
+    if let Some(MachOFacts { platform, minimum_os, weak: _, signed: is }) = &linkage.mach_o {
+        let platform = platform.as_deref().unwrap_or("none named");
+        let oldest = minimum_os.as_ref().map(|it| format!(" {it} or later")).unwrap_or_default();
+        return Some(format!("{platform}{oldest}{}", signed(*is)));
+    }
+    let PeFacts { subsystem, signed: is, .. } = linkage.pe.as_ref()?;
+    Some(format!("Windows, subsystem {subsystem}{}", signed(*is)))
+}
+
+fn part_in_words(part: &Linkage) -> String {
+    let machine = part.machine.as_deref().unwrap_or("another machine");
+    format!("{machine}: {}", part.class.as_str())
 }
 
 fn hardening(linkage: &Linkage) -> String {
@@ -169,8 +206,13 @@ fn hardening(linkage: &Linkage) -> String {
     let mut words = vec![
         if linkage.pie { "position-independent" } else { "fixed address" },
         if linkage.nx { "stack not executable" } else { "EXECUTABLE STACK" },
-        relro,
     ];
+    if let Some(PeFacts { high_entropy, guard_cf, .. }) = &linkage.pe {
+        words.extend(high_entropy.then_some("64-bit randomisation"));
+        words.extend(guard_cf.then_some("control-flow guard"));
+    } else if linkage.mach_o.is_none() {
+        words.push(relro);
+    }
     if linkage.textrel {
         words.push("TEXT RELOCATIONS");
     }
@@ -212,6 +254,9 @@ pub(crate) fn sample_linkage(class: Class) -> Linkage {
         nx: true,
         relro: Relro::None,
         textrel: false,
+        mach_o: None,
+        pe: None,
+        parts: Vec::new(),
     }
 }
 
@@ -268,7 +313,7 @@ mod tests {
             write_block(&it, Paint::Plain, &mut out, &mut err).unwrap();
         }
         let text = |it| String::from_utf8(it).unwrap();
-        expect![[r"
+        expect![[r#"
             bin/server: static: starts without a loader or libraries
               format        elf64, amd64
               hardening     fixed address, stack not executable, no relro
@@ -286,12 +331,12 @@ mod tests {
               Go            go1.26.8, example.com/m/cmd/server
               policy        release: broken
                 its class is `dynamic`; `static` or `static_pie` is demanded
-            Makefile: not_elf: not an ELF file
+            Makefile: not_elf: not an ELF file, nor Mach-O, nor PE
               format        script
               policy        release: kept
             --- stderr
             error: cannot read `cut\n.elf`: the program header table ends behind the file, at offset 64
-        "]].assert_eq(&format!("{}--- stderr\n{}", text(out), text(err)));
+        "#]].assert_eq(&format!("{}--- stderr\n{}", text(out), text(err)));
     }
 
     #[test]
@@ -301,8 +346,8 @@ mod tests {
             write_json_line(it, &mut out).unwrap();
         }
         expect![[r#"
-            {"file":"bin/dynamic","linkage":{"class":"dynamic","format":"elf64","machine":"amd64","interpreter":"/lib64/ld-linux-x86-64.so.2","needed":["libc.so.6","lib\u001b[2J.so"],"glibc_max":"2.34","glibcxx_max":null,"rpath":[],"audit":[],"filters":[],"soname":null,"packer":null,"libc":"glibc","hazards":[{"kind":"nss","symbol":"getaddrinfo","basis":"linker_warning"}],"pie":false,"nx":true,"relro":"none","textrel":false},"build_info":{"go_version":"go1.26.8","path":"example.com/m/cmd/server","main_module":null,"settings":[],"modules":[]},"policy":"release","violations":["its class is `dynamic`; `static` or `static_pie` is demanded"]}
-            {"file":"Makefile","linkage":{"class":"not_elf","format":"script","machine":null,"interpreter":null,"needed":[],"glibc_max":null,"glibcxx_max":null,"rpath":[],"audit":[],"filters":[],"soname":null,"packer":null,"libc":null,"hazards":[],"pie":false,"nx":true,"relro":"none","textrel":false},"build_info":{"go_version":"go1.26.8","path":"example.com/m/cmd/server","main_module":null,"settings":[],"modules":[]},"policy":"release","violations":[]}
+            {"file":"bin/dynamic","linkage":{"class":"dynamic","format":"elf64","machine":"amd64","interpreter":"/lib64/ld-linux-x86-64.so.2","needed":["libc.so.6","lib\u001b[2J.so"],"glibc_max":"2.34","glibcxx_max":null,"rpath":[],"audit":[],"filters":[],"soname":null,"packer":null,"libc":"glibc","hazards":[{"kind":"nss","symbol":"getaddrinfo","basis":"linker_warning"}],"pie":false,"nx":true,"relro":"none","textrel":false,"mach_o":null,"pe":null,"parts":[]},"build_info":{"go_version":"go1.26.8","path":"example.com/m/cmd/server","main_module":null,"settings":[],"modules":[]},"policy":"release","violations":["its class is `dynamic`; `static` or `static_pie` is demanded"]}
+            {"file":"Makefile","linkage":{"class":"not_elf","format":"script","machine":null,"interpreter":null,"needed":[],"glibc_max":null,"glibcxx_max":null,"rpath":[],"audit":[],"filters":[],"soname":null,"packer":null,"libc":null,"hazards":[],"pie":false,"nx":true,"relro":"none","textrel":false,"mach_o":null,"pe":null,"parts":[]},"build_info":{"go_version":"go1.26.8","path":"example.com/m/cmd/server","main_module":null,"settings":[],"modules":[]},"policy":"release","violations":[]}
             {"file":"cut\n.elf","error":{"message":"the program header table ends behind the file, at offset 64"}}
         "#]].assert_eq(&String::from_utf8(out).unwrap());
     }

@@ -282,7 +282,7 @@ fn verify_reads_any_file_and_goes_on_after_one_that_it_cannot_read() {
     assert_eq!(output.status.code(), Some(2));
     let text = |it: Vec<u8>| String::from_utf8(it).unwrap();
     expect![[r"
-        run.sh: not_elf: not an ELF file
+        run.sh: not_elf: not an ELF file, nor Mach-O, nor PE
           format        script
         error: cannot read `gone`: No such file or directory (os error 2)
     "]]

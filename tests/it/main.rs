@@ -30,6 +30,7 @@ mod interrupts;
 mod key;
 mod ledger;
 mod linkage_document;
+mod other_formats;
 mod panics;
 mod policies;
 mod readelf;

@@ -4,6 +4,7 @@ use crate::support::has;
 use linkwright::effects::inspect::{InspectError, inspect_file};
 use linkwright::formats::elf::compare_versions;
 use linkwright::formats::elf::error::ElfErrorKind;
+use linkwright::formats::inspection::Unjudged;
 use linkwright::formats::linkage::{Class, Linkage, Relro};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -160,7 +161,8 @@ fn the_verdict_on_the_systems_own_files_agrees_with_readelf() {
             (None, Ok(ours)) if ours.linkage.class == Class::NotExecutable => compared += 1,
             (None, Err(_)) => {}
             // x32, which linkwright refuses to judge: see `formats::elf::header`.
-            (_, Err(InspectError::Elf(it))) if it.kind == ElfErrorKind::Contradiction => {}
+            (_, Err(InspectError::Unjudged(Unjudged::Elf(it))))
+                if it.kind == ElfErrorKind::Contradiction => {}
             (theirs, Ok(ours)) => {
                 let ours = Facts::from(&ours.linkage);
                 wrong.push(format!("{}\n  ours {ours:?}\n  readelf {theirs:?}", file.display()));

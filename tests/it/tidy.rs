@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("words", "amount defect digest exit_code label near path pattern span problem"),
     (
         "formats",
-        "linkage bytes magic c_text c_words linker_text elf build_info inspection link_warnings go_events go_list cacheprog \
+        "linkage bytes magic c_text c_words linker_text elf image macho pe build_info inspection link_warnings go_events go_list cacheprog \
          ron_lexer ron_syntax ron_fields build_file rules_file tool_limits",
     ),
     (

@@ -77,7 +77,7 @@ const GO_BUILDS: [GoBuild; 13] = [
     GoBuild("s390x", &["CGO_ENABLED=0", "GOARCH=s390x"], &[], &["plain"]),
     GoBuild("mips", &["CGO_ENABLED=0", "GOARCH=mips"], &[], &["plain"]),
     GoBuild("windows", &["CGO_ENABLED=0", "GOOS=windows"], &[], &["plain"]),
-    GoBuild("darwin", &["CGO_ENABLED=0", "GOOS=darwin"], &[], &["plain"]),
+    GoBuild("darwin", &["CGO_ENABLED=0", "GOOS=darwin", "GOARCH=arm64"], &[], &["plain"]),
 ];
 
 /// One build of a C file: name, compiler, words.
@@ -246,7 +246,8 @@ fn starts_in_an_empty_root(sample: &Sample, linkage: &Linkage) -> Option<bool> {
     if linkage.machine.as_deref() != Some("amd64") || std::env::consts::ARCH != "x86_64" {
         return None;
     }
-    if matches!(linkage.class, Class::Shared | Class::NotElf | Class::NotExecutable) {
+    let is_library = matches!(linkage.class, Class::Shared | Class::NotExecutable);
+    if is_library || !linkage.format.starts_with("elf") {
         return None;
     }
     let root = tempfile::tempdir().unwrap();

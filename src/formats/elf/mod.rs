@@ -92,6 +92,9 @@ pub fn linkage_of(bytes: &dyn Bytes) -> Result<Linkage, ElfError> {
         nx: stack.is_some_and(|it| it.flags & elf::PF_X.0 == 0),
         relro,
         textrel: dynamic.textrel,
+        mach_o: None,
+        pe: None,
+        parts: Vec::new(),
     };
     if matches!(class, Class::Static | Class::StaticPie) {
         let marks = marks::marks(&image);

@@ -9,10 +9,12 @@
 //! | odd value | linkwright | the file asks for something that no honest build asks for, whatever was promised (`odd`) |
 //! | policy | the workspace | a clause of the target's policy does not hold (`clauses`) |
 //!
-//! A promise is about ELF. Windows, macOS and wasm programs have none of what it speaks of: they
-//! are accepted as class `not_elf`, so that `pure` builds for them can be made. A policy accepts
-//! them only where its `class` lists `not_elf`. What no Go toolchain makes (a script, an archive,
-//! an empty file) keeps no promise but `any`.
+//! On macOS and Windows there is nothing below the system's own libraries: a program that needs no
+//! others (class `system_libraries`) keeps `static` and `libc_only` there, and `static_pie` if it
+//! is position-independent. A wasm program shows nothing that a promise speaks of: it is accepted
+//! as class `not_elf`, so that `pure` builds of it can be made. A policy accepts it only where its
+//! `class` lists `not_elf`. What no Go toolchain makes (a script, an archive, an empty file) keeps
+//! no promise but `any`.
 //!
 //! **Invariant:** a [`Verified`] is made in [`verify`] alone.
 
@@ -21,7 +23,9 @@ mod odd;
 
 use crate::formats::inspection::Inspection;
 use crate::formats::linkage::{BuildInfo, Class, Hazard, Linkage};
-use crate::formats::magic::OTHER_PROGRAM_FORMATS;
+use crate::formats::macho;
+use crate::formats::magic::UNJUDGED_PROGRAM_FORMATS;
+use crate::formats::pe;
 use crate::model::policy::Policy;
 use crate::model::strategy::Promise;
 use std::fmt;
@@ -204,7 +208,7 @@ fn broken_promise(linkage: &Linkage, promise: Promise) -> Option<Breach> {
         return broken(clause, "verify the file before it is packed");
     }
     if linkage.class == Class::NotElf {
-        if OTHER_PROGRAM_FORMATS.contains(&&*linkage.format) {
+        if UNJUDGED_PROGRAM_FORMATS.contains(&&*linkage.format) {
             return None;
         }
         let clause = format!("it is no program: its format is `{}`", linkage.format);
@@ -216,12 +220,19 @@ fn broken_promise(linkage: &Linkage, promise: Promise) -> Option<Breach> {
         }
         _ => linkage.needed.iter().map(String::as_str).collect(),
     };
+    let foreign: Vec<&str> =
+        foreign.into_iter().filter(|it| !is_the_systems(linkage, it)).collect();
     let kept = match promise {
         Promise::Any => true,
-        Promise::Static => matches!(linkage.class, Class::Static | Class::StaticPie),
-        Promise::StaticPie => linkage.class == Class::StaticPie,
+        Promise::Static => {
+            matches!(linkage.class, Class::Static | Class::StaticPie | Class::SystemLibraries)
+        }
+        Promise::StaticPie => {
+            linkage.class == Class::StaticPie
+                || (linkage.class == Class::SystemLibraries && linkage.pie)
+        }
         Promise::LibcOnly => match linkage.class {
-            Class::Static | Class::StaticPie | Class::NeedsLoader => true,
+            Class::Static | Class::StaticPie | Class::SystemLibraries | Class::NeedsLoader => true,
             Class::Dynamic => foreign.is_empty(),
             Class::Shared | Class::NotExecutable | Class::NotElf => false,
         },
@@ -241,6 +252,15 @@ fn broken_promise(linkage: &Linkage, promise: Promise) -> Option<Breach> {
             let clause = format!("it is class `{}`", linkage.class.as_str());
             broken(clause, "choose a strategy that makes the class it promises")
         }
+    }
+}
+
+/// Tells whether a library is part of a system below which there is nothing.
+fn is_the_systems(linkage: &Linkage, library: &str) -> bool {
+    match &*linkage.format {
+        "mach_o" => macho::is_system_library(library),
+        "pe" => pe::is_windows(library),
+        _ => false,
     }
 }
 

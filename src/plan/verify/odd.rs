@@ -6,6 +6,8 @@
 //! | `DT_AUDIT`, `DT_DEPAUDIT` | the loader runs those libraries before the program, `ldd` as well |
 //! | a library search path in a folder that anybody can write to | whoever puts a library there is run |
 //! | an empty or relative library search path | it is looked for in the folder that the program is started in |
+//! | a Mach-O library by a path in one of these folders, or by a relative one | dyld opens that path |
+//! | `LC_DYLD_ENVIRONMENT` | it sets variables that tell dyld where else to look |
 //!
 //! They break every promise, `any` too. A policy that names the interpreter lifts the first.
 
@@ -74,14 +76,27 @@ pub(super) fn odd_values(linkage: &Linkage, policy: Option<&Policy>) -> Vec<Brea
     let named = policy.and_then(|it| it.interpreters.as_deref()).unwrap_or(&[]);
     if let Some(loader) = &linkage.interpreter
         && !named.contains(loader)
-        && !is_abi_path(loader, linkage.machine.as_deref())
+        && !is_loader_of(linkage, loader)
     {
         odd(
             format!("it asks for the loader `{loader}`, which is none of its platform's"),
             "look for `--dynamic-linker` in the linker's flags, or name the loader in the policy's `interpreters`",
         );
     }
-    for library in &linkage.audit {
+    let is_mach_o = linkage.format == "mach_o";
+    for setting in linkage.audit.iter().filter(|_| is_mach_o) {
+        odd(
+            format!("it sets `{setting}` for its loader"),
+            "look for `-dyld_env` in the linker's flags",
+        );
+    }
+    for library in linkage.needed.iter().filter(|_| is_mach_o) {
+        if let Some(why) = oddity(library) {
+            let what = format!("it needs `{library}`, {}", why.library());
+            odd(what, "link with a library whose install name is absolute, or begins with `@`");
+        }
+    }
+    for library in linkage.audit.iter().filter(|_| !is_mach_o) {
         odd(
             format!("it makes the loader run the audit library `{library}`"),
             "look for `--audit` or `--depaudit` in the linker's flags",
@@ -90,7 +105,7 @@ pub(super) fn odd_values(linkage: &Linkage, policy: Option<&Policy>) -> Vec<Brea
     for entry in linkage.rpath.iter().filter(|_| linkage.class != Class::NotElf) {
         if let Some(why) = oddity(entry) {
             odd(
-                format!("it looks for libraries in `{entry}`, {why}"),
+                format!("it looks for libraries in `{entry}`, {}", why.folder()),
                 "look for `-rpath` in the linker's flags and LDFLAGS",
             );
         }
@@ -98,25 +113,63 @@ pub(super) fn odd_values(linkage: &Linkage, policy: Option<&Policy>) -> Vec<Brea
     breaches
 }
 
+fn is_loader_of(linkage: &Linkage, loader: &str) -> bool {
+    match &*linkage.format {
+        "mach_o" => loader == "/usr/lib/dyld",
+        _ => is_abi_path(loader, linkage.machine.as_deref()),
+    }
+}
+
 fn is_abi_path(loader: &str, machine: Option<&str>) -> bool {
     let by_machine = BY_MACHINE.iter().filter(|it| machine.is_none_or(|machine| machine == it.0));
     ANY_MACHINE.contains(&loader) || by_machine.flat_map(|it| it.1).any(|it| *it == loader)
 }
 
+/// What is odd about a place of libraries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Oddity {
+    /// It is the folder that the program is started in.
+    Started,
+    /// It lies below that.
+    Below,
+    /// Anybody can write there.
+    Writable,
+}
+
+impl Oddity {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Started => "the folder that it is started in",
+            Self::Below => "below the folder that it is started in",
+            Self::Writable => "where anybody can put some",
+        }
+    }
+
+    fn library(self) -> &'static str {
+        match self {
+            Self::Started | Self::Below => "which is looked for where it is started",
+            Self::Writable => "where anybody can put another one",
+        }
+    }
+}
+
 /// Says what is odd about an entry of a library search path.
-fn oddity(entry: &str) -> Option<&'static str> {
+fn oddity(entry: &str) -> Option<Oddity> {
     let path = normal(entry);
     let is_in = |folder: &&str| {
         path.strip_prefix(*folder).is_some_and(|it| it.is_empty() || it.starts_with('/'))
     };
     if entry.is_empty() {
-        Some("the folder that it is started in")
-    } else if entry.starts_with("$ORIGIN") || entry.starts_with("${ORIGIN}") {
+        Some(Oddity::Started)
+    } else if ["$ORIGIN", "${ORIGIN}", "@executable_path", "@loader_path", "@rpath"]
+        .iter()
+        .any(|it| entry.starts_with(it))
+    {
         None
     } else if !path.starts_with('/') {
-        Some("below the folder that it is started in")
+        Some(Oddity::Below)
     } else if WRITABLE.iter().any(is_in) {
-        Some("where anybody can put some")
+        Some(Oddity::Writable)
     } else {
         None
     }

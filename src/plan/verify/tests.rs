@@ -14,7 +14,7 @@ fn linkage(class: Class, needed: &[&str]) -> Linkage {
         interpreter: asks.then(|| LOADER.to_owned()),
         needed: needed.iter().map(ToString::to_string).collect(),
         nx: true,
-        ..Linkage::of_class(class, if class == Class::NotElf { "pe" } else { "elf64" })
+        ..Linkage::of_class(class, if class == Class::NotElf { "wasm" } else { "elf64" })
     }
 }
 
@@ -49,9 +49,10 @@ fn every_promise_accepts_exactly_its_classes() {
         classes.iter().filter(kept).map(|it| it.class.as_str()).collect()
     };
     assert_eq!(kept(Promise::Any), Class::ALL.map(Class::as_str));
-    assert_eq!(kept(Promise::Static), ["static", "static_pie", "not_elf"]);
+    assert_eq!(kept(Promise::Static), ["static", "static_pie", "system_libraries", "not_elf"]);
     assert_eq!(kept(Promise::StaticPie), ["static_pie", "not_elf"]);
-    let kept_by_libc_only = ["static", "static_pie", "needs_loader", "dynamic", "not_elf"];
+    let kept_by_libc_only =
+        ["static", "static_pie", "system_libraries", "needs_loader", "dynamic", "not_elf"];
     assert_eq!(kept(Promise::LibcOnly), kept_by_libc_only);
 }
 
@@ -228,7 +229,7 @@ fn a_policy_tells_every_broken_clause() {
         Promise::Static,
         Some(&policy),
         expect![[r"
-        policy `p`, `class`: it is class `not_elf` (`pe`)
+        policy `p`, `class`: it is class `not_elf` (`wasm`)
     "]],
     );
 }
@@ -269,4 +270,60 @@ fn a_mismatch_gives_its_first_clause_as_the_reason_and_says_whose_rule_it_is() {
     assert!(both.breaks_promise() && !both.breaks_only_policy());
     let policy_only = judge(dynamic, Promise::Any, Some(&policy)).unwrap_err();
     assert!(!policy_only.breaks_promise() && policy_only.breaks_only_policy());
+}
+
+#[test]
+fn on_macos_and_windows_the_systems_own_libraries_are_the_least() {
+    let own = Linkage {
+        format: "mach_o".to_owned(),
+        interpreter: Some("/usr/lib/dyld".to_owned()),
+        ..linkage(Class::SystemLibraries, &["/usr/lib/libSystem.B.dylib"])
+    };
+    for promise in [Promise::Any, Promise::Static, Promise::LibcOnly] {
+        assert!(judge(own.clone(), promise, None).is_ok());
+    }
+    assert!(judge(own.clone(), Promise::StaticPie, None).is_err());
+    assert!(judge(Linkage { pie: true, ..own.clone() }, Promise::StaticPie, None).is_ok());
+    let other = Linkage {
+        class: Class::Dynamic,
+        needed: vec!["/usr/lib/libSystem.B.dylib".to_owned(), "@rpath/libz.dylib".to_owned()],
+        ..own.clone()
+    };
+    let windows = Linkage {
+        format: "pe".to_owned(),
+        ..linkage(Class::Dynamic, &["KERNEL32.dll", "libstdc++-6.dll"])
+    };
+    let odd = Linkage {
+        needed: vec!["/tmp/libz.dylib".to_owned(), "libz.dylib".to_owned()],
+        audit: vec!["DYLD_LIBRARY_PATH=/opt".to_owned()],
+        interpreter: Some("/opt/dyld".to_owned()),
+        ..other.clone()
+    };
+    check(
+        other,
+        Promise::Static,
+        None,
+        expect![[r#"
+        promise `static`: it needs `@rpath/libz.dylib`
+    "#]],
+    );
+    check(
+        windows,
+        Promise::Static,
+        None,
+        expect![[r#"
+        promise `static`: it needs `libstdc++-6.dll`
+    "#]],
+    );
+    check(
+        odd,
+        Promise::Any,
+        None,
+        expect![[r#"
+        odd value: it asks for the loader `/opt/dyld`, which is none of its platform's
+        odd value: it sets `DYLD_LIBRARY_PATH=/opt` for its loader
+        odd value: it needs `/tmp/libz.dylib`, where anybody can put another one
+        odd value: it needs `libz.dylib`, which is looked for where it is started
+    "#]],
+    );
 }
