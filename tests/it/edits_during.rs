@@ -16,7 +16,7 @@ const ONE: &str = r#"build(targets: [go_binary(name: "p", link: "pure")])"#;
 /// is the workspace's home, where `one.go` and `two.go` lie.
 fn with_edit(lines: &str) -> Option<Workspace> {
     static WARM: Once = Once::new();
-    // The same bytes in every test: the toolchain is the same one, and its library is compiled once.
+    // The same bytes in every test: it is one toolchain, whose library is compiled once.
     let script = "real=REAL\nhook=${0%/*}/../hook\n\
                   if [ \"$1\" = build ] && [ -e \"$hook\" ]; then . \"$hook\"; fi\n\
                   exec \"$real\" \"$@\"";
