@@ -4,12 +4,16 @@ use linkwright::cli;
 use linkwright::cli::environment::Environment;
 use linkwright::effects::guard;
 use linkwright::effects::process::Guard;
+use linkwright::effects::sealed;
 use linkwright::words::exit_code::ExitCode;
 use std::io::{self, BufWriter, Write as _};
 
 fn main() -> std::process::ExitCode {
     if guard::is_called(std::env::args_os().next().as_deref()) {
         return std::process::ExitCode::from(guard::serve());
+    }
+    if sealed::is_called(std::env::args_os().nth(1).as_deref()) {
+        return std::process::ExitCode::from(sealed::serve(std::env::args_os().skip(2)));
     }
     let ended = std::panic::catch_unwind(|| {
         let mut out = BufWriter::new(io::stdout());

@@ -3,6 +3,7 @@
 use crate::cli::build::{BuildOptions, look, prepare};
 use crate::cli::console::{Console, Stopped};
 use crate::cli::rooms::{self, Program};
+use crate::cli::seal::{self, SealOptions};
 use crate::engine::event::Finished;
 use crate::report::command_line::CommandLine;
 use crate::report::failure::Failure;
@@ -14,7 +15,8 @@ use std::ffi::OsString;
 /// Build one target, then run it
 ///
 /// linkwright becomes the program: it gets the caller's environment, streams, folder and signals,
-/// and its exit code is the last word. Nothing is printed on stdout before it.
+/// and its exit code is the last word. Nothing is printed on stdout before it. With --sealed the
+/// program starts in a root of its own, and finds there what is declared and nothing else.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct RunArgs {
@@ -29,6 +31,10 @@ pub struct RunArgs {
     /// How to go about it.
     #[command(flatten)]
     pub options: BuildOptions,
+
+    /// What it finds around it.
+    #[command(flatten)]
+    pub seal: SealOptions,
 }
 
 /// Runs `run`.
@@ -37,7 +43,7 @@ pub struct RunArgs {
 ///
 /// Blames the input if the target is no single program; else as `build`.
 pub fn run(args: RunArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
-    let RunArgs { label, arguments, options } = args;
+    let RunArgs { label, arguments, options, seal } = args;
     let request = prepare(&[label], options, console)?;
     if !request.patterns.is_one_target() {
         let failure = Failure::new(ExitCode::BadInput, "`run` takes one target");
@@ -69,7 +75,20 @@ pub fn run(args: RunArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     // From here on this process is the program: nobody stands between it and the terminal.
     console.out.flush()?;
     console.err.flush()?;
+    if seal.sealed {
+        return Err(become_sealed(&program, &seal, console).into());
+    }
     Err(rooms::become_program(&program, console).into())
+}
+
+/// Becomes the program in a sealed root; returns only if that fails.
+fn become_sealed(program: &Program, options: &SealOptions, console: &Console<'_>) -> Failure {
+    let ready = seal::root(options, &console.settings.folder)
+        .and_then(|root| Ok((root, seal::variables(options, console.environment)?)));
+    match ready {
+        Ok((root, variables)) => rooms::become_sealed(program, &root, variables, console),
+        Err(failure) => failure,
+    }
 }
 
 /// Returns the one output that can be started.

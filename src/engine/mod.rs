@@ -17,4 +17,6 @@ pub mod recall;
 pub mod request;
 pub mod scheduler;
 pub mod session;
+pub mod test_job;
+pub mod test_run;
 pub mod why;

@@ -79,10 +79,17 @@ impl Checkout {
 
     /// Runs linkwright in the copy.
     pub(crate) fn linkwright(&self, arguments: &[&str]) -> Output {
-        let mut command = self.command(env!("CARGO_BIN_EXE_linkwright"));
+        let mut command = self.linkwright_by(env!("CARGO_BIN_EXE_linkwright"));
+        command.args(arguments).output().unwrap()
+    }
+
+    /// Returns a program that runs linkwright in the copy, or linkwright itself.
+    pub(crate) fn linkwright_by(&self, program: &str) -> Command {
+        let mut command = self.command(program);
+        command.env("LINKWRIGHT", env!("CARGO_BIN_EXE_linkwright"));
         command.env("LINKWRIGHT_STORE", self.folder.path().join("store"));
         command.env("LINKWRIGHT_GO_CACHE", &self.go_cache);
-        command.args(arguments).output().unwrap()
+        command
     }
 
     /// Runs linkwright and returns its exit code, its table, and with exit codes other than 0 what

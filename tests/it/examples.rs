@@ -63,7 +63,7 @@ fn net_and_user_is_dynamic_by_default_and_by_the_seed_recipe_and_static_by_netgo
 }
 
 #[test]
-fn two_static_database_nodes_find_each_other_by_name_in_empty_roots() {
+fn two_static_database_nodes_find_each_other_by_name_in_sealed_roots() {
     if !can_build() || !has("protoc") {
         return;
     }
@@ -98,7 +98,8 @@ fn two_static_database_nodes_find_each_other_by_name_in_empty_roots() {
     }
 
     let script = example.path("two-nodes").display().to_string();
-    let nodes = example.command(&script).arg("linkwright-out/bin/node").output().unwrap();
+    let mut nodes = example.linkwright_by(&script);
+    let nodes = nodes.arg(":node").output().unwrap();
     assert!(nodes.status.success(), "{nodes:?}");
     let mut lines: Vec<_> = said(&nodes).lines().map(str::to_owned).collect();
     lines.sort();
@@ -106,12 +107,12 @@ fn two_static_database_nodes_find_each_other_by_name_in_empty_roots() {
         alpha: found beta at 127.0.0.3, it is beta
         alpha: has shape=round
         alpha: joined by beta
-        alpha: listens on 127.0.0.2:7001 as uid 0
+        alpha: listens on 127.0.0.2:7001 as uid 1000
         alpha: stored shape=round from beta
         beta: found alpha at 127.0.0.2, it is alpha
         beta: has colour=blue
         beta: joined by alpha
-        beta: listens on 127.0.0.3:7002 as uid 0
+        beta: listens on 127.0.0.3:7002 as uid 1000
         beta: stored colour=blue from alpha
     "#]]
     .assert_eq(&(lines.join("\n") + "\n"));
