@@ -287,9 +287,9 @@ fn no_build(error: &BuildError) -> Failure {
         BuildError::Outputs(OutputError::NotAFolder(_)) => {
             (ExitCode::Refused, Some("move it away; linkwright makes its own folder"))
         }
-        BuildError::Outputs(OutputError::Write(..) | OutputError::Read(..)) => {
-            (ExitCode::Disk, Some("free some space, or make the folder writable"))
-        }
+        BuildError::Outputs(
+            OutputError::Write(..) | OutputError::Remove(..) | OutputError::Read(..),
+        ) => (ExitCode::Disk, Some("free some space, or make the folder writable")),
         BuildError::Threads(_) => (ExitCode::MachineLacks, Some("say a smaller `--jobs`")),
         BuildError::Ledger(_) => (ExitCode::Bug, None),
     };

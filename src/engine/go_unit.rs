@@ -122,7 +122,7 @@ impl Unfit {
                 let error = error.to_string();
                 return Self { error, hints: Vec::new(), code: ExitCode::Interrupted };
             }
-            OutputError::Write(..) | OutputError::Read(..) => {
+            OutputError::Write(..) | OutputError::Remove(..) | OutputError::Read(..) => {
                 ("free some space, or make the folder writable", ExitCode::Disk)
             }
         };
