@@ -9,6 +9,7 @@
 use crate::effects::file;
 use crate::effects::stamp::Stamp;
 use crate::effects::store::digest_of;
+use crate::formats::go_header::decisive;
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-const MAGIC: &[u8; 12] = b"LWSTAMPS\x01\0\0\0";
+const MAGIC: &[u8; 12] = b"LWSTAMPS\x02\0\0\0";
 
 /// Above this many files the memory is begun anew, so that it cannot grow for ever.
 const ENTRY_LIMIT: usize = 2_000_000;
@@ -36,6 +37,8 @@ pub struct Stamps(Vec<Option<Stamp>>);
 struct Entry {
     stamp: Stamp,
     digest: Digest,
+    /// Of a Go file: the digest of its head, if that was asked for.
+    head: Option<Digest>,
     /// Asked for in this run, so kept when the memory is cut.
     used: bool,
 }
@@ -71,7 +74,7 @@ impl Digests {
             return Err(io::Error::other("not a regular file"));
         }
         let stamp = Stamp::of(&metadata);
-        if let Some(digest) = self.remembered(path, stamp) {
+        if let Some(Entry { digest, .. }) = self.remembered(path, stamp) {
             self.saw(path, stamp, digest);
             return Ok(digest);
         }
@@ -79,12 +82,40 @@ impl Digests {
         let after = Stamp::of(&fs::metadata(path)?);
         self.saw(path, after, copied.digest);
         if after == stamp && !self.paranoid && !stamp.is_racy(now()) {
-            let entry = Entry { stamp, digest: copied.digest, used: true };
+            let entry = Entry { stamp, digest: copied.digest, head: None, used: true };
             if let Ok(mut entries) = self.entries.lock() {
                 entries.insert(path.to_owned(), entry);
             }
         }
         Ok(copied.digest)
+    }
+
+    /// Returns the digest of what decides what the Go file at `path` is to `go list`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the system's error, or one that says that it is no regular file.
+    pub fn head(&self, path: &Path) -> io::Result<Digest> {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let stamp = Stamp::of(&metadata);
+        if let Some(Entry { digest, head: Some(head), .. }) = self.remembered(path, stamp) {
+            self.saw(path, stamp, digest);
+            return Ok(head);
+        }
+        let text = fs::read(path)?;
+        let (digest, head) = (Digest::of(&text), Digest::of(decisive(&text)));
+        let after = Stamp::of(&fs::metadata(path)?);
+        self.saw(path, after, digest);
+        if after == stamp && !self.paranoid && !stamp.is_racy(now()) {
+            let entry = Entry { stamp, digest, head: Some(head), used: true };
+            if let Ok(mut entries) = self.entries.lock() {
+                entries.insert(path.to_owned(), entry);
+            }
+        }
+        Ok(head)
     }
 
     /// Returns the digests of `paths`, in their order, read in parallel.
@@ -104,7 +135,7 @@ impl Digests {
     /// hashed as they were written under a private name.
     pub fn learn(&self, path: &Path, digest: Digest) {
         if let (Ok(metadata), Ok(mut entries)) = (fs::metadata(path), self.entries.lock()) {
-            let entry = Entry { stamp: Stamp::of(&metadata), digest, used: true };
+            let entry = Entry { stamp: Stamp::of(&metadata), digest, head: None, used: true };
             entries.insert(path.to_owned(), entry);
         }
     }
@@ -149,11 +180,11 @@ impl Digests {
         }
     }
 
-    fn remembered(&self, path: &Path, stamp: Stamp) -> Option<Digest> {
+    fn remembered(&self, path: &Path, stamp: Stamp) -> Option<Entry> {
         let mut entries = self.entries.lock().ok()?;
         let entry = entries.get_mut(path).filter(|it| it.stamp == stamp)?;
         entry.used = true;
-        Some(entry.digest)
+        Some(*entry)
     }
 }
 
@@ -185,7 +216,7 @@ fn encode(entries: &HashMap<PathBuf, Entry>) -> Vec<u8> {
     let mut sorted: Vec<_> = entries.iter().filter(|(_, it)| it.used || !cut).collect();
     sorted.sort_by_key(|(path, _)| *path);
     let mut bytes = MAGIC.to_vec();
-    for (path, Entry { stamp, digest, used: _ }) in sorted {
+    for (path, Entry { stamp, digest, head, used: _ }) in sorted {
         let Stamp { device, inode, size, modified, changed } = stamp;
         let path = path.as_os_str().as_bytes();
         bytes.extend_from_slice(&(path.len() as u64).to_le_bytes());
@@ -197,6 +228,8 @@ fn encode(entries: &HashMap<PathBuf, Entry>) -> Vec<u8> {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(digest.as_bytes());
+        bytes.push(u8::from(head.is_some()));
+        bytes.extend(head.iter().flat_map(Digest::as_bytes));
     }
     let seal = Digest::of(&bytes);
     bytes.extend_from_slice(seal.as_bytes());
@@ -218,7 +251,10 @@ fn decode(bytes: &[u8]) -> Option<HashMap<PathBuf, Entry>> {
         let (modified, changed) = ((signed()?, signed()?), (signed()?, signed()?));
         let digest = Digest::from_bytes(take(&mut rest, 32)?.try_into().ok()?);
         let stamp = Stamp { device, inode, size, modified, changed };
-        entries.insert(PathBuf::from(path), Entry { stamp, digest, used: false });
+        let has_head = take(&mut rest, 1)? == [1];
+        let head = if has_head { Some(take(&mut rest, 32)?.try_into().ok()?) } else { None };
+        let head = head.map(Digest::from_bytes);
+        entries.insert(PathBuf::from(path), Entry { stamp, digest, head, used: false });
     }
     Some(entries)
 }

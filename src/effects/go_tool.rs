@@ -156,6 +156,12 @@ impl GoTool {
         identity_of(machine, &self.program, &self.root)
     }
 
+    /// Returns the settings that say how modules are fetched and where they are unpacked.
+    #[must_use]
+    pub fn network(&self) -> &BTreeMap<String, String> {
+        &self.network
+    }
+
     /// Returns the host platform as two words.
     #[must_use]
     pub fn host(&self) -> (&str, &str) {

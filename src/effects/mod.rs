@@ -13,6 +13,7 @@ pub mod digests;
 pub mod file;
 pub mod globs;
 pub mod go_tool;
+pub mod go_tree;
 pub mod guard;
 pub mod guard_words;
 pub mod inspect;

@@ -118,7 +118,9 @@ impl Scene {
         reads: impl Fn(&Path) -> bool,
     ) {
         let walk = WalkDir::new(root).follow_root_links(true);
-        for entry in walk.into_iter().filter_entry(|it| it.depth() == 0 || enter(it)) {
+        // What `enter` says of files does not count: all of a folder's own may be read.
+        let lets_in = |it: &DirEntry| it.depth() == 0 || !it.file_type().is_dir() || enter(it);
+        for entry in walk.into_iter().filter_entry(lets_in) {
             match entry {
                 Ok(it) if it.file_type().is_dir() => self.folder(it.path()),
                 Ok(it) if reads(it.path()) && it.path().is_file() => self.file(it.path(), digests),

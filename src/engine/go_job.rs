@@ -15,7 +15,9 @@ use crate::engine::go_advice::advice;
 use crate::engine::go_batch;
 use crate::engine::go_inputs::{Gathered, Planned, gather};
 use crate::engine::go_look::{another_strategy, expand, look, no_go};
-use crate::engine::go_settle::{Settled, changes, from_store, linked, tool_changes};
+use crate::engine::go_settle::{
+    Settled, changes, from_store, linked, listing_changes, tool_changes,
+};
 use crate::engine::go_unit::{Unfit, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Session, finished};
@@ -209,11 +211,24 @@ impl Job<'_, '_> {
         // The inputs are looked at again now; what was read of the C side is too old for that.
         session.forget_c_files();
         let tools = tool_changes(session, go);
+        // Once for all links: each listing may name thousands of folders.
+        let mut known: Vec<(&Arc<Listing>, Vec<Change>)> = Vec::new();
+        for listing in ended.iter().flat_map(|it| &it.links).map(|it| &listings[&it.0]) {
+            if !known.iter().any(|(it, _)| Arc::ptr_eq(it, listing)) {
+                let changes = listing_changes(session, listing);
+                known.push((listing, [tools.clone(), changes].concat()));
+            }
+        }
+        let known_of = |listing: &Arc<Listing>| {
+            let found = known.iter().find(|(it, _)| Arc::ptr_eq(it, listing));
+            found.map_or(tools.as_slice(), |it| it.1.as_slice())
+        };
         // The scratch folder goes with its batch, so its files are settled here.
         let settle = |batch: go_batch::Finished| {
             let settled = batch.links.into_par_iter().map(|(index, planned, made)| {
                 let unit = &units[index];
-                let then = (&*listings[&index], tools.as_slice());
+                let listing = &listings[&index];
+                let then = (&**listing, known_of(listing));
                 let changes = changes(session, go, unit, &planned, then);
                 let same = changes.is_empty();
                 let settled = linked(session, go, unit, &planned, changes, made);

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What became of trying a rung.
 #[derive(Debug)]
@@ -237,20 +237,20 @@ pub fn tool_changes(session: &Session<'_>, go: &GoTool) -> Vec<Change> {
     vec![Change { input: "Go toolchain".to_owned(), old, new }]
 }
 
-/// Returns what changed since the link was planned: packages that gained or lost a file, inputs
-/// with other content, and files that were written and written back meanwhile.
+/// Returns what changed since the link was planned: what is `known` to have changed of all links of
+/// a batch, inputs with other content, and files that were written and written back meanwhile.
 #[must_use]
 pub fn changes(
     session: &Session<'_>,
     go: &GoTool,
     unit: &Unit<'_>,
     planned: &Planned,
-    (listing, tools): (&Listing, &[Change]),
+    (listing, known): (&Listing, &[Change]),
 ) -> Vec<Change> {
     if planted(Defect::NoLookAfter) {
         return Vec::new();
     }
-    let mut changes = tools.to_vec();
+    let mut changes = known.to_vec();
     match gather(session, go, unit, planned.rung, listing) {
         Ok(Gathered { planned: now, paths }) if now.key == planned.key => {
             let touched = planned.stamps.touched(&paths).into_iter();
@@ -264,12 +264,18 @@ pub fn changes(
             None => Change { input: error.to_string(), old: None, new: None },
         }),
     }
+    changes
+}
+
+/// Returns which files came to the folders of a listing's packages, or went, since it was made.
+#[must_use]
+pub fn listing_changes(session: &Session<'_>, listing: &Listing) -> Vec<Change> {
     let files = listing.changes().into_iter();
-    changes.extend(files.map(|(path, there)| {
+    let change = |(path, there): (PathBuf, bool)| {
         let (old, new) = if there { (None, Some("new")) } else { (Some("there"), None) };
         file_change(session, &path, old, new)
-    }));
-    changes
+    };
+    files.map(change).collect()
 }
 
 fn rewritten(session: &Session<'_>, path: &Path) -> Change {

@@ -12,6 +12,7 @@ pub mod go_job;
 pub mod go_look;
 pub mod go_settle;
 pub mod go_unit;
+pub mod kept_listing;
 pub mod listing;
 pub mod probe;
 pub mod recall;

@@ -175,8 +175,15 @@ fn draw_rules(scene: &mut Scene, request: &BuildRequest, digests: &Digests) {
 fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
     let Some(go_root) = &seen.go_root else { return };
     let digests = &machine.digests;
-    for part in ["bin", "lib", "pkg", "src"] {
-        scene.tree(&go_root.join(part), digests, |it| it.file_name() != "testdata", |_| false);
+    for part in ["bin", "lib", "pkg", "src"].map(|it| go_root.join(it)) {
+        if part.is_dir() {
+            scene.tree(&part, digests, |it| it.file_name() != "testdata", |_| false);
+        } else {
+            scene.nothing(&part);
+        }
+    }
+    for name in ["VERSION", "go.env"] {
+        scene.perhaps(&go_root.join(name), digests);
     }
     for path in go_settings(machine) {
         scene.perhaps(&path, digests);

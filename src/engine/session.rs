@@ -14,6 +14,7 @@ use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError, list_argument
 use crate::effects::machine::Machine;
 use crate::effects::outputs::Outputs;
 use crate::engine::event::{Event, Finished, Sink, State};
+use crate::engine::kept_listing::Place;
 use crate::engine::listing::{Listing, ListingKey, Moment};
 use crate::engine::request::BuildRequest;
 use crate::formats::c_words::CWords;
@@ -83,6 +84,7 @@ pub struct Session<'a> {
     planned: AtomicUsize,
     command_ran: AtomicBool,
     list_failed: AtomicBool,
+    distrusts: AtomicBool,
     go: Mutex<Option<Arc<Result<GoTool, GoToolError>>>>,
     c_tools: Memory<Compilers, Option<Arc<CTools>>>,
     linkers: Memory<LinkerQuestion, Result<(), String>>,
@@ -145,6 +147,7 @@ impl<'a> Session<'a> {
             planned: AtomicUsize::new(0),
             command_ran: AtomicBool::new(false),
             list_failed: AtomicBool::new(false),
+            distrusts: AtomicBool::new(request.paranoid),
             go: Mutex::new(None),
             c_tools: Memory::new(),
             linkers: Memory::new(),
@@ -270,7 +273,7 @@ impl<'a> Session<'a> {
         self.pkg_config.get_or(&key, ask)
     }
 
-    /// Asks `go list`.
+    /// Asks `go list`, unless it was asked before about a tree like this.
     ///
     /// # Errors
     ///
@@ -278,6 +281,12 @@ impl<'a> Session<'a> {
     pub fn list(&self, go: &GoTool, key: &ListingKey) -> Result<Arc<Listing>, GoToolError> {
         self.listings.get_or(key, || {
             let began = Moment::after(self.command_ran.load(Ordering::SeqCst));
+            let look = || Place::of(&self.machine.digests, go, key);
+            let place = look().filter(|_| !self.distrusts.load(Ordering::SeqCst));
+            let kept = place.as_ref().and_then(|it| it.packages(&self.machine.store));
+            if let Some(packages) = kept {
+                return Ok(Arc::new(Listing::new(GoGraph::new(packages), began)));
+            }
             let patterns: Vec<_> = key.patterns.iter().cloned().collect();
             let args = list_arguments(&key.selection, &patterns, key.tests);
             let folder = self.relative(&key.module.folder);
@@ -288,7 +297,13 @@ impl<'a> Session<'a> {
             let packages = go.list(self.machine, &key.module, &key.selection, &patterns, key.tests);
             self.step_ended(step, packages.is_ok());
             self.list_failed.fetch_or(packages.is_err(), Ordering::Relaxed);
-            Ok(Arc::new(Listing::new(GoGraph::new(packages?), began)))
+            let packages = packages?;
+            if let (Some(place), true) = (place, self.outputs.is_some())
+                && let Some(now) = look()
+            {
+                place.keep(&now, &self.machine.store, &packages);
+            }
+            Ok(Arc::new(Listing::new(GoGraph::new(packages), began)))
         })
     }
 
@@ -331,8 +346,10 @@ impl<'a> Session<'a> {
         !all_well || self.list_failed.load(Ordering::Relaxed)
     }
 
-    /// Forgets what was read of a module, because its files changed meanwhile.
+    /// Forgets what was read of a module, because its files changed meanwhile; from here on, Go
+    /// itself is asked.
     pub fn forget(&self, module: &GoModuleFolder) {
+        self.distrusts.store(true, Ordering::SeqCst);
         self.listings.forget(|it| it.module == *module);
         self.forget_c_files();
     }

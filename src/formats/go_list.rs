@@ -6,7 +6,7 @@
 //! variants: `p` as it is, `p [p.test]` compiled with its own test files, `p_test [p.test]` the
 //! external test package, and `p.test` the generated main package of the test binary.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The fields that are asked for, as `-json=` wants them.
@@ -16,7 +16,7 @@ SysoFiles,EmbedFiles,TestGoFiles,XTestGoFiles,TestEmbedFiles,XTestEmbedFiles,Cgo
 CgoCPPFLAGS,CgoCXXFLAGS,CgoFFLAGS,CgoLDFLAGS,CgoPkgConfig,Error,DepsErrors,Incomplete";
 
 /// One Go package.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GoPackage {
     /// The import path, with ` [p.test]` behind it for a test variant.
@@ -65,7 +65,7 @@ pub struct GoPackage {
 }
 
 /// The files of a package by kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[expect(clippy::struct_field_names, reason = "the names are Go's own")]
 pub struct GoFiles {
@@ -92,7 +92,7 @@ pub struct GoFiles {
 }
 
 /// The module of a package.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GoModule {
     /// The module path.
@@ -108,7 +108,7 @@ pub struct GoModule {
 }
 
 /// One error of loading.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GoListError {
     /// Import paths from a package that was asked for to the one that fails.

@@ -8,6 +8,7 @@ pub mod c_words;
 pub mod cacheprog;
 pub mod elf;
 pub mod go_events;
+pub mod go_header;
 pub mod go_list;
 pub mod image;
 pub mod inspection;

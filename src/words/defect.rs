@@ -38,6 +38,8 @@ pub enum Defect {
     SwallowOutputErrors,
     NoLookAfter,
     StaleListing,
+    ListingWithoutNames,
+    ListingWithoutHeads,
     NoBuildLock,
     BelieveOutputs,
     KeepLostOutputs,

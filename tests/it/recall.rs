@@ -30,6 +30,7 @@ fn remembered() -> Option<Workspace> {
                         inputs: ["texts/*.txt"], outputs: ["list"], pass_env: ["SPECIAL"]),
             ])"#,
         ),
+        ("rules/team.ron", "rules()"),
         ("main.go", &main),
         ("words/deep/one", "1"),
         ("lib/lib.go", "package lib\n\nconst Name = \"lib\"\n"),
@@ -156,9 +157,14 @@ fn changes_of_ours() -> Vec<Change> {
             |it| fs::remove_dir_all(it.path("deep")).unwrap(),
         ),
         change(
-            "rules of the workspace appear",
+            "more rules of the workspace appear",
             |it| it.file("rules/own.ron", "rules()"),
-            |it| fs::remove_dir_all(it.path("rules")).unwrap(),
+            |it| it.remove("rules/own.ron"),
+        ),
+        change(
+            "rules of the workspace are edited",
+            |it| append(it, "rules/team.ron", "// more\n"),
+            |it| cut(it, "rules/team.ron", "// more\n"),
         ),
         change(
             "a file that a glob matches appears",

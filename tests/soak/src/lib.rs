@@ -11,6 +11,7 @@
 //! * `bench` is a workspace on disk, and one run of the program in it.
 //! * `faults` is the toolbox of the lanes that kill, refuse, damage and cut off.
 //! * `lane` is one kind of case that can be run any number of times from a seed.
+//! * `pace` measures time and memory, beside others that do the same.
 
 pub mod bench;
 pub mod edit;
@@ -20,4 +21,5 @@ pub mod lane;
 pub mod lanes;
 pub mod ledger;
 pub mod model;
+pub mod pace;
 pub mod random;

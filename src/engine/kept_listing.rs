@@ -1,0 +1,194 @@
+//! Answers of `go list` that are kept in the store, to be used as long as all that decides them is
+//! the same.
+//!
+//! The key holds the toolchain, the question, the user's settings of modules, and the digest of the
+//! local modules ([`GoTree`]). What other modules are is pinned by `go.sum`.
+//!
+//! | not kept | because |
+//! |---|---|
+//! | an answer with errors | what is wrong may lie outside of the tree: the network, a folder |
+//! | one with a local package outside of the folders that were looked at | its files do not count |
+//! | one with parts of the standard library under test | they may embed what nobody hashed |
+//! | one during which the tree changed | it may be of either state |
+//! | one that names its folder in flags | it would be another in another clone |
+//!
+//! One that is used names packages of modules that need not be unpacked any more: then Go unpacks
+//! them when it compiles. Those whose C code is read here must be there.
+
+use crate::effects::digests::Digests;
+use crate::effects::go_tool::GoTool;
+use crate::effects::go_tree::GoTree;
+use crate::effects::store::Store;
+use crate::engine::listing::ListingKey;
+use crate::formats::go_list::{GoModule, GoPackage};
+use crate::plan::configuration::{GoPlatform, Selection};
+use crate::plan::fingerprint::Framed;
+use crate::plan::origin::Origin;
+use crate::words::digest::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The most packages of an answer that is kept.
+const MOST_PACKAGES: usize = 20_000;
+
+/// The place in the store for an answer to one question about a tree.
+#[derive(Debug)]
+pub struct Place {
+    key: Digest,
+    tree: GoTree,
+}
+
+/// An answer, and where it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    roots: Vec<PathBuf>,
+    packages: Vec<GoPackage>,
+}
+
+impl Place {
+    /// Looks at the tree that a question is about; `None` if it cannot be read.
+    #[must_use]
+    pub fn of(digests: &Digests, go: &GoTool, question: &ListingKey) -> Option<Self> {
+        let tree = GoTree::look(digests, &question.module, question.tests).ok()?;
+        let mut framed = Framed::new("linkwright kept listing 1");
+        framed.text(env!("CARGO_PKG_VERSION"));
+        framed.digest(&go.identity);
+        framed.bytes(go.root.as_os_str().as_encoded_bytes());
+        framed.texts(go.network());
+        let ListingKey { module, selection, patterns, tests } = question;
+        let Selection { platform, cgo, tags, race, env } = selection;
+        let GoPlatform { goos, goarch, level } = platform;
+        framed.text(goos);
+        framed.text(goarch);
+        framed.optional(level.as_ref(), |framed, (name, value)| {
+            framed.text(name);
+            framed.text(value);
+        });
+        framed.count(usize::from(*cgo));
+        framed.count(usize::from(*race));
+        framed.count(usize::from(*tests));
+        framed.count(usize::from(module.work.is_some()));
+        framed.list(tags);
+        framed.texts(env);
+        framed.list(&patterns.iter().cloned().collect::<Vec<_>>());
+        framed.digest(&tree.digest);
+        Some(Self { key: framed.finish(), tree })
+    }
+
+    /// Returns the packages that `go list` would tell of, if it told of them before.
+    #[must_use]
+    pub fn packages(&self, store: &Store) -> Option<BTreeMap<String, GoPackage>> {
+        let Kept { roots, packages } = store.action(&self.key)?;
+        let moved = Moved { from: &roots, to: &self.tree.roots };
+        let mut here = BTreeMap::new();
+        for mut package in packages {
+            moved.package(&mut package)?;
+            let is_read =
+                package.files.use_cgo() && matches!(Origin::of(&package), Origin::Module(..));
+            if is_read && !Path::new(&package.dir).is_dir() {
+                return None;
+            }
+            here.insert(package.import_path.clone(), package);
+        }
+        Some(here)
+    }
+
+    /// Keeps what `go list` told of a tree, if it can be told from the tree; `now` is the same
+    /// place, looked at after it answered.
+    pub fn keep(&self, now: &Self, store: &Store, packages: &BTreeMap<String, GoPackage>) {
+        let is_local = |it: &&GoPackage| Origin::of(it) == Origin::Local;
+        let is_seen = |it: &GoPackage| {
+            let dir = Path::new(&it.dir);
+            it.module.is_some() && (self.tree.folders.contains(dir) || it.dir.is_empty())
+        };
+        let is_well = |it: &GoPackage| it.error.is_none() && it.deps_errors.is_empty();
+        let names_folder = |it: &GoPackage| {
+            let mut words = it.cgo_ldflags.iter().chain(it.c_words());
+            words.any(|it| self.tree.roots.iter().any(|root| it.contains(&*root.to_string_lossy())))
+        };
+        let tells = self.key == now.key
+            && self.tree == now.tree
+            && packages.len() <= MOST_PACKAGES
+            && packages.values().all(|it| is_well(it) && !names_folder(it))
+            && packages.values().filter(is_local).all(is_seen);
+        if tells {
+            let packages = packages.values().cloned().collect();
+            store.put_action(&self.key, &Kept { roots: self.tree.roots.clone(), packages });
+        }
+    }
+}
+
+/// Where modules were when they were listed, and where they are.
+struct Moved<'m> {
+    from: &'m [PathBuf],
+    to: &'m [PathBuf],
+}
+
+impl Moved<'_> {
+    fn package(&self, package: &mut GoPackage) -> Option<()> {
+        package.dir = self.folder(&package.dir)?;
+        match &mut package.module {
+            Some(module) => self.module(module),
+            None => Some(()),
+        }
+    }
+
+    /// A replacement is replaced by nothing, so this goes one step deep.
+    fn module(&self, module: &mut GoModule) -> Option<()> {
+        module.dir = self.folder(&module.dir)?;
+        if let Some(replace) = &mut module.replace {
+            replace.dir = self.folder(&replace.dir)?;
+            // Written in `go.mod`, unless it is a folder that is named as it is.
+            if Path::new(&replace.path).is_absolute() {
+                replace.path = self.folder(&replace.path)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Says where a folder is: in the module that lies deepest around it, or where it was.
+    fn folder(&self, folder: &str) -> Option<String> {
+        let pairs = self.from.iter().zip(self.to);
+        let around = pairs.filter(|(from, _)| Path::new(folder).starts_with(from));
+        let Some((from, to)) = around.max_by_key(|(from, _)| from.components().count()) else {
+            return Some(folder.to_owned());
+        };
+        let rest = Path::new(folder).strip_prefix(from).ok()?;
+        let moved = if rest.as_os_str().is_empty() { to.clone() } else { to.join(rest) };
+        moved.into_os_string().into_string().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::go_list::parse;
+
+    #[test]
+    fn folders_move_with_the_module_that_lies_deepest_around_them() {
+        let from = ["/a/m", "/a/m/lib"].map(PathBuf::from);
+        let to = ["/b", "/c/lib"].map(PathBuf::from);
+        let moved = Moved { from: &from, to: &to };
+        for (folder, expected) in [
+            ("/a/m", "/b"),
+            ("/a/m/x/y", "/b/x/y"),
+            ("/a/m/lib/z", "/c/lib/z"),
+            ("/a/mx", "/a/mx"),
+            ("", ""),
+        ] {
+            assert_eq!(moved.folder(folder).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_package_survives_being_kept() {
+        let text = r#"{"ImportPath": "m", "Dir": "/a/m", "Name": "main", "Match": ["."], "CgoFiles": ["c.go"],
+            "CXXFiles": ["x.cc"], "CgoLDFLAGS": ["-lm"], "XTestGoFiles": ["x_test.go"], "EmbedFiles": ["e"],
+            "Module": {"Path": "m", "Main": true, "Dir": "/a/m", "Replace": {"Path": "./r", "Dir": "/a/m/r"}}}"#;
+        let packages: Vec<_> = parse(text.as_bytes()).unwrap().into_values().collect();
+        let kept = Kept { roots: vec!["/a/m".into()], packages };
+        let text = serde_json::to_vec(&kept).unwrap();
+        assert_eq!(serde_json::from_slice::<Kept>(&text).unwrap(), kept);
+    }
+}

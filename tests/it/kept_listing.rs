@@ -1,0 +1,95 @@
+//! What `go list` said is kept, and asked again as soon as an edit could change the answer.
+
+use crate::workspace::{Run, Workspace, prints};
+use std::fs;
+use std::process::Command;
+
+const RULES: &str = r#"build(
+    defaults: (link: "pure"),
+    targets: [go_binary(name: "a", package: "./a"), go_tests(name: "tests", packages: ["./..."])],
+)"#;
+
+const MAIN: &str =
+    "package main\n\nimport \"example.com/m/lib\"\n\nfunc main() { println(lib.X) }\n";
+
+fn library(imports: &str, value: &str) -> String {
+    format!("package lib\n\n{imports}\n\nconst X = {value:?}\n")
+}
+
+fn workspace() -> Option<Workspace> {
+    Workspace::new(&[
+        ("BUILD.ron", RULES),
+        ("a/main.go", MAIN),
+        ("lib/lib.go", &library("", "one")),
+        ("lib/lib_test.go", "package lib\n\nimport \"testing\"\n\nfunc TestX(*testing.T) {}\n"),
+    ])
+}
+
+fn asked(run: &Run) -> usize {
+    run.all("step_started").filter(|it| it["argv"][1] == "list").count()
+}
+
+#[test]
+fn an_edit_of_a_body_asks_nothing_and_one_of_a_head_asks() {
+    let Some(it) = workspace() else { return };
+    assert_eq!(asked(&it.built()), 1);
+    let edit = |name: &str, text: &str, questions: usize, says: &str| {
+        it.file(name, text);
+        let run = it.built();
+        assert_eq!(asked(&run), questions, "{name}: {text}: {run:#?}");
+        assert_eq!(it.says("a"), format!("{says}\n"));
+    };
+    edit("lib/lib.go", &library("", "two"), 0, "two");
+    edit("lib/lib.go", &library("import _ \"os\"", "two"), 1, "two");
+    // Asked before.
+    edit("lib/lib.go", &library("", "three"), 0, "three");
+    edit("lib/lib.go", &library("import _ \"os\"", "four"), 0, "four");
+    // A constraint leaves the file out, and another one takes its place.
+    edit("lib/other.go", &format!("//go:build never\n\n{}", library("", "other")), 1, "four");
+    edit("lib/other.go", &format!("//go:build never\n\n{}", library("", "more")), 0, "four");
+    it.file("lib/lib.go", &format!("//go:build never\n\n{}", library("", "four")));
+    edit("lib/other.go", &library("", "other"), 1, "other");
+    it.remove("lib/other.go");
+    edit("lib/lib.go", &library("", "two"), 0, "two");
+}
+
+#[test]
+fn what_is_wrong_is_never_kept() {
+    let Some(it) = workspace() else { return };
+    it.built();
+    it.file("lib/lib_test.go", "package lib\n\nimport \"testing\"\n\nfunc TestX(*testing.T) {\n");
+    for _ in 0..2 {
+        let run = it.build(&[]);
+        assert!(run.code != 0 && asked(&run) == 1, "{run:#?}");
+    }
+    it.file("lib/lib.go", &library("import _ \"example.com/m/gone\"", "one"));
+    for _ in 0..2 {
+        let run = it.build(&[]);
+        assert!(run.code != 0 && asked(&run) == 1, "{run:#?}");
+    }
+}
+
+#[test]
+fn another_clone_asks_nothing_and_gets_the_same() {
+    let Some(it) = workspace() else { return };
+    it.built();
+    let ledger = it.read("linkwright-out/ledger.json");
+    let clone = it.home().join("clone");
+    assert!(Command::new("cp").arg("-r").arg(it.root()).arg(&clone).status().unwrap().success());
+    fs::remove_dir_all(clone.join("linkwright-out")).unwrap();
+    let run = Run::of(&it.linkwright(&["build", "--json"]).current_dir(&clone).output().unwrap());
+    run.came("restored 2");
+    assert_eq!(asked(&run), 0, "{run:#?}");
+    assert_eq!(fs::read_to_string(clone.join("linkwright-out/ledger.json")).unwrap(), ledger);
+    let mut paranoid = it.linkwright(&["build", "--json", "--paranoid"]);
+    let run = Run::of(&paranoid.current_dir(&clone).output().unwrap());
+    run.came("up_to_date 2");
+    assert_ne!(asked(&run), 0, "{run:#?}");
+    assert_eq!(fs::read_to_string(clone.join("linkwright-out/ledger.json")).unwrap(), ledger);
+    // Edited there, it is that tree which counts.
+    fs::write(clone.join("a/main.go"), prints("edited")).unwrap();
+    let run = Run::of(&it.linkwright(&["build", "--json"]).current_dir(&clone).output().unwrap());
+    assert_eq!(asked(&run), 1, "{run:#?}");
+    let said = Command::new(clone.join("linkwright-out/bin/a")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stderr), "edited\n");
+}

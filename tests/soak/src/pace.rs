@@ -1,0 +1,183 @@
+//! Measures how long linkwright and its peers take for the same thing, side by side.
+//!
+//! Machines differ and are busy with other things, so seconds say little: in each round every side
+//! has its turn, and what counts is the median of the ratios within rounds.
+
+pub mod inputs;
+pub mod lanes;
+pub mod page;
+pub mod plot;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// One run of one program.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    /// Wall time.
+    pub seconds: f64,
+    /// The most memory that it, or a process below it, had at once.
+    pub mebibytes: f64,
+}
+
+/// One of those that are held against each other.
+pub struct Side<'a> {
+    /// What it is called in the table.
+    pub name: String,
+    /// Makes things as they are before its turn; not measured.
+    pub before: Box<dyn Fn() + 'a>,
+    /// What is measured: processes, one after the other.
+    pub commands: Vec<Command>,
+}
+
+/// What came of one side.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The side.
+    pub name: String,
+    /// The median of its runs.
+    pub median: Taken,
+    /// The median, over rounds, of the first side's time divided by its time.
+    pub ratio: f64,
+}
+
+/// Rows of one question.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The lane.
+    pub lane: &'static str,
+    /// What was done, a sentence.
+    pub title: String,
+    /// The first is linkwright.
+    pub rows: Vec<Outcome>,
+    /// How many times.
+    pub rounds: usize,
+}
+
+/// Times against a number of targets.
+#[derive(Debug, Clone)]
+pub struct Curve {
+    /// The side.
+    pub name: String,
+    /// Number of targets, and what was taken.
+    pub points: Vec<(f64, Taken)>,
+}
+
+impl Side<'_> {
+    /// Makes a side that needs nothing before its turn.
+    #[must_use]
+    pub fn new(name: &str, commands: Vec<Command>) -> Self {
+        Self { name: name.to_owned(), before: Box::new(|| ()), commands }
+    }
+}
+
+/// Gives every side its turn `rounds` times, the first among them linkwright.
+///
+/// # Errors
+///
+/// Says which command failed, and what it printed.
+pub fn race(
+    lane: &'static str,
+    title: &str,
+    rounds: usize,
+    sides: &mut [Side<'_>],
+) -> Result<Table, String> {
+    let mut taken = vec![Vec::new(); sides.len()];
+    for round in 0..rounds {
+        for (side, taken) in sides.iter_mut().zip(&mut taken) {
+            (side.before)();
+            let mut sum = Taken { seconds: 0.0, mebibytes: 0.0 };
+            for command in &mut side.commands {
+                let one = take(command).map_err(|it| format!("{}: {it}", side.name))?;
+                sum.seconds += one.seconds;
+                sum.mebibytes = sum.mebibytes.max(one.mebibytes);
+            }
+            eprintln!(
+                "{lane}: round {} of {rounds}: {}: {:.4} s",
+                round + 1,
+                side.name,
+                sum.seconds
+            );
+            taken.push(sum);
+        }
+    }
+    let ratios = |it: &[Taken]| {
+        let pairs = taken[0].iter().zip(it);
+        median(pairs.map(|(ours, theirs)| ours.seconds / theirs.seconds).collect())
+    };
+    let outcome = |(side, runs): (&Side<'_>, &Vec<Taken>)| Outcome {
+        name: side.name.clone(),
+        median: Taken {
+            seconds: median(runs.iter().map(|it| it.seconds).collect()),
+            mebibytes: median(runs.iter().map(|it| it.mebibytes).collect()),
+        },
+        ratio: ratios(runs),
+    };
+    let rows = sides.iter().zip(&taken).map(outcome).collect();
+    Ok(Table { lane, title: title.to_owned(), rows, rounds })
+}
+
+/// Runs a command below a process that measures it alone.
+///
+/// # Errors
+///
+/// Says what it printed if it failed.
+pub fn take(command: &Command) -> Result<Taken, String> {
+    let own = std::env::current_exe().map_err(|it| it.to_string())?;
+    let mut outer = Command::new(own);
+    outer.arg("one-run").arg(command.get_program()).args(command.get_args());
+    outer.stdin(Stdio::null()).env_clear();
+    outer.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        outer.current_dir(folder);
+    }
+    let output = outer.output().map_err(|it| it.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut words = text.split_whitespace().filter_map(|it| it.parse().ok());
+    match (output.status.success(), words.next(), words.next()) {
+        (true, Some(seconds), Some(mebibytes)) => Ok(Taken { seconds, mebibytes }),
+        _ => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+/// The measuring process: runs the words, says what it took; returns its exit code.
+#[must_use]
+pub fn one_run(words: &[String]) -> i32 {
+    let Some((program, arguments)) = words.split_first() else { return 2 };
+    let mut command = Command::new(Path::new(program));
+    command.args(arguments).stdout(Stdio::null()).stdin(Stdio::null());
+    let began = Instant::now();
+    let status = command.status();
+    let seconds = began.elapsed().as_secs_f64();
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN);
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 KiB")]
+    let mebibytes = usage.map_or(0.0, |it| it.max_rss() as f64 / 1024.0);
+    println!("{seconds} {mebibytes}");
+    status.ok().and_then(|it| it.code()).unwrap_or(3)
+}
+
+/// Returns the one in the middle; of two, their mean.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match (values.get(middle), values.get(middle.wrapping_sub(1))) {
+        (Some(upper), Some(lower)) if values.len().is_multiple_of(2) => {
+            f64::midpoint(*lower, *upper)
+        }
+        (Some(it), _) => *it,
+        (None, _) => f64::NAN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
+        assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-9);
+        assert!(median(Vec::new()).is_nan());
+    }
+}

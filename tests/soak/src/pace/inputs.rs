@@ -1,0 +1,150 @@
+//! What is built while it is measured: a module that the real Go compiles, and trees of any size
+//! for the stand-in.
+
+use crate::bench::{Bench, Programs, Toolchain};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How many programs the real module has, and how many packages with tests.
+pub const PROGRAMS: usize = 20;
+/// Packages with tests.
+pub const TESTS: usize = 10;
+
+/// The flags that every side links the real module with.
+pub const FLAGS: [&str; 4] =
+    ["-trimpath", "-buildvcs=false", "-tags=netgo,osusergo", "-ldflags=-buildid="];
+
+/// A workspace for the real Go: programs that serve HTTP, each with a package of its own, all with
+/// one in common, and packages with tests.
+#[must_use]
+pub fn real(programs: &Programs) -> Bench {
+    let bench = Bench::new(programs, Toolchain::Real);
+    let mut files = BTreeMap::new();
+    let mut add = |name: String, text: String| files.insert(name, text.into_bytes());
+    add("go.mod".into(), "module example.com/pace\n\ngo 1.24\n".into());
+    let mut rules = String::from("build(defaults: (link: \"netgo\"), targets: [\n");
+    for at in 0..PROGRAMS {
+        let _ = writeln!(rules, "go_binary(name: \"p{at}\", package: \"./cmd/p{at}\"),");
+        add(
+            format!("cmd/p{at}/main.go"),
+            format!(
+                "package main\n\nimport (\n\t\"net/http\"\n\n\t\"example.com/pace/lib{at}\"\n)\n\n\
+                 func main() {{\n\tprintln(http.StatusText(lib{at}.Code()))\n\
+                 \tif lib{at}.Code() == 0 {{\n\t\t_ = http.ListenAndServe(\":1\", nil)\n\t}}\n}}\n"
+            ),
+        );
+        add(format!("lib{at}/lib.go"), library(at, 200 + at));
+        let test = format!(
+            "package lib{at}\n\nimport \"testing\"\n\nfunc TestCode(t *testing.T) {{\n\
+             \tif Code() == 0 {{\n\t\tt.Fatal()\n\t}}\n}}\n"
+        );
+        if at < TESTS {
+            add(format!("lib{at}/lib_test.go"), test);
+        }
+    }
+    rules += "go_tests(name: \"tests\", packages: [\"./...\"]),\n])\n";
+    add("BUILD.ron".into(), rules);
+    add("common/common.go".into(), "package common\n\nfunc One() int { return 1 }\n".into());
+    bench.sync(&files);
+    bench
+}
+
+/// The text of the library `at`, whose code is `code`.
+#[must_use]
+pub fn library(at: usize, code: usize) -> String {
+    format!(
+        "package lib{at}\n\nimport \"example.com/pace/common\"\n\n\
+         // Code is a number.\nfunc Code() int {{ return {code} * common.One() }}\n"
+    )
+}
+
+/// A workspace of `targets` programs for the stand-in, each of five files in a folder of its own, a
+/// thousand to a rule file.
+#[must_use]
+pub fn generated(programs: &Programs, targets: usize) -> Bench {
+    let bench = Bench::new(programs, Toolchain::Stub);
+    let root = bench.root();
+    fs::write(root.join("go.mod"), "module example.com/m\n\ngo 1.24\n").unwrap();
+    fs::write(root.join("BUILD.ron"), "build(workspace: true, targets: [])\n").unwrap();
+    let mut rules = String::new();
+    for at in 0..targets {
+        let (group, own) = (at / 1000, format!("g{}/p{at}", at / 1000));
+        let folder = root.join(&own);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("main.go"), "package main\n\nfunc main() {}\n").unwrap();
+        for name in ["a", "b", "c", "d"] {
+            let text = format!("package main\n\nconst {name} = \"{at}\"\n");
+            fs::write(folder.join(format!("{name}.go")), text).unwrap();
+        }
+        let _ =
+            writeln!(rules, "go_binary(name: \"p{at}\", package: \"./p{at}\", link: \"pure\"),");
+        if (at + 1) % 1000 == 0 || at + 1 == targets {
+            let text = format!("build(targets: [\n{rules}])\n");
+            fs::write(root.join(format!("g{group}/BUILD.ron")), text).unwrap();
+            rules.clear();
+        }
+    }
+    bench
+}
+
+/// The sources of the program `at` of a generated tree, below its root.
+pub fn sources_of(at: usize) -> impl Iterator<Item = String> {
+    ["main", "a", "b", "c", "d"].into_iter().map(move |it| format!("g{}/p{at}/{it}.go", at / 1000))
+}
+
+/// Writes `build.ninja` and a `Makefile` of `targets` edges over `sources`, with outputs in place.
+pub fn peers_files(root: &Path, targets: usize, sources: impl Fn(usize) -> Vec<String>) {
+    let mut ninja = String::from("rule touch\n  command = touch $out\n");
+    let mut make = String::from("all:\n");
+    let mut all = String::new();
+    for at in 0..targets {
+        let inputs = sources(at).join(" ");
+        let _ = writeln!(ninja, "build out/{at}: touch {inputs}");
+        let _ = writeln!(make, "out/{at}: {inputs}\n\ttouch out/{at}");
+        let _ = write!(all, " out/{at}");
+    }
+    let _ = writeln!(make, "all:{all}");
+    fs::write(root.join("build.ninja"), ninja).unwrap();
+    fs::write(root.join("Makefile"), make).unwrap();
+    fs::create_dir_all(root.join("out")).unwrap();
+}
+
+/// Writes a `Taskfile.yml` of `targets` tasks with checksums over `sources`.
+pub fn task_file(root: &Path, targets: usize, sources: impl Fn(usize) -> Vec<String>) {
+    let mut text = String::from("version: '3'\ntasks:\n  default:\n    deps: [");
+    let names: Vec<_> = (0..targets).map(|at| format!("t{at}")).collect();
+    let _ = writeln!(text, "{}]", names.join(", "));
+    for at in 0..targets {
+        let _ = writeln!(text, "  t{at}:\n    method: checksum\n    sources:");
+        for source in sources(at) {
+            let _ = writeln!(text, "      - {source}");
+        }
+        let _ =
+            writeln!(text, "    generates:\n      - out/{at}\n    cmds:\n      - touch out/{at}");
+    }
+    fs::write(root.join("Taskfile.yml"), text).unwrap();
+}
+
+/// A copy of the workspace of `bench` without its outputs, in a folder of its own.
+#[must_use]
+pub fn clone_of(bench: &Bench, name: &str) -> PathBuf {
+    let to = bench.home().join(name);
+    let _ = fs::remove_dir_all(&to);
+    let status = Command::new("cp").arg("-r").arg(bench.root()).arg(&to).status();
+    assert!(status.is_ok_and(|it| it.success()), "cannot copy the workspace");
+    let _ = fs::remove_dir_all(to.join("linkwright-out"));
+    to
+}
+
+/// A folder with `count` names of the files in `folder`, in turn.
+pub fn many(folder: &Path, to: &Path, count: usize) {
+    let files: Vec<_> = fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
+    let files: Vec<_> = files.into_iter().filter(|it| it.is_file()).collect();
+    fs::create_dir_all(to).unwrap();
+    for (at, file) in files.iter().cycle().take(count).enumerate() {
+        fs::hard_link(file, to.join(format!("f{at}"))).unwrap();
+    }
+}
