@@ -17,4 +17,5 @@ pub mod recall;
 pub mod request;
 pub mod scheduler;
 pub mod session;
+pub mod smoke;
 pub mod why;

@@ -92,6 +92,7 @@ fn request(root: &Path, machine: &Machine) -> BuildRequest {
         go_cache: Some(machine.compile_cache.folder().to_owned()),
         program: None,
         paranoid: false,
+        smoke: false,
         variables: BTreeMap::new(),
         guard: machine.guard.clone(),
     }

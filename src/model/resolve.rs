@@ -11,14 +11,16 @@
 //! All problems of all targets are reported at once. Time and memory are near-linear in the number
 //! of targets and dependencies, and nothing recurses, so a chain of a million targets is fine.
 
-use crate::formats::build_file::{BuildSpec, RuleSpec, SettingsSpec, TargetSpec};
+use crate::formats::build_file::{BuildSpec, RuleSpec, SettingsSpec, SmokeSpec, TargetSpec};
 use crate::model::command::{check as check_command, glob};
 use crate::model::cycle::{Cycle, find as find_cycles};
 use crate::model::outputs::{Made, Read, collisions, missing_dependencies};
+use crate::model::rules::values;
 use crate::model::settings::Settler;
 use crate::model::strategy::RuleSet;
-use crate::model::target::{Files, GoBinary, GoPattern, GoSettings, GoTests, Rule, Target};
+use crate::model::target::{Files, GoBinary, GoPattern, GoSettings, GoTests, Rule, Smoke, Target};
 use crate::model::targets::{Targets, unknown_label};
+use crate::words::amount::parse_time;
 use crate::words::label::{Label, PackagePath};
 use crate::words::path::RelPath;
 use crate::words::problem::{Problem, sort};
@@ -159,9 +161,10 @@ impl<'r> Resolver<'r> {
                 self.labels(&mut draft, &spec.deps);
                 let go_package = self.go_pattern(&spec.package, true);
                 let settings = self.settings(spec.settings, defaults);
-                go_package
-                    .zip(settings)
-                    .map(|(go_package, settings)| Rule::GoBinary(GoBinary { go_package, settings }))
+                let smoke = spec.smoke.map(|it| self.smoke(it));
+                go_package.zip(settings).map(|(go_package, settings)| {
+                    Rule::GoBinary(GoBinary { go_package, smoke, settings })
+                })
             }
             RuleSpec::GoTests(spec) => {
                 self.labels(&mut draft, &spec.deps);
@@ -211,6 +214,22 @@ impl<'r> Resolver<'r> {
                 None
             }
         }
+    }
+
+    fn smoke(&mut self, spec: SmokeSpec) -> Smoke {
+        let (args, stdout) = (values(spec.args), spec.stdout.map(|it| it.value));
+        let mut smoke = Smoke { args, stdout, ..Smoke::default() };
+        if let Some(text) = spec.timeout {
+            match parse_time(&text.value) {
+                Ok(time) if !time.is_zero() => smoke.timeout = time,
+                _ => {
+                    let message = format!("`{}` is no time that a program could take", text.value);
+                    let problem = Problem::new(message).at(text.span, "");
+                    self.problems.push(problem.hint("write it as `10s` or `2m`"));
+                }
+            }
+        }
+        smoke
     }
 
     fn go_patterns(&mut self, texts: &[Spanned<String>]) -> Vec<GoPattern> {

@@ -50,6 +50,7 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
         lock_limit: Duration::from_mins(1),
         program: None,
         paranoid: false,
+        smoke: false,
         go_cache: None,
         variables,
         guard: None,

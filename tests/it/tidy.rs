@@ -34,7 +34,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "engine",
-        "event request scheduler listing session go_unit go_look c_side go_inputs go_batch go_settle go_job \
+        "event request scheduler listing session go_unit go_look c_side go_inputs go_batch go_settle smoke go_job \
          command_job recall build why discover probe",
     ),
     (
