@@ -15,6 +15,7 @@ use crate::cli::init::InitArgs;
 use crate::cli::man::ManArgs;
 use crate::cli::query::QueryArgs;
 use crate::cli::run::RunArgs;
+use crate::cli::test::TestArgs;
 use crate::cli::verify::VerifyArgs;
 use crate::cli::why::WhyArgs;
 
@@ -48,6 +49,8 @@ pub struct Arguments {
 pub enum Command {
     #[expect(missing_docs, reason = "the doc comment of the arguments is the help text")]
     Build(BuildArgs),
+    #[expect(missing_docs, reason = "as above")]
+    Test(TestArgs),
     #[expect(missing_docs, reason = "as above")]
     Run(RunArgs),
     #[expect(missing_docs, reason = "as above")]

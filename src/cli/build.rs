@@ -116,6 +116,7 @@ pub fn prepare(
         lock_limit: options.wait.lock_timeout,
         go_cache: console.settings.go_cache.clone(),
         program: std::env::current_exe().ok(),
+        only_tests: false,
         paranoid: options.paranoid,
         smoke: false,
         variables: console.environment.variables.clone(),
@@ -143,6 +144,7 @@ pub fn look(stream: Stream, console: &Console<'_>) -> Look {
         stream,
         progress: settings.progress,
         verbosity: settings.verbosity,
+        streams: false,
         out_paint: settings.out_paint,
         err_paint: settings.err_paint,
     }

@@ -23,6 +23,7 @@ pub mod rooms;
 pub mod run;
 pub mod seal;
 pub mod settings;
+pub mod test;
 pub mod verify;
 pub mod why;
 
@@ -82,6 +83,7 @@ pub fn run(
 fn dispatch(command: Command, console: &mut Console<'_>) -> Result<u8, Stopped> {
     match command {
         Command::Build(args) => build::run(args, console),
+        Command::Test(args) => test::run(args, console),
         Command::Run(args) => run::run(args, console),
         Command::Verify(args) => verify::run(args, console),
         Command::Why(args) => why::run(args, console),

@@ -10,6 +10,7 @@ use crate::cli::seal;
 use crate::effects::cache_server::{DEADLINE, serve};
 use crate::effects::compile_cache::{CompileCache, PENDING, Report, Shelf};
 use crate::effects::digests::Digests;
+use crate::effects::file::write_over;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
 use crate::effects::lock::{Patience, Share};
@@ -21,9 +22,10 @@ use crate::effects::store::Store;
 use crate::effects::workspace::{self, FindError, LoadError};
 use crate::engine::build::{self, BuildError};
 use crate::engine::discover;
-use crate::engine::event::Sink;
+use crate::engine::event::{Counts, Event, Finished, Sink, TestCounts, TestFinished};
 use crate::engine::recall::recall;
-use crate::engine::request::BuildRequest;
+use crate::engine::request::{AfterFailure, BuildRequest, Mode, TestRequest};
+use crate::engine::test_run;
 use crate::engine::why::{self, WhyError};
 use crate::formats::inspection::Inspection;
 use crate::model::policy::Policy;
@@ -47,7 +49,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// A folder's place in a workspace.
@@ -168,6 +170,85 @@ pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure
     };
     let code = ExitCode::ALL.into_iter().find(|it| it.number() == counts.exit_code);
     Ok(code.unwrap_or(ExitCode::Bug))
+}
+
+/// What came of a run of tests.
+#[derive(Debug)]
+pub struct Tested {
+    /// The exit code.
+    pub code: ExitCode,
+    /// The test binaries, sorted.
+    pub finished: Vec<TestFinished>,
+    /// The counts; those of the build too.
+    pub counts: Counts,
+}
+
+/// Writes a report that the user asked for into a file.
+///
+/// # Errors
+///
+/// Blames the disk.
+pub fn write_report(path: &Path, text: &str) -> Result<(), Failure> {
+    write_over(path, text.as_bytes()).map_err(|error| {
+        let message = format!("cannot write `{}`", path.display());
+        Failure::new(ExitCode::Disk, message).because(&error)
+    })
+}
+
+/// What is remembered of a build for its tests.
+#[derive(Default)]
+struct Heard {
+    built: Vec<Finished>,
+    last_step: usize,
+    counts: Counts,
+}
+
+/// Builds test binaries and runs them. The build's last event waits for the end of the tests.
+///
+/// # Errors
+///
+/// Says why the build could not begin or go on, or the tests could not be run.
+pub fn test(
+    request: &BuildRequest,
+    tests: &TestRequest,
+    sink: Sink<'_>,
+) -> Result<Tested, Failure> {
+    let heard = Mutex::new(Heard::default());
+    let code = build(request, &|event| {
+        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match &event {
+            Event::Finished(it) if it.rule == "go_tests" => heard.built.push(it.as_ref().clone()),
+            Event::StepStarted { step, .. } => heard.last_step = heard.last_step.max(*step),
+            Event::Done(counts) => {
+                heard.counts = *counts;
+                return;
+            }
+            _ => {}
+        }
+        drop(heard);
+        sink(event);
+    })?;
+    let Heard { built, last_step, mut counts } =
+        heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let goes_on = code == ExitCode::Done || request.after_failure == AfterFailure::KeepGoing;
+    let mut tested = Tested { code, finished: Vec::new(), counts };
+    if goes_on && request.mode == Mode::Build && code != ExitCode::Interrupted {
+        let machine = machine_for(request)?;
+        let targets = load(&request.root)?.targets;
+        let built = (built.as_slice(), last_step);
+        let finished = test_run::run((request, tests), &targets, &machine, built, sink);
+        tested.finished = finished.map_err(|it| no_threads(&it))?;
+        let of_tests = TestCounts::of(&tested.finished);
+        tested.code = of_tests.exit_code(code, machine.interrupt.is_set());
+        counts.tests = Some(of_tests);
+        for message in machine.store.troubles() {
+            sink(Event::Warning { label: None, message });
+        }
+    }
+    counts.exit_code = tested.code.number();
+    tested.counts = counts;
+    sink(Event::Done(counts));
+    Ok(tested)
 }
 
 /// Says what a build would do with one target, and why.

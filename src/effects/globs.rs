@@ -99,8 +99,8 @@ pub fn expand(
     if errors.is_empty() { Ok(files.into_iter().collect()) } else { Err(errors) }
 }
 
-/// Returns the files that a `files` target holds, or that a `command` names as inputs; none for
-/// other targets.
+/// Returns the files that a `files` target holds, that a `command` names as inputs, or that tests
+/// read; none for other targets.
 ///
 /// # Errors
 ///
@@ -109,7 +109,8 @@ pub fn expand_target(root: &Path, target: &Target) -> Result<Vec<RelPath>, Vec<P
     let (globs, places, exclude) = match &target.rule {
         Rule::Files(it) => (&it.globs, &it.globs_at, it.exclude.as_slice()),
         Rule::Command(it) => (&it.inputs, &it.inputs_at, [].as_slice()),
-        Rule::GoBinary(_) | Rule::GoTests(_) | Rule::Suite => return Ok(Vec::new()),
+        Rule::GoTests(it) => (&it.run.data, &it.run.data_at, [].as_slice()),
+        Rule::GoBinary(_) | Rule::Suite => return Ok(Vec::new()),
     };
     let package = target.label.package();
     expand(root, package, globs, exclude).map_err(|mut errors| {

@@ -10,6 +10,7 @@
 //! | it sees | it does |
 //! |---|---|
 //! | the program has ended | gives what is left [`LEFTOVER_GRACE`] to end too, then SIGKILL |
+//! | [`DUMP`] | SIGQUIT to the program alone |
 //! | [`STOP`], SIGTERM, SIGINT, SIGHUP | SIGTERM to all below it; after [`TERM_GRACE`] SIGKILL |
 //! | the socket is closed: linkwright is gone | SIGKILL to all below it, at once |
 //!
@@ -24,7 +25,7 @@
 //! table is read, for longer than [`KILL_LIMIT`]; all of them, if the guard and linkwright are
 //! killed at the same instant.
 
-use crate::effects::guard_words::{Answer, NAME, Request, STOP};
+use crate::effects::guard_words::{Answer, DUMP, NAME, Request, STOP};
 use crate::effects::proc_table;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -81,6 +82,7 @@ enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Nothing,
+    Dump,
     Stop,
     Gone,
 }
@@ -93,6 +95,8 @@ struct Guard {
     signals: UnixStream,
     program: Pid,
     status: Option<i32>,
+    /// Whether something was left when the program had ended, and was killed.
+    left: bool,
 }
 
 fn serve_on(stdin: impl AsFd) -> io::Result<()> {
@@ -107,9 +111,9 @@ fn serve_on(stdin: impl AsFd) -> io::Result<()> {
     let scratch = give_scratch(&mut request.env);
     let answer = match start(&request) {
         Ok(program) => {
-            let guard =
-                Guard { control: control.try_clone()?, children, signals, program, status: None };
-            Answer::Ended(guard.watch())
+            let control = control.try_clone()?;
+            let guard = Guard { control, children, signals, program, status: None, left: false };
+            guard.watch()
         }
         Err(error) => {
             Answer::NotStarted(error.raw_os_error().unwrap_or(Errno::INVAL.raw_os_error()))
@@ -158,14 +162,17 @@ fn wakes_on(signals: &[i32]) -> io::Result<UnixStream> {
 }
 
 impl Guard {
-    /// Watches until nothing is left below this process; returns the program's status.
-    fn watch(mut self) -> i32 {
+    /// Watches until nothing is left below this process; returns how the program ended.
+    fn watch(mut self) -> Answer {
         let mut stage = Stage::Running;
         while self.reap() {
             let now = Instant::now();
             stage = match stage {
                 Stage::Running if self.status.is_some() => Stage::Ending(now + LEFTOVER_GRACE),
-                Stage::Ending(until) if now >= until => Stage::Killing(now + KILL_LIMIT),
+                Stage::Ending(until) if now >= until => {
+                    self.left = self.status.is_some();
+                    Stage::Killing(now + KILL_LIMIT)
+                }
                 Stage::Killing(until) if now >= until => break,
                 other => other,
             };
@@ -181,6 +188,10 @@ impl Guard {
                 (Asked::Gone, Stage::Running | Stage::Ending(_)) => {
                     Stage::Killing(Instant::now() + KILL_LIMIT)
                 }
+                (Asked::Dump, Stage::Running) => {
+                    let _ = kill_process(self.program, Signal::QUIT);
+                    stage
+                }
                 (Asked::Stop, Stage::Running) => {
                     signal_all(Signal::TERM);
                     Stage::Ending(Instant::now() + TERM_GRACE)
@@ -188,7 +199,8 @@ impl Guard {
                 (_, stage) => stage,
             };
         }
-        self.status.unwrap_or(Signal::KILL.as_raw())
+        let status = self.status.unwrap_or(Signal::KILL.as_raw());
+        if self.left { Answer::EndedLeaving(status) } else { Answer::Ended(status) }
     }
 
     /// Takes note of every child that has ended; tells whether one is left.
@@ -232,6 +244,7 @@ impl Guard {
             let mut byte = [0];
             match self.control.read(&mut byte) {
                 Ok(1..) if byte == [STOP] => return Asked::Stop,
+                Ok(1..) if byte == [DUMP] => return Asked::Dump,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => return Asked::Gone,
             }

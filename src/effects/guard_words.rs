@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! linkwright ▶ guard    the request: MAGIC, then counts and strings, each with its length
+//! linkwright ▶ guard    DUMP: SIGQUIT to the program alone, whose Go prints what its goroutines do
 //! linkwright ▶ guard    STOP: end the program, with a grace
 //! linkwright ▶ guard    nothing any more: linkwright is gone, or wants the end at once
 //! guard ▶ linkwright    the answer, once: how the program ended, or why it never began
@@ -20,6 +21,9 @@ pub const NAME: &str = "lw-guard";
 
 /// Asks for the end of the program.
 pub const STOP: u8 = b'T';
+
+/// Asks the program to say what it does, and to end.
+pub const DUMP: u8 = b'Q';
 
 /// The first bytes of a request.
 const MAGIC: &[u8; 8] = b"lwguard1";
@@ -47,6 +51,8 @@ pub enum Answer {
     NotStarted(i32),
     /// It ended, and so did all that it left behind; the status, as `wait` gives it.
     Ended(i32),
+    /// It ended, and what it left behind was killed; the status, as `wait` gives it.
+    EndedLeaving(i32),
 }
 
 impl Request {
@@ -98,6 +104,7 @@ impl Answer {
         let (kind, number) = match self {
             Self::NotStarted(number) => (0, number),
             Self::Ended(number) => (1, number),
+            Self::EndedLeaving(number) => (2, number),
         };
         let [a, b, c, d] = number.to_le_bytes();
         [kind, a, b, c, d]
@@ -111,6 +118,7 @@ impl Answer {
         match kind {
             0 => Some(Self::NotStarted(number)),
             1 => Some(Self::Ended(number)),
+            2 => Some(Self::EndedLeaving(number)),
             _ => None,
         }
     }
@@ -151,7 +159,13 @@ mod tests {
     fn what_is_said_is_what_is_heard() {
         let bytes = sample().to_bytes();
         assert_eq!(Request::read(&mut bytes.as_slice()).unwrap(), sample());
-        for answer in [Answer::NotStarted(2), Answer::Ended(0x0300), Answer::Ended(9)] {
+        let answers = [
+            Answer::NotStarted(2),
+            Answer::Ended(0x0300),
+            Answer::Ended(9),
+            Answer::EndedLeaving(0),
+        ];
+        for answer in answers {
             assert_eq!(Answer::of(&answer.to_bytes()), Some(answer));
         }
     }

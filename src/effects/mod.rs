@@ -19,6 +19,7 @@ pub mod limits;
 pub mod lock;
 pub mod looked;
 pub mod machine;
+pub mod observe;
 pub mod out_folder;
 pub mod outputs;
 pub mod proc_table;
@@ -27,6 +28,7 @@ pub mod scene;
 pub mod sealed;
 pub mod stamp;
 pub mod store;
+pub mod test_process;
 pub mod workspace;
 
 #[cfg(test)]

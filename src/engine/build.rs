@@ -109,6 +109,9 @@ pub fn plan<'a>(
     // An empty workspace has nothing to build, and that is fine.
     let wanted = if targets.is_empty() { Vec::new() } else { targets.select(&request.patterns)? };
     let mut open: Vec<_> = wanted.iter().filter_map(|it| targets.get(it)).collect();
+    if request.only_tests {
+        open = tests_among(targets, open);
+    }
     let mut needed = BTreeMap::new();
     while let Some(target) = open.pop() {
         if needed.insert(&target.label, target).is_none() {
@@ -126,6 +129,20 @@ pub fn plan<'a>(
         }
     }
     Ok(graph)
+}
+
+/// Returns the tests among targets, and among the members of suites.
+fn tests_among<'a>(targets: &'a Targets, mut open: Vec<&'a Target>) -> Vec<&'a Target> {
+    let (mut tests, mut seen) = (Vec::new(), BTreeSet::new());
+    while let Some(target) = open.pop() {
+        match &target.rule {
+            _ if !seen.insert(&target.label) => {}
+            Rule::GoTests(_) => tests.push(target),
+            Rule::Suite => open.extend(target.dependencies.iter().filter_map(|it| targets.get(it))),
+            Rule::GoBinary(_) | Rule::Command(_) | Rule::Files(_) => {}
+        }
+    }
+    tests
 }
 
 /// Locks what a build writes: the output folder alone, the store with other builds. A dry run

@@ -4,6 +4,7 @@
 //! The engine sends events to a [`Sink`]; it formats nothing.
 
 use crate::plan::record::Attempt;
+use crate::plan::test_account::{Case, Outcome};
 use crate::words::label::Label;
 use crate::words::path::RelPath;
 use schemars::JsonSchema;
@@ -77,6 +78,41 @@ pub enum Event {
     },
     /// One output (or one target without outputs) is finished.
     Finished(Box<Finished>),
+    /// A test binary starts; the `StepStarted` before it has the exact command.
+    TestStarted {
+        /// The target.
+        label: Label,
+        /// The Go package.
+        go_package: String,
+        /// Which run of it in this call, from 1.
+        run: usize,
+    },
+    /// Something happens to one test.
+    TestCase {
+        /// The target.
+        label: Label,
+        /// The Go package.
+        go_package: String,
+        /// The test's name.
+        test: String,
+        /// What happens.
+        action: CaseAction,
+        /// How long it took, if it has ended.
+        milliseconds: Option<u64>,
+    },
+    /// A test, or the binary around it, prints something.
+    TestOutput {
+        /// The target.
+        label: Label,
+        /// The Go package.
+        go_package: String,
+        /// The test's name, if it is one's output.
+        test: Option<String>,
+        /// A line, or a part of one; bytes that are no UTF-8 are replaced.
+        output: String,
+    },
+    /// A test binary is done with: run to the last time, or its kept result found.
+    TestFinished(Box<TestFinished>),
     /// Something that a person should know and that fails nothing.
     Warning {
         /// The target it is about, if it is about one.
@@ -148,6 +184,9 @@ pub struct Finished {
     pub go_package: Option<String>,
     /// Path below `linkwright-out/` (Go outputs) or below the workspace root (commands).
     pub output: Option<RelPath>,
+    /// The folder of the Go package's sources, for test binaries: relative to the workspace root if
+    /// it lies below, else absolute. Its tests run there.
+    pub source_folder: Option<String>,
     /// How it came.
     pub state: State,
     /// The class, for Go outputs that verified.
@@ -168,6 +207,77 @@ pub struct Finished {
     pub exit_code: u8,
 }
 
+/// What happens to one test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseAction {
+    /// It begins.
+    Run,
+    /// It waits for those that do not run in parallel.
+    Pause,
+    /// It goes on.
+    Continue,
+    /// It has passed.
+    Pass,
+    /// It has failed.
+    Fail,
+    /// It was skipped.
+    Skip,
+}
+
+/// How a test binary ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TestFinished {
+    /// The target.
+    pub label: Label,
+    /// The Go package.
+    pub go_package: String,
+    /// The folder in which it ran, as in `Finished`.
+    pub source_folder: Option<String>,
+    /// The verdict over its last run, or over all of them where it was to be repeated.
+    pub outcome: Outcome,
+    /// Whether it is that of an earlier call, with the same inputs, and nothing was run.
+    pub kept: bool,
+    /// Whether it passed after it had failed.
+    pub flaky: bool,
+    /// How often it was run.
+    pub runs: usize,
+    /// How long the run took of which the tests are told.
+    pub milliseconds: u64,
+    /// Why, where no test says it.
+    pub reason: Option<String>,
+    /// What a person should know besides: what it left behind, why a pass is not kept.
+    pub notes: Vec<String>,
+    /// Its tests, in the order in which they ended.
+    pub cases: Vec<Case>,
+    /// What was printed by no test in particular, unless it passed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub output: String,
+}
+
+/// The counts of a run of tests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TestCounts {
+    /// Test binaries that passed, the kept and the flaky included.
+    pub passed: usize,
+    /// Those of them that were not run, because an earlier result holds.
+    pub kept: usize,
+    /// Those of them that failed before they passed.
+    pub flaky: usize,
+    /// Test binaries that failed, crashed, broke or ran out of time.
+    pub failed: usize,
+    /// Those that had nothing to run.
+    pub without_tests: usize,
+    /// Those that were not run to their end.
+    pub not_run: usize,
+    /// Tests that passed.
+    pub cases_passed: usize,
+    /// Tests that failed, or did not come to their end.
+    pub cases_failed: usize,
+    /// Tests that were skipped.
+    pub cases_skipped: usize,
+}
+
 /// The counts of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counts {
@@ -183,6 +293,9 @@ pub struct Counts {
     pub skipped: usize,
     /// How many `go` processes were started.
     pub go_processes: usize,
+    /// What came of the tests, of a run of tests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestCounts>,
     /// The exit code of the run.
     pub exit_code: u8,
 }

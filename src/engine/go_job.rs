@@ -330,6 +330,7 @@ impl Unit<'_> {
         let mut finished = finished(self.of.target, state);
         finished.go_package = Some(self.go_package.clone());
         finished.output = Some(self.output.clone());
+        finished.source_folder.clone_from(&self.source_folder);
         finished
     }
 }

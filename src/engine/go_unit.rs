@@ -71,6 +71,8 @@ pub struct Unit<'a> {
     pub go_package: String,
     /// Its node in the package graph: the package itself, or `p.test`.
     pub root: String,
+    /// The folder of its sources, as it is told; for test binaries.
+    pub source_folder: Option<String>,
     /// Where it goes, below `linkwright-out/`.
     pub output: RelPath,
     /// How far it has come.
@@ -260,13 +262,20 @@ impl<'a> Prepared<'a> {
     #[must_use]
     pub fn expand(&self, session: &Session<'_>, graph: &GoGraph) -> Vec<Result<Unit<'a>, Unfit>> {
         match &self.target.rule {
-            Rule::GoBinary(it) => vec![self.program(&self.pattern(session, &it.go_package), graph)],
+            Rule::GoBinary(it) => {
+                vec![self.program(session, &self.pattern(session, &it.go_package), graph)]
+            }
             Rule::GoTests(it) => self.tests(session, it, graph),
             Rule::Command(_) | Rule::Files(_) | Rule::Suite => Vec::new(),
         }
     }
 
-    fn program(&self, pattern: &str, graph: &GoGraph) -> Result<Unit<'a>, Unfit> {
+    fn program(
+        &self,
+        session: &Session<'_>,
+        pattern: &str,
+        graph: &GoGraph,
+    ) -> Result<Unit<'a>, Unfit> {
         let matched: Vec<_> =
             graph.matched_by(pattern).filter(|it| it.for_test.is_empty()).collect();
         let wrong = |error: String, hint: &str| {
@@ -281,7 +290,7 @@ impl<'a> Prepared<'a> {
                     let error = format!("`{path}` is no program: its files say `package {name}`");
                     return wrong(error, "name a Go package that says `package main`");
                 }
-                Ok(self.unit(Kind::Program, package))
+                Ok(self.unit(session, Kind::Program, package))
             }
             [] => wrong(
                 format!("`{pattern}` matches no Go package"),
@@ -320,7 +329,7 @@ impl<'a> Prepared<'a> {
             match loadable(package) {
                 Err(unfit) => units.push(Err(unfit)),
                 Ok(()) if package.files.have_tests() => {
-                    units.push(Ok(self.unit(Kind::Test { vet: rule.vet }, package)));
+                    units.push(Ok(self.unit(session, Kind::Test { vet: rule.vet }, package)));
                 }
                 Ok(()) => {}
             }
@@ -335,7 +344,9 @@ impl<'a> Prepared<'a> {
         units
     }
 
-    fn unit(&self, kind: Kind, package: &GoPackage) -> Unit<'a> {
+    fn unit(&self, session: &Session<'_>, kind: Kind, package: &GoPackage) -> Unit<'a> {
+        let is_test = matches!(kind, Kind::Test { .. });
+        let source_folder = is_test.then(|| session.relative(Path::new(&package.dir)));
         let path = package.import_path.as_str();
         let below = format!("bin/{}", self.target.label.output_path());
         let (root, output) = match kind {
@@ -353,6 +364,7 @@ impl<'a> Prepared<'a> {
             kind,
             go_package: path.to_owned(),
             root,
+            source_folder,
             output,
             climb: Climb::new(Arc::clone(&self.settings.ladder)),
             restarts: 0,

@@ -91,6 +91,7 @@ fn request(root: &Path, machine: &Machine) -> BuildRequest {
         lock_limit: Duration::from_mins(1),
         go_cache: Some(machine.compile_cache.folder().to_owned()),
         program: None,
+        only_tests: false,
         paranoid: false,
         smoke: false,
         variables: BTreeMap::new(),

@@ -41,6 +41,7 @@ struct Told {
     rule: String,
     go_package: Option<String>,
     output: Option<RelPath>,
+    source_folder: Option<String>,
     class: Option<String>,
     strategy: Option<String>,
     size: Option<u64>,
@@ -131,7 +132,7 @@ pub fn remember(
 
 /// Digests what is asked and who is asked.
 fn question(request: &BuildRequest, program: &Path) -> Digest {
-    let mut framed = Framed::new("linkwright question 1");
+    let mut framed = Framed::new("linkwright question 2");
     framed.text(env!("CARGO_PKG_VERSION"));
     for path in [program, &request.root, &request.store] {
         framed.bytes(path.as_os_str().as_encoded_bytes());
@@ -142,6 +143,7 @@ fn question(request: &BuildRequest, program: &Path) -> Digest {
     let texts = |them: &[Pattern]| -> Vec<_> { them.iter().map(ToString::to_string).collect() };
     framed.list(&texts(&request.patterns.wanted));
     framed.list(&texts(&request.patterns.left_out));
+    framed.count(usize::from(request.only_tests));
     framed.finish()
 }
 
@@ -299,6 +301,7 @@ impl Told {
             rule,
             go_package,
             output,
+            source_folder,
             state: _,
             class,
             strategy,
@@ -314,6 +317,7 @@ impl Told {
             rule: rule.to_owned(),
             go_package,
             output,
+            source_folder,
             class,
             strategy,
             size,
@@ -322,13 +326,24 @@ impl Told {
     }
 
     fn finished(self) -> Option<Finished> {
-        let Self { label, rule, go_package, output, class, strategy, size, warnings } = self;
+        let Self {
+            label,
+            rule,
+            go_package,
+            output,
+            source_folder,
+            class,
+            strategy,
+            size,
+            warnings,
+        } = self;
         let rule = Rule::KINDS.into_iter().find(|it| *it == rule)?;
         Some(Finished {
             label,
             rule,
             go_package,
             output,
+            source_folder,
             state: State::UpToDate,
             class,
             strategy,

@@ -36,10 +36,50 @@ pub struct BuildRequest {
     pub paranoid: bool,
     /// Whether each program is started once in a sealed root.
     pub smoke: bool,
+    /// Whether of the targets that the patterns match only tests are meant, and what they need.
+    pub only_tests: bool,
     /// The caller's variables. Nothing of it reaches a tool unless it is allow-listed or keyed.
     pub variables: BTreeMap<OsString, OsString>,
     /// What stands between us and each child, if something does.
     pub guard: Option<Guard>,
+}
+
+/// How the tests of a call are run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TestRequest {
+    /// Which tests, as Go's `-test.run` has it.
+    pub filter: Option<String>,
+    /// Which part of the test binaries.
+    pub shard: Option<Shard>,
+    /// How often one that does not pass is run again.
+    pub retries: usize,
+    /// How long each may take, whatever its target says.
+    pub timeout: Option<Duration>,
+    /// How often each is run.
+    pub effort: Effort,
+    /// Whether no kept result is taken.
+    pub fresh: bool,
+}
+
+/// The part `index` of `count`, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// Which part.
+    pub index: usize,
+    /// Of how many.
+    pub count: NonZeroUsize,
+}
+
+/// How often each test binary is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Effort {
+    /// Once, unless its result is known.
+    #[default]
+    Once,
+    /// So many times.
+    Repeat(NonZeroUsize),
+    /// Until it fails, but no longer than this.
+    Stress(Duration),
 }
 
 /// What a failure does to the targets that do not depend on it.

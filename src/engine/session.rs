@@ -384,6 +384,7 @@ pub fn finished(target: &Target, state: State) -> Finished {
         rule: target.rule.kind(),
         go_package: None,
         output: None,
+        source_folder: None,
         state,
         class: None,
         strategy: None,

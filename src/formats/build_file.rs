@@ -44,7 +44,8 @@ pub const GO_BINARY_FIELDS: [&str; 17] = with(["name", "package", "deps", "smoke
 pub const SMOKE_FIELDS: [&str; 3] = ["args", "stdout", "timeout"];
 
 /// The fields of `go_tests(…)`.
-pub const GO_TESTS_FIELDS: [&str; 18] = with(["name", "packages", "exclude", "vet", "deps"]);
+pub const GO_TESTS_FIELDS: [&str; 22] =
+    with(["name", "packages", "exclude", "vet", "deps", "timeout", "args", "data", "pass_env"]);
 
 /// The fields of `command(…)`.
 pub const COMMAND_FIELDS: [&str; 7] =
@@ -143,6 +144,14 @@ pub struct GoTestsSpec {
     pub exclude: Vec<Spanned<String>>,
     /// Labels of what must be made before.
     pub deps: Vec<Spanned<String>>,
+    /// How long one of them may run.
+    pub timeout: Option<Spanned<String>>,
+    /// Arguments that each of them is given.
+    pub args: Vec<Spanned<String>>,
+    /// Globs of files that they read.
+    pub data: Vec<Spanned<String>>,
+    /// Names of variables that they are given.
+    pub pass_env: Vec<Spanned<String>>,
     /// How they are linked.
     pub settings: SettingsSpec,
 }
@@ -301,6 +310,10 @@ fn go_tests<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
         packages: packages.and_then(|it| reader.texts("packages", it)).unwrap_or_default(),
         exclude: texts(reader, fields, "exclude"),
         deps: texts(reader, fields, "deps"),
+        timeout: fields.get("timeout").and_then(|it| reader.text("timeout", it)),
+        args: texts(reader, fields, "args"),
+        data: texts(reader, fields, "data"),
+        pass_env: texts(reader, fields, "pass_env"),
         settings: settings(reader, fields),
     }))
 }

@@ -21,6 +21,8 @@ pub mod ron_fields;
 pub mod ron_lexer;
 pub mod ron_syntax;
 pub mod rules_file;
+pub mod test_log;
+pub mod test_stream;
 pub mod tool_limits;
 
 #[cfg(test)]

@@ -13,3 +13,4 @@ pub mod settings;
 pub mod strategy;
 pub mod target;
 pub mod targets;
+pub mod test_run;

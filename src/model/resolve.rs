@@ -18,8 +18,11 @@ use crate::model::outputs::{Made, Read, collisions, missing_dependencies};
 use crate::model::rules::values;
 use crate::model::settings::Settler;
 use crate::model::strategy::RuleSet;
-use crate::model::target::{Files, GoBinary, GoPattern, GoSettings, GoTests, Rule, Smoke, Target};
+use crate::model::target::{
+    Files, Glob, GoBinary, GoPattern, GoSettings, GoTests, Rule, Smoke, Target, TestRun,
+};
 use crate::model::targets::{Targets, unknown_label};
+use crate::model::test_run::check as check_test_run;
 use crate::words::amount::parse_time;
 use crate::words::label::{Label, PackagePath};
 use crate::words::path::RelPath;
@@ -175,9 +178,12 @@ impl<'r> Resolver<'r> {
                 }
                 let go_packages = self.go_patterns(&spec.packages);
                 let exclude = self.go_patterns(&spec.exclude);
+                let run = check_test_run(&spec, &mut self.problems);
+                draft.literals = literal_data(&run, draft.label.package());
                 let vet = spec.settings.vet.or(defaults.vet).unwrap_or(true);
-                self.settings(spec.settings, defaults)
-                    .map(|settings| Rule::GoTests(GoTests { go_packages, exclude, vet, settings }))
+                self.settings(spec.settings, defaults).map(|settings| {
+                    Rule::GoTests(GoTests { go_packages, exclude, vet, run, settings })
+                })
             }
             RuleSpec::Command(spec) => {
                 self.labels(&mut draft, &spec.deps);
@@ -337,6 +343,15 @@ impl<'r> Resolver<'r> {
         let is_package = self.packages.contains(label.package());
         unknown_label(label, is_package, &names, &packages, &elsewhere)
     }
+}
+
+/// Returns the files that tests read and that are named without wildcards: a command may make them.
+fn literal_data(run: &TestRun, package: &PackagePath) -> Vec<Spanned<RelPath>> {
+    let globs = run.data.iter().zip(&run.data_at).filter(|(glob, _)| glob.is_literal());
+    let path = |glob: &Glob| RelPath::parse(&package.join(glob.as_str())).ok();
+    globs
+        .filter_map(|(glob, span)| Some(Spanned { value: path(glob)?, span: span.clone() }))
+        .collect()
 }
 
 fn kind(rule: &RuleSpec) -> Kind {

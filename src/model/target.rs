@@ -77,8 +77,25 @@ pub struct GoTests {
     pub exclude: Vec<GoPattern>,
     /// Whether `go test -c` runs its part of `go vet` (it fails the build on a finding).
     pub vet: bool,
+    /// How they are run.
+    pub run: TestRun,
     /// How they are built and linked.
     pub settings: GoSettings,
+}
+
+/// How test binaries are run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TestRun {
+    /// How long one may take, if the target says so.
+    pub timeout: Option<Duration>,
+    /// Arguments that each is given, after our own.
+    pub args: Vec<String>,
+    /// Files that they read besides `testdata`, as globs in the declaring folder.
+    pub data: Vec<Glob>,
+    /// Where each of `data` is written.
+    pub data_at: Vec<Span>,
+    /// Names of variables that are passed through from the caller; sorted, without repetition.
+    pub pass_env: Vec<String>,
 }
 
 /// A Go package pattern as the `go` command reads it from the declaring folder; never an option.
@@ -303,6 +320,15 @@ impl Rule {
             Self::GoBinary(it) => Some(&it.settings),
             Self::GoTests(it) => Some(&it.settings),
             Self::Command(_) | Self::Files(_) | Self::Suite => None,
+        }
+    }
+
+    /// Returns what a group of tests says of itself.
+    #[must_use]
+    pub fn tests(&self) -> Option<&GoTests> {
+        match self {
+            Self::GoTests(it) => Some(it),
+            Self::GoBinary(_) | Self::Command(_) | Self::Files(_) | Self::Suite => None,
         }
     }
 

@@ -12,4 +12,6 @@ pub mod predict;
 pub mod query;
 pub mod record;
 pub mod starter;
+pub mod test_account;
+pub mod test_inputs;
 pub mod verify;

@@ -3,6 +3,7 @@
 //! Nothing here decides anything or opens a file; every function writes to the writer it is given.
 //! Text from outside (rule files, tools, inspected binaries) passes through [`escape`] first.
 
+pub mod annotation;
 pub mod cache;
 pub mod command_line;
 pub mod diagnostic;
@@ -10,11 +11,13 @@ pub mod doctor;
 pub mod escape;
 pub mod failure;
 pub mod graph;
+pub mod junit;
 pub mod outcome;
 pub mod paint;
 pub mod reporter;
 pub mod schema;
 pub mod table;
 pub mod terminal;
+pub mod test_table;
 pub mod verify;
 pub mod why;

@@ -52,6 +52,10 @@ impl Outcome {
             Event::Attempt { .. }
             | Event::StepStarted { .. }
             | Event::StepFinished { .. }
+            | Event::TestStarted { .. }
+            | Event::TestCase { .. }
+            | Event::TestOutput { .. }
+            | Event::TestFinished(_)
             | Event::Warning { .. }
             | Event::Error(_) => {}
         }
@@ -86,6 +90,7 @@ impl Outcome {
             failed: seen(State::Failed),
             skipped: seen(State::Skipped),
             go_processes: 0,
+            tests: None,
             exit_code,
         })
     }
@@ -141,6 +146,7 @@ pub(crate) mod samples {
             rule,
             go_package: go.then(|| package.to_owned()),
             output: kept.then(|| RelPath::parse(&format!("bin/{}", label.output_path())).unwrap()),
+            source_folder: None,
             state,
             class: (go && kept).then(|| "static".to_owned()),
             strategy: (go && kept).then(|| "netgo".to_owned()),

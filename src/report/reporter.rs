@@ -43,6 +43,8 @@ pub struct Look {
     pub progress: ProgressKind,
     /// How much is told.
     pub verbosity: Verbosity,
+    /// Whether what tests print is told as it comes.
+    pub streams: bool,
     /// Colour on stdout.
     pub out_paint: Paint,
     /// Colour on stderr.
@@ -73,6 +75,7 @@ impl<'a> Reporter<'a> {
         err: &'a mut (dyn Write + Send),
     ) -> Self {
         let progress = Progress::new(look.progress, look.verbosity, look.err_paint);
+        let progress = progress.streaming(look.streams);
         let (outcome, commands, fault) = (Outcome::default(), 0, None);
         Self { telling: Mutex::new(Telling { look, out, err, progress, outcome, commands, fault }) }
     }
@@ -214,6 +217,7 @@ mod tests {
             stream,
             progress: ProgressKind::Lines,
             verbosity: Verbosity::Normal,
+            streams: false,
             out_paint: Paint::Plain,
             err_paint: Paint::Plain,
         };
@@ -265,13 +269,13 @@ mod tests {
             events(),
             None,
             expect![[r#"
-            {"event":"started","targets":1,"jobs":2}
-            {"event":"step_started","step":0,"what":"link 1 program by netgo","argv":["go","build","-o","a b"],"env":["CGO_ENABLED=1"],"folder":"."}
-            {"event":"step_finished","step":0,"ok":true}
-            {"event":"finished","label":"//:server","rule":"go_binary","go_package":"m/server","output":"bin/server","state":"built","class":"static","strategy":"netgo","size":5367336,"warnings":[],"error":null,"hints":[],"exit_code":0}
-            {"event":"done","built":1,"restored":0,"up_to_date":0,"failed":0,"skipped":0,"go_processes":2,"exit_code":0}
-            --- stderr
-        "#]],
+                {"event":"started","targets":1,"jobs":2}
+                {"event":"step_started","step":0,"what":"link 1 program by netgo","argv":["go","build","-o","a b"],"env":["CGO_ENABLED=1"],"folder":"."}
+                {"event":"step_finished","step":0,"ok":true}
+                {"event":"finished","label":"//:server","rule":"go_binary","go_package":"m/server","output":"bin/server","source_folder":null,"state":"built","class":"static","strategy":"netgo","size":5367336,"warnings":[],"error":null,"hints":[],"exit_code":0}
+                {"event":"done","built":1,"restored":0,"up_to_date":0,"failed":0,"skipped":0,"go_processes":2,"exit_code":0}
+                --- stderr
+            "#]],
         );
     }
 
@@ -305,6 +309,7 @@ mod tests {
             stream: Stream::JsonLines,
             progress: ProgressKind::Lines,
             verbosity: Verbosity::Normal,
+            streams: false,
             out_paint: Paint::Plain,
             err_paint: Paint::Plain,
         };

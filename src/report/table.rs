@@ -180,8 +180,7 @@ pub(crate) fn shown_name(finished: &Finished) -> String {
 /// Returns the line that sums a build up: `12 outputs: 3 built, 9 up to date; 2 go processes`.
 #[must_use]
 pub fn summary(counts: &Counts) -> String {
-    let Counts { built, restored, up_to_date, failed, skipped, go_processes, exit_code: _ } =
-        *counts;
+    let Counts { built, restored, up_to_date, failed, skipped, go_processes, .. } = *counts;
     let parts = [
         (built, "built"),
         (restored, "restored"),

@@ -4,12 +4,13 @@
 //! its time. What must stay (a failure, a warning, a command under `-v`) is printed above them.
 //! Elsewhere the same is printed line by line, without times, so that two logs can be compared.
 
-use crate::engine::event::{Event, Finished, State};
+use crate::engine::event::{Event, Finished, State, TestFinished};
 use crate::report::command_line::CommandLine;
 use crate::report::escape;
 use crate::report::outcome::{Outcome, Position, has_output, state_word};
 use crate::report::paint::{Paint, Tone};
 use crate::report::table::shown_name;
+use crate::report::test_table::{outcome_word, seconds};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -50,6 +51,8 @@ pub struct Progress {
     paint: Paint,
     bars: Option<Bars>,
     failed: usize,
+    /// Whether what tests print is shown as it comes.
+    streams: bool,
 }
 
 #[derive(Debug)]
@@ -66,7 +69,13 @@ impl Progress {
     pub fn new(kind: ProgressKind, verbosity: Verbosity, paint: Paint) -> Self {
         let wanted = kind == ProgressKind::Bars && verbosity > Verbosity::Quiet;
         let bars = wanted.then(|| Bars::new(ProgressDrawTarget::stderr()));
-        Self { verbosity, paint, bars, failed: 0 }
+        Self { verbosity, paint, bars, failed: 0, streams: false }
+    }
+
+    /// Shows what tests print, too, as it comes.
+    #[must_use]
+    pub fn streaming(self, streams: bool) -> Self {
+        Self { streams, ..self }
     }
 
     /// Shows one event, which `outcome` has taken in already.
@@ -125,6 +134,13 @@ impl Progress {
                 }
             }
             Event::Finished(it) => lines.extend(self.finished_line(it, position)),
+            Event::TestOutput { go_package, output, .. } if self.streams => {
+                let name = format!("{}:", escape::line(go_package));
+                let name = self.paint.say(Tone::Faint, &name);
+                let text = escape::block(output);
+                lines.extend(text.lines().map(|line| format!("{name} {line}")));
+            }
+            Event::TestFinished(it) => lines.extend(self.test_line(it)),
             Event::Warning { label, message } => {
                 let about = label.as_ref().map_or_else(String::new, |it| format!("{it}: "));
                 lines.push(self.warning(&about, message));
@@ -143,6 +159,19 @@ impl Progress {
     fn warning(&self, about: &str, message: &str) -> String {
         let message = escape::block(message.trim_end()).replace('\n', "\n  ");
         format!("{} {about}{message}", self.paint.say(Tone::Caution, "warning:"))
+    }
+
+    /// Returns the line for a test binary that has ended: every one in a log, on a terminal those
+    /// that did not pass.
+    fn test_line(&self, finished: &TestFinished) -> Option<String> {
+        let (word, tone) = outcome_word(finished);
+        let wanted = match self.bars {
+            Some(_) => tone == Tone::Bad,
+            None => self.verbosity > Verbosity::Quiet,
+        };
+        let (word, time) = (self.paint.say(tone, word), seconds(finished.milliseconds));
+        let package = escape::line(&finished.go_package);
+        wanted.then(|| format!("{word} {package} ({time})"))
     }
 
     /// Returns the line for an output that has ended: every one that something was done for in a

@@ -33,7 +33,7 @@ fn check(arguments: &[&str], expect: Expect) {
 fn help_is_data_and_no_error() {
     check(
         &["-h"],
-        expect![[r"
+        expect![[r#"
             exit 0
             --- stdout
             Build Go programs the way they must be linked, and prove it
@@ -42,6 +42,7 @@ fn help_is_data_and_no_error() {
 
             Commands:
               build        Build targets, verify how they are linked, and record it
+              test         Build test binaries and run them
               run          Build one target, then run it
               verify       Say how any binary is linked, from its bytes
               why          Say what changed since a target was built, and why it is linked as it is
@@ -72,7 +73,7 @@ fn help_is_data_and_no_error() {
             Patterns: //... everything, //dir/... below a folder, //dir:all in one, //dir:name one target,
             :name and ./... seen from here, and - before any of these to leave it out.
             --- stderr
-        "]],
+        "#]],
     );
     check(
         &["--version"],
@@ -211,7 +212,7 @@ fn there_is_a_manual_page_for_every_command() {
     let mut names: Vec<String> =
         pages.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    expect![[r"
+    expect![[r#"
         linkwright-build.1
         linkwright-cache-gc.1
         linkwright-cache-stats.1
@@ -226,9 +227,10 @@ fn there_is_a_manual_page_for_every_command() {
         linkwright-man.1
         linkwright-query.1
         linkwright-run.1
+        linkwright-test.1
         linkwright-verify.1
         linkwright-why.1
-        linkwright.1"]]
+        linkwright.1"#]]
     .assert_eq(&names.join("\n"));
     let page = std::fs::read_to_string(folder.path().join("share/man1/linkwright-build.1"));
     assert!(page.unwrap().contains("keep\\-going"));

@@ -43,6 +43,7 @@ mod smoke;
 mod store_faults;
 mod story;
 mod support;
+mod test_runs;
 mod tidy;
 mod truth_table;
 mod why;

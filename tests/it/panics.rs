@@ -49,6 +49,7 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
         store: it.store(),
         lock_limit: Duration::from_mins(1),
         program: None,
+        only_tests: false,
         paranoid: false,
         smoke: false,
         go_cache: None,

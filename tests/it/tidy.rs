@@ -15,36 +15,36 @@ const ROOMS: &[(&str, &str)] = &[
     ("words", "amount defect digest exit_code label near path pattern span problem"),
     (
         "formats",
-        "linkage bytes magic c_text c_words linker_text elf image macho pe build_info inspection link_warnings go_events go_list cacheprog \
+        "linkage bytes magic c_text c_words linker_text elf image macho pe build_info inspection link_warnings go_events go_list cacheprog test_stream test_log \
          ron_lexer ron_syntax ron_fields build_file rules_file tool_limits",
     ),
     (
         "model",
-        "flag_lists flags platform policy strategy rules target settings command cycle outputs \
+        "flag_lists flags platform policy strategy rules target settings command test_run cycle outputs \
          targets resolve",
     ),
     (
         "plan",
-        "configuration fingerprint difference go_graph predict record ladder explanation origin query starter verify",
+        "configuration fingerprint difference go_graph predict record ladder explanation origin query starter test_account test_inputs verify",
     ),
     (
         "effects",
-        "limits lock file stamp store compile_cache cache_server digests looked scene proc_table guard_words guard process machine inspect sealed \
+        "limits lock file stamp store compile_cache cache_server digests looked scene proc_table guard_words guard process machine test_process observe inspect sealed \
          c_includes c_libraries c_tools out_folder c_files last_run workspace globs go_tool outputs",
     ),
     (
         "engine",
         "event request scheduler listing session go_unit go_look c_side go_inputs go_batch go_settle smoke go_job \
-         command_job recall build why discover probe",
+         command_job recall build test_job test_run why discover probe",
     ),
     (
         "report",
-        "escape paint command_line diagnostic outcome failure table terminal reporter doctor why \
+        "escape paint command_line diagnostic outcome failure table test_table junit annotation terminal reporter doctor why \
          graph verify cache schema",
     ),
     (
         "cli",
-        "environment flags settings console examination seal rooms build run why verify query graph init \
+        "environment flags settings console examination seal rooms build test run why verify query graph init \
          doctor cache clean cacheprog completions man arguments",
     ),
 ];

@@ -34,6 +34,9 @@ const PIPE_GRACE: Duration = Duration::from_secs(2);
 /// How much of each stream is kept; what a tool prints beyond it is dropped and said so.
 const OUTPUT_LIMIT: usize = 32 << 20;
 
+/// How long a program may take to say what it does, once its time is over.
+const DUMP_GRACE: Duration = Duration::from_secs(3);
+
 /// How often the clock and the interrupt are looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -72,6 +75,17 @@ pub struct Ended {
     pub stdout: Vec<u8>,
     /// Its standard error, at most 32 MiB.
     pub stderr: Vec<u8>,
+}
+
+/// How a program ended that was listened to while it ran.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard {
+    /// Its status.
+    pub status: ExitStatus,
+    /// Whether its time was over, so that it was ended.
+    pub out_of_time: bool,
+    /// Whether it left processes behind, which were killed; known only with a guard.
+    pub left_behind: bool,
 }
 
 /// Why a program did not end by itself.
@@ -242,6 +256,39 @@ pub fn run(
     }
 }
 
+/// Runs `invocation` to its end and hands on what it prints, as it comes.
+///
+/// Both streams are one, and nothing of it is kept here. When its time is over it first gets
+/// SIGQUIT, upon which a Go program prints what its goroutines do, and some seconds later it is
+/// ended as by [`run`].
+///
+/// # Errors
+///
+/// Returns [`ProcessError`] if it cannot be started, or the run is interrupted. A program whose
+/// time was over is no error here.
+pub fn listen(
+    invocation: &Invocation,
+    guard: Option<&Guard>,
+    interrupt: &Interrupt,
+    hear: &mut dyn FnMut(&[u8]),
+) -> Result<Heard, ProcessError> {
+    let until = Instant::now() + CROWDED_LIMIT;
+    loop {
+        if interrupt.is_set() {
+            return Err(ProcessError::Interrupted);
+        }
+        let tried = Running::start_to_listen(invocation, guard, hear);
+        match tried.and_then(|it| it.listen_to_end(interrupt)) {
+            Err(ProcessError::Spawn { source, .. })
+                if is_crowded(&source) && Instant::now() < until =>
+            {
+                std::thread::sleep(TICK);
+            }
+            other => return other,
+        }
+    }
+}
+
 /// Tells whether the machine has no room at the moment for one more process, or file, or page.
 fn is_crowded(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -316,6 +363,22 @@ mod tests {
         let ended = run(&invocation, None, &Interrupt::default()).unwrap();
         assert_eq!(ended.stdout_text(), "done\n");
         assert!(started.elapsed() < Duration::from_secs(15));
+    }
+
+    #[test]
+    fn one_stream_is_heard_in_its_order_and_quit_comes_before_the_end() {
+        let mut heard = Vec::new();
+        let script = "echo 1; echo 2 >&2; echo 3; trap 'echo dump; exit 4' QUIT; \
+                      while :; do sleep 0.05; done";
+        let ended = listen(
+            &shell(script, Duration::from_millis(400)),
+            None,
+            &Interrupt::default(),
+            &mut |it| heard.extend_from_slice(it),
+        );
+        let ended = ended.unwrap();
+        assert_eq!(String::from_utf8_lossy(&heard), "1\n2\n3\ndump\n");
+        assert_eq!((ended.status.code(), ended.out_of_time), (Some(4), true));
     }
 
     #[test]

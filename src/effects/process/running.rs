@@ -3,10 +3,10 @@
 //! One thread sees to everything, by `poll`: both streams, the guard's answer, the clock and the
 //! interrupt. A child without a guard is asked for its end at every tick.
 
-use super::{Ended, Interrupt, ProcessError};
-use super::{Guard, Invocation, OUTPUT_LIMIT, PIPE_GRACE, TICK};
+use super::{DUMP_GRACE, Guard, Invocation, OUTPUT_LIMIT, PIPE_GRACE, TICK};
+use super::{Ended, Heard, Interrupt, ProcessError};
 use crate::effects::guard::{KILL_LIMIT, TERM_GRACE};
-use crate::effects::guard_words::{Answer, NAME, Request, STOP};
+use crate::effects::guard_words::{Answer, DUMP, NAME, Request, STOP};
 use crate::effects::proc_table;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 /// How long a guard may take beyond the time that it gives the program.
 const GUARD_GRACE: Duration = Duration::from_secs(1);
 
+/// Takes what a program prints, as it comes.
+type Hear<'a> = &'a mut dyn FnMut(&[u8]);
+
 /// A program that runs, and what has been heard of it.
 pub(super) struct Running<'a> {
     invocation: &'a Invocation,
@@ -30,6 +33,16 @@ pub(super) struct Running<'a> {
     answer: Vec<u8>,
     stdout: Stream,
     stderr: Stream,
+    /// Who hears both streams, in one, as they come.
+    hear: Option<Hear<'a>>,
+}
+
+/// Why the program is being ended, and how far that is.
+struct Ending {
+    since: Instant,
+    /// Whether it was asked to say what it does, and not yet to end.
+    dumps: bool,
+    why: ProcessError,
 }
 
 /// What leads to the guard.
@@ -61,26 +74,58 @@ impl<'a> Running<'a> {
         invocation: &'a Invocation,
         guard: Option<&Guard>,
     ) -> Result<Self, ProcessError> {
-        let started = match guard {
-            None => spawn(invocation).map(|child| (child, Line::None)),
-            Some(guard) => spawn_guard(guard).map(|(child, line)| (child, Line::Open(line))),
-        };
-        let (mut child, line) = started.map_err(|it| no_start(invocation, it))?;
+        let streams = || (Stdio::piped(), Stdio::piped());
+        let (mut child, line) = begin(invocation, guard, streams())?;
         let stdout = Stream::of(child.stdout.take().map(OwnedFd::from));
         let stderr = Stream::of(child.stderr.take().map(OwnedFd::from));
-        let mut this = Self { invocation, child, line, answer: Vec::new(), stdout, stderr };
-        if let Line::Open(line) = &mut this.line {
-            let Invocation { program, args, env, folder, limit: _ } = invocation.clone();
-            // A guard that does not listen is noticed later: it does not answer either.
-            let _ = line.write_all(&Request { program, folder, args, env }.to_bytes());
-        }
-        Ok(this)
+        let answer = Vec::new();
+        Ok(Self { invocation, child, line, answer, stdout, stderr, hear: None })
+    }
+
+    /// Starts it with both streams in one.
+    pub(super) fn start_to_listen(
+        invocation: &'a Invocation,
+        guard: Option<&Guard>,
+        hear: &'a mut dyn FnMut(&[u8]),
+    ) -> Result<Self, ProcessError> {
+        let pipe = || -> io::Result<_> {
+            let (reader, writer) = io::pipe()?;
+            Ok((reader, (Stdio::from(writer.try_clone()?), Stdio::from(writer))))
+        };
+        let (reader, streams) = pipe().map_err(|it| no_start(invocation, it))?;
+        let (child, line) = begin(invocation, guard, streams)?;
+        let (stdout, stderr) = (Stream::of(Some(reader.into())), Stream::of(None));
+        let answer = Vec::new();
+        Ok(Self { invocation, child, line, answer, stdout, stderr, hear: Some(hear) })
     }
 
     /// Waits for the program's end, and brings it about when time or the user says so.
     pub(super) fn watch(mut self, interrupt: &Interrupt) -> Result<Ended, ProcessError> {
+        let (status, ending) = self.until_end(interrupt)?;
+        match ending {
+            Some(Ending { why, .. }) => Err(why),
+            None => Ok(Ended { status, stdout: self.stdout.bytes, stderr: self.stderr.bytes }),
+        }
+    }
+
+    /// The same for one that is heard.
+    pub(super) fn listen_to_end(mut self, interrupt: &Interrupt) -> Result<Heard, ProcessError> {
+        let (status, ending) = self.until_end(interrupt)?;
+        let out_of_time = match ending {
+            Some(Ending { why: why @ ProcessError::Interrupted, .. }) => return Err(why),
+            Some(_) => true,
+            None => false,
+        };
+        let left_behind = matches!(Answer::of(&self.answer), Some(Answer::EndedLeaving(_)));
+        Ok(Heard { status, out_of_time, left_behind })
+    }
+
+    fn until_end(
+        &mut self,
+        interrupt: &Interrupt,
+    ) -> Result<(ExitStatus, Option<Ending>), ProcessError> {
         let deadline = Instant::now() + self.invocation.limit;
-        let mut stopped: Option<(Instant, ProcessError)> = None;
+        let mut ending: Option<Ending> = None;
         let mut pause = Duration::from_millis(1);
         let status = loop {
             self.listen(if matches!(self.line, Line::None) { pause } else { TICK });
@@ -94,26 +139,39 @@ impl<'a> Running<'a> {
                 }
                 News::GuardLost => break self.end_orphans(),
             }
-            if let Some((since, _)) = &stopped {
-                self.insist(since.elapsed());
-            } else if let Some(error) = self.must_stop(deadline, interrupt) {
-                self.stop();
-                stopped = Some((Instant::now(), error));
+            match &mut ending {
+                None => ending = self.begin_to_end(deadline, interrupt),
+                Some(it) if !it.dumps => self.insist(it.since.elapsed()),
+                Some(it) if it.since.elapsed() > DUMP_GRACE || interrupt.is_set() => {
+                    (it.since, it.dumps) = (Instant::now(), false);
+                    self.stop();
+                }
+                Some(_) => {}
             }
         };
         self.dismiss();
-        if let Some((_, error)) = stopped {
-            return Err(error);
-        }
         // A signal to all of the terminal may have met the guard before it stood apart.
-        if status.signal().is_some() && interrupt.is_set() {
+        if ending.is_none() && status.signal().is_some() && interrupt.is_set() {
             return Err(ProcessError::Interrupted);
         }
         let until = Instant::now() + PIPE_GRACE;
-        while self.is_open() && Instant::now() < until {
+        while (ending.is_none() || self.hear.is_some()) && self.is_open() && Instant::now() < until
+        {
             self.listen(TICK);
         }
-        Ok(Ended { status, stdout: self.stdout.bytes, stderr: self.stderr.bytes })
+        Ok((status, ending))
+    }
+
+    /// Begins to end the program if time or the user says so.
+    fn begin_to_end(&mut self, deadline: Instant, interrupt: &Interrupt) -> Option<Ending> {
+        let why = self.must_stop(deadline, interrupt)?;
+        let dumps = self.hear.is_some() && matches!(why, ProcessError::TooLong { .. });
+        if dumps {
+            self.dump();
+        } else {
+            self.stop();
+        }
+        Some(Ending { since: Instant::now(), dumps, why })
     }
 
     fn must_stop(&self, deadline: Instant, interrupt: &Interrupt) -> Option<ProcessError> {
@@ -139,6 +197,12 @@ impl<'a> Running<'a> {
         if out {
             self.stdout.read();
         }
+        if let Some(hear) = &mut self.hear
+            && !self.stdout.bytes.is_empty()
+        {
+            hear(&self.stdout.bytes);
+            self.stdout.bytes.clear();
+        }
         if err {
             self.stderr.read();
         }
@@ -154,7 +218,9 @@ impl<'a> Running<'a> {
 
     fn news(&mut self) -> News {
         match (Answer::of(&self.answer), &self.line) {
-            (Some(Answer::Ended(status)), _) => News::Ended(ExitStatus::from_raw(status)),
+            (Some(Answer::Ended(status) | Answer::EndedLeaving(status)), _) => {
+                News::Ended(ExitStatus::from_raw(status))
+            }
             (Some(Answer::NotStarted(number)), _) => {
                 News::NotStarted(io::Error::from_raw_os_error(number))
             }
@@ -165,6 +231,19 @@ impl<'a> Running<'a> {
                 Ok(Some(status)) => News::Ended(status),
                 Err(_) => News::Ended(unknown()),
             },
+        }
+    }
+
+    /// Asks the program to say what it does.
+    fn dump(&mut self) {
+        match &mut self.line {
+            Line::Open(line) => {
+                let _ = line.write_all(&[DUMP]);
+            }
+            Line::None => {
+                let _ = kill_process(Pid::from_child(&self.child), Signal::QUIT);
+            }
+            Line::Closed => {}
         }
     }
 
@@ -266,23 +345,42 @@ fn ready<const N: usize>(fds: [Option<BorrowedFd<'_>>; N], patience: Duration) -
     fds.map(|it| it.is_some() && answers.next().unwrap_or(false))
 }
 
+/// Starts the program, or a guard and tells it what to start.
+fn begin(
+    invocation: &Invocation,
+    guard: Option<&Guard>,
+    streams: (Stdio, Stdio),
+) -> Result<(Child, Line), ProcessError> {
+    let started = match guard {
+        None => spawn(invocation, streams).map(|child| (child, Line::None)),
+        Some(guard) => spawn_guard(guard, streams).map(|(child, line)| (child, Line::Open(line))),
+    };
+    let (child, mut line) = started.map_err(|it| no_start(invocation, it))?;
+    if let Line::Open(line) = &mut line {
+        let Invocation { program, args, env, folder, limit: _ } = invocation.clone();
+        // A guard that does not listen is noticed later: it does not answer either.
+        let _ = line.write_all(&Request { program, folder, args, env }.to_bytes());
+    }
+    Ok((child, line))
+}
+
 #[expect(clippy::disallowed_methods, reason = "one of the places that spawn")]
-fn spawn(invocation: &Invocation) -> io::Result<Child> {
+fn spawn(invocation: &Invocation, (stdout, stderr): (Stdio, Stdio)) -> io::Result<Child> {
     Command::new(&invocation.program)
         .args(&invocation.args)
         .env_clear()
         .envs(&invocation.env)
         .current_dir(&invocation.folder)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(stdout)
+        .stderr(stderr)
         .process_group(0)
         .spawn()
 }
 
 /// Starts a guard; its stdin is the line to it, its other streams are to be the program's.
 #[expect(clippy::disallowed_methods, reason = "one of the places that spawn")]
-fn spawn_guard(guard: &Guard) -> io::Result<(Child, UnixStream)> {
+fn spawn_guard(guard: &Guard, (stdout, stderr): (Stdio, Stdio)) -> io::Result<(Child, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     // A guard that somebody has stopped may not hold us.
     ours.set_write_timeout(Some(Duration::from_secs(10)))?;
@@ -290,8 +388,8 @@ fn spawn_guard(guard: &Guard) -> io::Result<(Child, UnixStream)> {
         .arg0(NAME)
         .env_clear()
         .stdin(OwnedFd::from(theirs))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(stdout)
+        .stderr(stderr)
         .spawn()?;
     Ok((child, ours))
 }

@@ -1,0 +1,184 @@
+//! `linkwright test`: test binaries, built and run.
+
+use crate::cli::build::{BuildOptions, look, prepare};
+use crate::cli::console::{Console, Stopped};
+use crate::cli::flags::unmask;
+use crate::cli::rooms::{self, Tested};
+use crate::engine::event::TestFinished;
+use crate::engine::request::{BuildRequest, Effort, Shard, TestRequest};
+use crate::report::annotation::annotations;
+use crate::report::failure::Failure;
+use crate::report::junit;
+use crate::report::reporter::{Reporter, Stream};
+use crate::report::terminal::Verbosity;
+use crate::report::test_table::{summary, write_failures, write_tests};
+use crate::words::amount::parse_time;
+use crate::words::exit_code::ExitCode;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Build test binaries and run them
+///
+/// Builds the go_tests among the targets that the patterns match (without any: all), and runs each
+/// test binary in the folder of its Go package, several at a time. A pass is kept, and not run
+/// again while the binary, its arguments and variables, and the files that it read are the same.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+#[expect(clippy::doc_markdown, reason = "the doc comments are help texts")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct TestArgs {
+    /// Which targets: //..., //dir/..., //dir:name, :name; -//dir:name leaves one out
+    #[arg(value_name = "PATTERN", value_parser = unmask)]
+    pub patterns: Vec<String>,
+
+    /// Run only the tests that match REGEX, as `go test -run` has it
+    #[arg(long, value_name = "REGEX")]
+    pub filter: Option<String>,
+
+    /// Run the I-th of N parts of the test binaries
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    pub shard: Option<Shard>,
+
+    /// Run a binary that does not pass up to N times more; one that passes then is flaky
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retries: usize,
+
+    /// Give each binary this long, whatever its target says [default: the target's, or 10m]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub timeout: Option<Duration>,
+
+    /// Run each binary N times
+    #[arg(long, value_name = "N", conflicts_with_all = ["stress", "retries"])]
+    pub repeat: Option<NonZeroUsize>,
+
+    /// Run each binary until it fails, for TIME at the most
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "retries")]
+    pub stress: Option<Duration>,
+
+    /// Run what has a kept result, too
+    #[arg(long, alias = "nocache_test_results")]
+    pub no_cache: bool,
+
+    /// Show what the tests print as it comes
+    #[arg(long, conflicts_with = "json")]
+    pub stream: bool,
+
+    /// Write the results to FILE as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+
+    /// Write annotations for GitHub Actions [default: where GITHUB_ACTIONS is set]
+    #[arg(long)]
+    pub github: bool,
+
+    /// How to go about it.
+    #[command(flatten)]
+    pub options: BuildOptions,
+
+    /// Print events, one JSON object a line; the last is "done"
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Reads `i/n`.
+fn parse_shard(text: &str) -> Result<Shard, String> {
+    let read = || {
+        let (index, count) = text.split_once('/')?;
+        let (index, count) = (index.parse().ok()?, count.parse::<NonZeroUsize>().ok()?);
+        (1..=count.get()).contains(&index).then_some(Shard { index, count })
+    };
+    read().ok_or_else(|| "a part of all parts, as in `1/4`".to_owned())
+}
+
+/// Runs `test`.
+///
+/// # Errors
+///
+/// Returns why the build could not begin or go on. A test that fails is not an error but a code.
+pub fn run(args: TestArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
+    let TestArgs { patterns, options, json, junit, github, stream, .. } = &args;
+    let request = prepare(patterns, *options, console)?;
+    let request = BuildRequest { only_tests: true, ..request };
+    let tests = TestRequest {
+        filter: args.filter.clone(),
+        shard: args.shard,
+        retries: args.retries,
+        timeout: args.timeout,
+        effort: match (args.repeat, args.stress) {
+            (Some(times), _) => Effort::Repeat(times),
+            (None, Some(time)) => Effort::Stress(time),
+            (None, None) => Effort::Once,
+        },
+        fresh: args.no_cache,
+    };
+    let told = match (json, options.dry_run) {
+        (true, _) => Stream::JsonLines,
+        (false, true) => Stream::Commands,
+        (false, false) => Stream::Nothing,
+    };
+    let mut look = look(told, console);
+    look.streams = *stream;
+    let reporter = Reporter::new(look, console.out, console.err);
+    let result = rooms::test(&request, &tests, &|event| reporter.event(event));
+    let written = reporter.finish(result.as_ref().err());
+    let tested = result?;
+    written?;
+    if !json && !options.dry_run {
+        tell(&tested, console)?;
+    }
+    if let Some(file) = junit {
+        rooms::write_report(
+            &console.settings.folder.join(file),
+            &junit::document(&tested.finished),
+        )?;
+    }
+    if *github || console.environment.get("GITHUB_ACTIONS").is_some_and(|it| it == "true") {
+        annotate(&tested.finished, &request.root, console)?;
+    }
+    Ok(tested.code.number())
+}
+
+/// Writes the table and the failures.
+fn tell(tested: &Tested, console: &mut Console<'_>) -> Result<(), Stopped> {
+    let (out_paint, err_paint) = (console.settings.out_paint, console.settings.err_paint);
+    let quiet = console.settings.verbosity == Verbosity::Quiet;
+    if !quiet {
+        write_tests(&tested.finished, out_paint, console.out)?;
+        console.out.flush()?;
+    }
+    write_failures(&tested.finished, err_paint, console.err)?;
+    if tested.code == ExitCode::NoTests {
+        let failure = Failure::new(ExitCode::NoTests, "there are no tests to run");
+        let failure = failure.hint("`linkwright query --kind go_tests` lists the targets");
+        console.err.write_all(failure.render(err_paint).as_bytes())?;
+    }
+    console.err.flush()?;
+    if !quiet && tested.counts.tests.is_some() {
+        writeln!(console.out, "{}", summary(&tested.counts))?;
+    }
+    Ok(())
+}
+
+/// Writes annotations to stderr, where GitHub reads them as on stdout.
+fn annotate(tests: &[TestFinished], root: &Path, console: &mut Console<'_>) -> Result<(), Stopped> {
+    let repository = console.environment.get("GITHUB_WORKSPACE").map(Path::new);
+    let prefix = repository.and_then(|it| root.strip_prefix(it).ok());
+    let prefix = prefix.map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
+    console.err.write_all(annotations(tests, &prefix).as_bytes())?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_a_part_of_all() {
+        let shard = |index, count| Ok(Shard { index, count: NonZeroUsize::new(count).unwrap() });
+        assert_eq!((parse_shard("1/1"), parse_shard("3/4")), (shard(1, 1), shard(3, 4)));
+        for bad in ["", "1", "0/2", "3/2", "1/0", "a/b", "-1/2", "1/2/3"] {
+            assert!(parse_shard(bad).is_err(), "{bad:?}");
+        }
+    }
+}

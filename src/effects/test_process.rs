@@ -1,0 +1,151 @@
+//! Starts one test binary, in the folder and with the variables that a test is promised.
+//!
+//! This is the one seam behind which a test runs: whoever runs it elsewhere (in a root of its own)
+//! takes the same [`TestCommand`] and returns the same [`TestEnd`].
+//!
+//! | the test has | it is |
+//! |---|---|
+//! | a working folder | that of its Go package's sources, as under `go test`; `PWD` says so |
+//! | `TMPDIR` | a folder of its own, which goes with the run |
+//! | `HOME` | an empty folder of its own, which goes with the run, unless the target passes the caller's |
+//! | other variables | those of [`PASSED`], and what the target passes; none besides |
+//! | standard input | nothing |
+//! | standard output and error | one pipe, so that their order is kept |
+
+use crate::effects::machine::Machine;
+use crate::effects::process::{self, Invocation, ProcessError};
+use crate::plan::test_account::ProcessEnd;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Variables that every test sees as the caller has them.
+pub const PASSED: [&str; 5] = ["PATH", "USER", "LOGNAME", "LANG", "TZ"];
+
+/// What is added to a test's own time limit before it is ended from outside: it may take that long
+/// to tell what its goroutines do.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A test binary to run.
+#[derive(Debug)]
+pub struct TestCommand {
+    /// The binary, absolute.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// The variables, those of [`Scratch::environment`] apart.
+    pub env: BTreeMap<OsString, OsString>,
+    /// Its working folder.
+    pub folder: PathBuf,
+    /// How long it may take by its own clock.
+    pub limit: Duration,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy)]
+pub struct TestEnd {
+    /// Its code, signal, or that it was stopped.
+    pub end: ProcessEnd,
+    /// Whether it left processes behind, which were killed.
+    pub left_behind: bool,
+}
+
+/// A folder for one run; it goes with the value.
+#[derive(Debug)]
+pub struct Scratch(TempDir);
+
+impl Scratch {
+    /// Makes it where the caller's temporary files go.
+    ///
+    /// # Errors
+    ///
+    /// Returns the system's error.
+    pub fn new(machine: &Machine) -> std::io::Result<Self> {
+        let place = machine.caller.get(OsStr::new("TMPDIR")).filter(|it| !it.is_empty());
+        let place = place.map_or(Path::new("/tmp"), Path::new);
+        let folder = tempfile::Builder::new().prefix("linkwright-test-").tempdir_in(place)?;
+        for name in ["home", "tmp"] {
+            std::fs::create_dir(folder.path().join(name))?;
+        }
+        Ok(Self(folder))
+    }
+
+    /// Returns the folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Returns where the test notes what it reads.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.path().join("testlog")
+    }
+
+    /// Returns the variables that name places in it.
+    #[must_use]
+    pub fn environment(&self) -> [(OsString, OsString); 2] {
+        ["HOME", "TMPDIR"].map(|name| {
+            let folder = if name == "HOME" { "home" } else { "tmp" };
+            (name.into(), self.path().join(folder).into())
+        })
+    }
+
+    /// Returns what the test left in its home.
+    #[must_use]
+    pub fn in_home(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path().join("home")).into_iter().flatten().flatten();
+        let mut names: Vec<_> =
+            entries.map(|it| it.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// Returns the variables of a test of which `pass` are the caller's, besides those that name
+/// places in its scratch folder.
+#[must_use]
+pub fn environment(
+    machine: &Machine,
+    pass: &[String],
+    folder: &Path,
+) -> BTreeMap<OsString, OsString> {
+    let names = PASSED.into_iter().chain(pass.iter().map(String::as_str));
+    let passed = names.filter_map(|it| machine.caller.get_key_value(OsStr::new(it)));
+    let mut env: BTreeMap<_, _> = passed.map(|(a, b)| (a.clone(), b.clone())).collect();
+    env.insert("PWD".into(), folder.into());
+    env
+}
+
+/// Runs a test binary to its end; `hear` gets what it prints, as it comes.
+///
+/// # Errors
+///
+/// Returns [`ProcessError`] if it cannot be started, or the run is interrupted.
+pub fn run(
+    machine: &Machine,
+    command: &TestCommand,
+    scratch: &Scratch,
+    hear: &mut dyn FnMut(&[u8]),
+) -> Result<TestEnd, ProcessError> {
+    let TestCommand { program, args, env, folder, limit } = command;
+    let mut all: BTreeMap<_, _> = scratch.environment().into_iter().collect();
+    all.extend(env.clone());
+    let invocation = Invocation {
+        program: program.clone(),
+        args: args.clone(),
+        env: all,
+        folder: folder.clone(),
+        limit: *limit + GRACE + *limit / 20,
+    };
+    let heard = process::listen(&invocation, machine.guard.as_ref(), &machine.interrupt, hear)?;
+    let end = match (heard.out_of_time, heard.status.code(), heard.status.signal()) {
+        (true, ..) => ProcessEnd::OutOfTime(*limit),
+        (false, Some(code), _) => ProcessEnd::Code(code),
+        (false, None, signal) => ProcessEnd::Signal(signal.unwrap_or(0)),
+    };
+    Ok(TestEnd { end, left_behind: heard.left_behind })
+}

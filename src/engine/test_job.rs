@@ -1,0 +1,497 @@
+//! One test binary: its kept result, or runs of it until there is a verdict.
+//!
+//! ```text
+//! prepare    the binary and the declared files by content ▶ TestInputs ▶ key
+//! recall     what a run with this key looked at, as it is today ▶ the pass that is kept, if one is
+//! once       a folder of its own, the process, its stream ▶ Account
+//! keep       all that the run read, looked at again: only if it was the same all the time
+//! ```
+//!
+//! A pass is kept if the first run of a call gives it; one that follows a failure never is.
+
+use crate::effects::digests::Stamps;
+use crate::effects::globs::expand_target;
+use crate::effects::machine::Machine;
+use crate::effects::observe;
+use crate::effects::process::ProcessError;
+use crate::effects::test_process::{self, Scratch, TestCommand};
+use crate::engine::event::{CaseAction, Event, Finished, Sink, TestFinished};
+use crate::engine::request::{Effort, TestRequest};
+use crate::formats::test_log::{Manner, TestLog};
+use crate::formats::test_stream::{End, Said, TestStream};
+use crate::model::target::{Target, TestRun};
+use crate::plan::test_account::{Account, Books, Outcome};
+use crate::plan::test_inputs::{Observed, Pass, TestInputs, result_key};
+use crate::words::digest::Digest;
+use crate::words::path::OUTPUT_FOLDER;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long a test may take if nobody says so; Go's own.
+const TIMEOUT: Duration = Duration::from_mins(10);
+
+/// How many names a note tells before it only counts.
+const MOST_NAMES: usize = 5;
+
+/// What the jobs of a run of tests share.
+pub struct TestSession<'a> {
+    /// The root of the workspace.
+    pub root: &'a Path,
+    /// How they are run.
+    pub request: &'a TestRequest,
+    /// The machine.
+    pub machine: &'a Machine,
+    /// Where events go.
+    pub sink: Sink<'a>,
+    /// The number of the last step.
+    pub steps: AtomicUsize,
+}
+
+/// A test binary that is there.
+pub struct TestBinary<'a> {
+    /// Its target.
+    pub target: &'a Target,
+    /// How the target says that it is run.
+    pub run: &'a TestRun,
+    /// What the build told of it.
+    pub built: &'a Finished,
+    /// The Go package.
+    pub go_package: String,
+    /// The file.
+    pub program: PathBuf,
+    /// The folder that it runs in.
+    pub folder: PathBuf,
+}
+
+/// A binary with all that is known before it runs.
+struct Prepared {
+    inputs: TestInputs,
+    /// The binary and the declared files, with what their inodes say.
+    paths: Vec<PathBuf>,
+    stamps: Stamps,
+    env: BTreeMap<OsString, OsString>,
+    limit: Duration,
+}
+
+/// One run that came to its end.
+struct Ran {
+    account: Account,
+    time: Duration,
+    notes: Vec<String>,
+    /// Why a pass would not be kept, or where it is kept.
+    keeps: Result<Keep, String>,
+}
+
+/// What is written down of a pass.
+struct Keep {
+    key: Digest,
+    observed: Observed,
+    /// What that was.
+    seen: Digest,
+}
+
+impl<'a> TestBinary<'a> {
+    /// Finds the place of a built test binary; `None` if it is none.
+    #[must_use]
+    pub fn of(root: &Path, target: &'a Target, built: &'a Finished) -> Option<Self> {
+        let run = &target.rule.tests()?.run;
+        let program = built.output.as_ref()?.below(&root.join(OUTPUT_FOLDER));
+        let folder = root.join(built.source_folder.as_ref()?);
+        // `.` would show in the working folder.
+        let folder = folder.components().collect();
+        Some(Self { target, run, built, go_package: built.go_package.clone()?, program, folder })
+    }
+
+    /// Runs it as often as is asked for, or takes its kept result.
+    #[must_use]
+    pub fn judge(&self, session: &TestSession<'_>) -> TestFinished {
+        let prepared = match self.prepare(session) {
+            Ok(prepared) => prepared,
+            Err(reason) => return self.not_run(reason),
+        };
+        let recalls = session.request.effort == Effort::Once && !session.request.fresh;
+        if recalls && let Some(pass) = recall(session, &prepared.inputs.key()) {
+            let outcome = if pass.cases.is_empty() { Outcome::NoTests } else { Outcome::Passed };
+            let (kept, milliseconds, cases) = (true, pass.milliseconds, pass.cases);
+            return TestFinished { outcome, kept, milliseconds, cases, ..self.finished() };
+        }
+        match session.request.effort {
+            Effort::Once => self.try_again_and_again(session, &prepared),
+            Effort::Repeat(times) => {
+                self.repeat(session, &prepared, |runs, _| runs < times.get(), false)
+            }
+            Effort::Stress(time) => {
+                self.repeat(session, &prepared, |_, began| began.elapsed() < time, true)
+            }
+        }
+    }
+
+    fn prepare(&self, session: &TestSession<'_>) -> Result<Prepared, String> {
+        let machine = session.machine;
+        let digests = &machine.digests;
+        let unreadable = |path: &Path, error: &std::io::Error| {
+            format!("cannot read `{}`: {error}", path.display())
+        };
+        let declared = self.declared(session.root)?;
+        let paths: Vec<_> = std::iter::once(&self.program).chain(&declared).cloned().collect();
+        // Before anything is read: what is written meanwhile must show.
+        let stamps = Stamps::of(&paths);
+        let binary = digests.digest(&self.program).map_err(|it| unreadable(&self.program, &it))?;
+        let read = digests.digest_all(&declared).map_err(|(path, it)| unreadable(&path, &it))?;
+        let limit = session.request.timeout.or(self.run.timeout).unwrap_or(TIMEOUT);
+        let env = test_process::environment(machine, &self.run.pass_env, &self.folder);
+        let inputs = TestInputs {
+            binary,
+            folder: exact(self.folder.as_os_str()),
+            arguments: self.arguments(session.request, limit),
+            environment: env.iter().map(|(name, value)| (exact(name), exact(value))).collect(),
+            declared: declared.iter().map(|it| exact(it.as_os_str())).zip(read).collect(),
+        };
+        Ok(Prepared { inputs, paths, stamps, env, limit })
+    }
+
+    /// Returns the files that the target says the test reads: `testdata` beside the sources, and
+    /// what `data` stands for.
+    fn declared(&self, root: &Path) -> Result<Vec<PathBuf>, String> {
+        let testdata = walkdir::WalkDir::new(self.folder.join("testdata")).follow_links(true);
+        let files = testdata.into_iter().flatten().filter(|it| it.file_type().is_file());
+        let mut declared: Vec<_> = files.map(walkdir::DirEntry::into_path).collect();
+        if !self.run.data.is_empty() {
+            let data = expand_target(root, self.target).map_err(|problems| {
+                let messages: Vec<_> = problems.into_iter().map(|it| it.message).collect();
+                messages.join("; ")
+            })?;
+            declared.extend(data.iter().map(|it| it.below(root)));
+        }
+        declared.sort();
+        declared.dedup();
+        Ok(declared)
+    }
+
+    fn arguments(&self, request: &TestRequest, limit: Duration) -> Vec<String> {
+        let mut args = vec![
+            "-test.paniconexit0".to_owned(),
+            format!("-test.timeout={}s", limit.as_secs()),
+            "-test.v=test2json".to_owned(),
+        ];
+        args.extend(request.filter.as_ref().map(|it| format!("-test.run={it}")));
+        args.extend(self.run.args.iter().cloned());
+        args
+    }
+
+    fn try_again_and_again(&self, session: &TestSession<'_>, prepared: &Prepared) -> TestFinished {
+        let (mut runs, mut first) = (0, None);
+        loop {
+            runs += 1;
+            let ran = match self.once(session, prepared, runs) {
+                Ok(ran) => ran,
+                Err(reason) => return self.not_run(reason),
+            };
+            let passed = matches!(ran.account.outcome, Outcome::Passed | Outcome::NoTests);
+            if passed && runs == 1 {
+                return self.keep(session, ran);
+            }
+            let flaky = passed && runs > 1;
+            let again = !passed && runs <= session.request.retries;
+            if again {
+                first.get_or_insert(ran);
+                continue;
+            }
+            let why = first.as_ref().filter(|_| flaky).map(|it: &Ran| failure_of(&it.account));
+            let mut finished = self.told(ran, runs);
+            finished.flaky = flaky;
+            finished.notes.extend(why.map(|it| format!("it failed before it passed: {it}")));
+            return finished;
+        }
+    }
+
+    fn repeat(
+        &self,
+        session: &TestSession<'_>,
+        prepared: &Prepared,
+        goes_on: impl Fn(usize, Instant) -> bool,
+        until_failure: bool,
+    ) -> TestFinished {
+        let began = Instant::now();
+        let (mut runs, mut failures, mut bad, mut last) = (0, 0, None, None);
+        while runs == 0 || goes_on(runs, began) {
+            runs += 1;
+            let ran = match self.once(session, prepared, runs) {
+                Ok(ran) => ran,
+                Err(reason) => return self.not_run(reason),
+            };
+            if matches!(ran.account.outcome, Outcome::Passed | Outcome::NoTests) {
+                last = Some(ran);
+                continue;
+            }
+            failures += 1;
+            bad.get_or_insert(ran);
+            if until_failure {
+                break;
+            }
+        }
+        let Some(ran) = bad.or(last) else { unreachable!("invariant: it was run once") };
+        let mut finished = self.told(ran, runs);
+        let note = format!("{failures} of {runs} runs did not pass");
+        finished.notes.extend((failures > 0).then_some(note));
+        finished
+    }
+
+    /// Runs it once.
+    fn once(
+        &self,
+        session: &TestSession<'_>,
+        prepared: &Prepared,
+        run: usize,
+    ) -> Result<Ran, String> {
+        let scratch = Scratch::new(session.machine)
+            .map_err(|error| format!("cannot make a folder for it: {error}"))?;
+        let log = format!("-test.testlogfile={}", scratch.log().display());
+        let args = std::iter::once(&log).chain(&prepared.inputs.arguments);
+        let command = TestCommand {
+            program: self.program.clone(),
+            args: args.map(OsString::from).collect(),
+            env: prepared.env.clone(),
+            folder: self.folder.clone(),
+            limit: prepared.limit,
+        };
+        let step = self.tell_start(session, prepared, run);
+        let before = observe::sources(&self.folder);
+        let (began, clock) = (now(), Instant::now());
+        let (mut stream, mut books) = (TestStream::default(), Books::default());
+        let mut note = |said: Said| {
+            books.note(&said);
+            self.tell(session, said);
+        };
+        let ended = test_process::run(session.machine, &command, &scratch, &mut |bytes| {
+            stream.feed(bytes, &mut note);
+        });
+        stream.finish(&mut note);
+        let time = clock.elapsed();
+        let account = ended.map(|it| (books.close_with(it.end), it.left_behind));
+        let is_well = account.as_ref().is_ok_and(|it| !is_failure(it.0.outcome));
+        (session.sink)(Event::StepFinished { step, ok: is_well });
+        let (account, left_behind) = account.map_err(|it| not_started(&it))?;
+        let mut notes = Vec::new();
+        let left = "it left processes behind, which were ended";
+        notes.extend(left_behind.then(|| left.to_owned()));
+        let written = self.written(&before);
+        let home = scratch.in_home();
+        if !home.is_empty() {
+            notes.push(format!("it wrote into its home, which is gone: {}", listed(&home)));
+        }
+        let keeps = match written.as_slice() {
+            [] => self.may_be_kept(session, prepared, &scratch, began),
+            names => Err(format!("files beside its sources changed: {}", listed(names))),
+        };
+        Ok(Ran { account, time, notes, keeps })
+    }
+
+    /// Returns what differs in the folder of the sources from what was there `before`.
+    fn written(&self, before: &[(PathBuf, Option<crate::effects::stamp::Stamp>)]) -> Vec<String> {
+        let after = observe::sources(&self.folder);
+        let changed = after.iter().filter(|it| !before.contains(it)).map(|it| &it.0);
+        let gone =
+            before.iter().filter(|it| !after.iter().any(|now| now.0 == it.0)).map(|it| &it.0);
+        let name = |it: &PathBuf| {
+            it.strip_prefix(&self.folder).unwrap_or(it).to_string_lossy().into_owned()
+        };
+        changed.chain(gone).map(name).collect()
+    }
+
+    /// Looks again at all that the run read.
+    fn may_be_kept(
+        &self,
+        session: &TestSession<'_>,
+        prepared: &Prepared,
+        scratch: &Scratch,
+        began: SystemTime,
+    ) -> Result<Keep, String> {
+        let touched = prepared.stamps.touched(&prepared.paths);
+        if let Some(path) = touched.first() {
+            return Err(format!("`{}` changed while it ran", path.display()));
+        }
+        if self.declared(session.root)? != prepared.paths[1..] {
+            return Err("files were added or removed while it ran".to_owned());
+        }
+        let log = std::fs::read(scratch.log()).ok();
+        let log = log.and_then(|it| TestLog::parse(&it, &self.folder));
+        let Some(log) = log else { return Err("Go did not tell what it read".to_owned()) };
+        let all = log.paths.into_iter();
+        let paths: Vec<(PathBuf, Manner)> =
+            all.filter(|(path, _)| observe::counts(path, scratch.path())).collect();
+        // Looked at first, so that what changes now is too young.
+        let seen = observe::look(&paths, &session.machine.digests);
+        let declared = prepared.paths.iter().skip(1).map(|it| (it.clone(), Manner::Open));
+        let all: Vec<_> = paths.iter().cloned().chain(declared).collect();
+        observe::settled(&all, began)
+            .map_err(|it| format!("`{}` was changed while it ran, or just before", it.display()))?;
+        Ok(Keep { key: prepared.inputs.key(), seen, observed: Observed { paths } })
+    }
+
+    /// Keeps a pass, and tells it.
+    fn keep(&self, session: &TestSession<'_>, ran: Ran) -> TestFinished {
+        let mut notes = Vec::new();
+        match &ran.keeps {
+            Ok(Keep { key, observed, seen }) => {
+                let store = &session.machine.store;
+                let milliseconds = millis(ran.time);
+                let pass = Pass { milliseconds, cases: ran.account.cases.clone() };
+                store.put_action(&result_key(key, seen), &pass);
+                store.put_action(key, observed);
+            }
+            Err(why) => notes.push(format!("the pass is not kept: {why}")),
+        }
+        let mut finished = self.told(ran, 1);
+        finished.notes.extend(notes);
+        finished
+    }
+
+    fn told(&self, ran: Ran, runs: usize) -> TestFinished {
+        let Account { outcome, reason, cases, output } = ran.account;
+        let output = if is_failure(outcome) { output } else { String::new() };
+        let (milliseconds, notes) = (millis(ran.time), ran.notes);
+        let rest = self.finished();
+        TestFinished { outcome, runs, milliseconds, reason, notes, cases, output, ..rest }
+    }
+
+    fn not_run(&self, reason: String) -> TestFinished {
+        TestFinished { reason: Some(reason), ..self.finished() }
+    }
+
+    fn finished(&self) -> TestFinished {
+        unknown(self.built)
+    }
+
+    fn tell_start(&self, session: &TestSession<'_>, prepared: &Prepared, run: usize) -> usize {
+        let step = session.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        let program = self.program.strip_prefix(session.root).unwrap_or(&self.program);
+        let program = match self.folder.strip_prefix(session.root) {
+            // Relative to the folder that it runs in, so that the line can be pasted.
+            Ok(below) => Path::new(&"../".repeat(below.components().count())).join(program),
+            Err(_) => self.program.clone(),
+        };
+        let words = std::iter::once(program.to_string_lossy().into_owned());
+        let argv = words.chain(prepared.inputs.arguments.iter().cloned()).collect();
+        let own = |it: &&String| self.run.pass_env.contains(it);
+        let env = prepared.inputs.environment.iter().filter(|it| own(&it.0));
+        let env = env.map(|(name, value)| format!("{name}={value}")).collect();
+        let folder = self.built.source_folder.clone().unwrap_or_default();
+        let again = if run > 1 { format!(" (run {run})") } else { String::new() };
+        let what = format!("test {}{again}", self.go_package);
+        (session.sink)(Event::StepStarted { step, what, argv, env, folder });
+        let (label, go_package) = (self.target.label.clone(), self.go_package.clone());
+        (session.sink)(Event::TestStarted { label, go_package, run });
+        step
+    }
+
+    fn tell(&self, session: &TestSession<'_>, said: Said) {
+        let (label, go_package) = (self.target.label.clone(), self.go_package.clone());
+        let (test, action, time) = match said {
+            Said::Began(test) => (test, CaseAction::Run, None),
+            Said::Paused(test) => (test, CaseAction::Pause, None),
+            Said::Continued(test) => (test, CaseAction::Continue, None),
+            Said::Ended(test, end, time) => {
+                let action = match end {
+                    End::Passed | End::Measured => CaseAction::Pass,
+                    End::Failed => CaseAction::Fail,
+                    End::Skipped => CaseAction::Skip,
+                };
+                (test, action, Some(time))
+            }
+            Said::Output(test, bytes) => {
+                let output = String::from_utf8_lossy(&bytes).into_owned();
+                return (session.sink)(Event::TestOutput { label, go_package, test, output });
+            }
+            Said::Verdict(_) => return,
+        };
+        let milliseconds = time.map(millis);
+        (session.sink)(Event::TestCase { label, go_package, test, action, milliseconds });
+    }
+}
+
+/// Returns what is told of a test binary of which nothing more is known than that it was not run.
+#[must_use]
+pub fn unknown(built: &Finished) -> TestFinished {
+    TestFinished {
+        label: built.label.clone(),
+        go_package: built.go_package.clone().unwrap_or_default(),
+        source_folder: built.source_folder.clone(),
+        outcome: Outcome::NotRun,
+        kept: false,
+        flaky: false,
+        runs: 0,
+        milliseconds: 0,
+        reason: None,
+        notes: Vec::new(),
+        cases: Vec::new(),
+        output: String::new(),
+    }
+}
+
+/// Tells whether an outcome fails the run.
+#[must_use]
+pub fn is_failure(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Failed | Outcome::TimedOut | Outcome::Crashed | Outcome::Broken => true,
+        Outcome::Passed | Outcome::NoTests | Outcome::NotRun => false,
+    }
+}
+
+/// Returns the pass that is kept under `key`, if what its run looked at is as it was.
+fn recall(session: &TestSession<'_>, key: &Digest) -> Option<Pass> {
+    let store = &session.machine.store;
+    let observed: Observed = store.action(key)?;
+    let seen = observe::look(&observed.paths, &session.machine.digests);
+    store.action(&result_key(key, &seen))
+}
+
+fn failure_of(account: &Account) -> String {
+    use crate::plan::test_account::CaseOutcome::{Failed, Unfinished};
+    let bad = account.cases.iter().filter(|it| matches!(it.outcome, Failed | Unfinished));
+    let names: Vec<_> = bad.map(|it| it.name.clone()).collect();
+    match (&account.reason, names.as_slice()) {
+        (Some(reason), []) => reason.clone(),
+        (_, names) => listed(names),
+    }
+}
+
+fn not_started(error: &ProcessError) -> String {
+    match error {
+        ProcessError::Interrupted => "interrupted".to_owned(),
+        ProcessError::Spawn { source, .. } if is_foreign(source) => {
+            format!("{error}: it is built for another platform")
+        }
+        ProcessError::Spawn { .. } | ProcessError::TooLong { .. } => error.to_string(),
+    }
+}
+
+fn is_foreign(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
+}
+
+fn listed(names: &[String]) -> String {
+    let shown: Vec<_> = names.iter().take(MOST_NAMES).map(|it| format!("`{it}`")).collect();
+    match names.len().saturating_sub(MOST_NAMES) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Returns a text that no other one has, be it UTF-8 or not.
+fn exact(text: &OsStr) -> String {
+    let escaped = || format!("bytes {}", text.as_encoded_bytes().escape_ascii());
+    text.to_str().map_or_else(escaped, str::to_owned)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}

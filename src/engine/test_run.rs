@@ -1,0 +1,105 @@
+//! The test binaries that a build has made, run in parallel.
+
+use crate::effects::machine::Machine;
+use crate::engine::event::{Event, Finished, Sink, State, TestCounts, TestFinished};
+use crate::engine::request::{BuildRequest, Shard, TestRequest};
+use crate::engine::test_job::{TestBinary, TestSession, unknown};
+use crate::model::targets::Targets;
+use crate::plan::test_account::{CaseOutcome, Outcome};
+use crate::words::exit_code::ExitCode;
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use std::sync::atomic::AtomicUsize;
+
+/// Runs the test binaries among `built`, those of the shard; returns how they ended, sorted.
+///
+/// # Errors
+///
+/// Returns rayon's error if the worker threads cannot be started.
+pub fn run(
+    (build, request): (&BuildRequest, &TestRequest),
+    targets: &Targets,
+    machine: &Machine,
+    (built, last_step): (&[Finished], usize),
+    sink: Sink<'_>,
+) -> Result<Vec<TestFinished>, rayon::ThreadPoolBuildError> {
+    let session = TestSession {
+        root: &build.root,
+        request,
+        machine,
+        sink,
+        steps: AtomicUsize::new(last_step),
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(build.jobs.get()).build()?;
+    let built = shard(built, request.shard);
+    let judge = |it: &&Finished| {
+        let binary =
+            targets.get(&it.label).and_then(|target| TestBinary::of(&build.root, target, it));
+        let finished = match binary {
+            _ if machine.interrupt.is_set() => not_run(it, "interrupted"),
+            Some(binary) if !matches!(it.state, State::Failed | State::Skipped) => {
+                binary.judge(&session)
+            }
+            _ => not_run(it, "it was not built"),
+        };
+        sink(Event::TestFinished(Box::new(finished.clone())));
+        finished
+    };
+    let finished = pool.install(|| built.par_iter().with_max_len(1).map(judge).collect());
+    let _ = machine.digests.save();
+    Ok(finished)
+}
+
+fn not_run(built: &Finished, reason: &str) -> TestFinished {
+    TestFinished { reason: Some(reason.to_owned()), ..unknown(built) }
+}
+
+/// Returns every `count`th of the test binaries, sorted by name: which one is where depends on the
+/// names alone.
+fn shard(built: &[Finished], shard: Option<Shard>) -> Vec<&Finished> {
+    let mut sorted: Vec<_> = built.iter().collect();
+    sorted.sort_by(|a, b| (&a.label, &a.go_package).cmp(&(&b.label, &b.go_package)));
+    let Some(Shard { index, count }) = shard else { return sorted };
+    let own = sorted.into_iter().enumerate().filter(|it| it.0 % count.get() + 1 == index);
+    own.map(|it| it.1).collect()
+}
+
+impl TestCounts {
+    /// Counts.
+    #[must_use]
+    pub fn of(finished: &[TestFinished]) -> Self {
+        let mut counts = Self::default();
+        for it in finished {
+            counts.kept += usize::from(it.kept);
+            counts.flaky += usize::from(it.flaky);
+            let counter = match it.outcome {
+                Outcome::Passed => &mut counts.passed,
+                Outcome::NoTests => &mut counts.without_tests,
+                Outcome::NotRun => &mut counts.not_run,
+                _ => &mut counts.failed,
+            };
+            *counter += 1;
+            for case in &it.cases {
+                let counter = match case.outcome {
+                    CaseOutcome::Passed => &mut counts.cases_passed,
+                    CaseOutcome::Skipped => &mut counts.cases_skipped,
+                    CaseOutcome::Failed | CaseOutcome::Unfinished => &mut counts.cases_failed,
+                };
+                *counter += 1;
+            }
+        }
+        counts
+    }
+
+    /// Returns the exit code of a run of tests after a build that ended with `build`.
+    #[must_use]
+    pub fn exit_code(&self, build: ExitCode, interrupted: bool) -> ExitCode {
+        match build {
+            _ if interrupted => ExitCode::Interrupted,
+            // A target without tests is no reason to fail where others have some.
+            ExitCode::NoTests | ExitCode::Done if self.failed > 0 => ExitCode::TestFailed,
+            ExitCode::Done if self.not_run > 0 => ExitCode::MachineLacks,
+            ExitCode::Done if self.passed == 0 => ExitCode::NoTests,
+            other => other,
+        }
+    }
+}
