@@ -26,6 +26,13 @@ pub struct BuildArgs {
     #[command(flatten)]
     pub options: BuildOptions,
 
+    /// Start each program once in a sealed root, and fail where one does not start
+    ///
+    /// Programs that say how (`smoke`), and test binaries, whose tests are listed. What is known of
+    /// the same bytes is not tried again. See docs/sealed.md.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub smoke: bool,
+
     /// Print events, one JSON object a line; the last is "done"
     #[arg(long)]
     pub json: bool,
@@ -59,13 +66,14 @@ pub struct BuildOptions {
 ///
 /// Returns why the build could not begin or go on. A target that fails is not an error but a code.
 pub fn run(args: BuildArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
-    let BuildArgs { patterns, options, json } = args;
+    let BuildArgs { patterns, options, smoke, json } = args;
     let stream = match (json, options.dry_run) {
         (true, _) => Stream::JsonLines,
         (false, true) => Stream::Commands,
         (false, false) => Stream::Table,
     };
     let request = prepare(&patterns, options, console);
+    let request = request.map(|it| BuildRequest { smoke, ..it });
     let look = look(stream, console);
     let reporter = Reporter::new(look, console.out, console.err);
     let result = request.and_then(|it| rooms::build(&it, &|event| reporter.event(event)));
@@ -110,6 +118,7 @@ pub fn prepare(
         program: std::env::current_exe().ok(),
         only_tests: false,
         paranoid: options.paranoid,
+        smoke: false,
         variables: console.environment.variables.clone(),
         guard: console.environment.guard.clone(),
     })

@@ -160,6 +160,22 @@ pub struct ProblemEvent {
     pub hints: Vec<String>,
 }
 
+/// What is known of the start of a program in a sealed root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Smoked {
+    /// It was started in this run, and ended well.
+    Passed,
+    /// The same bytes have ended well before, started in the same way.
+    Known,
+    /// It did not start, or not end well.
+    Failed,
+    /// It was not started: no sealed root can be made here, or the run was interrupted.
+    NotTried,
+    /// It is for another platform, or does not say how it is to be started.
+    NotMeant,
+}
+
 /// How one output ended.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Finished {
@@ -185,6 +201,8 @@ pub struct Finished {
     pub strategy: Option<String>,
     /// Bytes.
     pub size: Option<u64>,
+    /// Of its start in a sealed root, if one was asked for.
+    pub smoke: Option<Smoked>,
     /// What the tools warned of, one line each.
     pub warnings: Vec<String>,
     /// Why it failed or was skipped: whole lines, the tool's own words included.

@@ -21,6 +21,7 @@ use crate::engine::go_settle::{
 use crate::engine::go_unit::{Unfit, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Session, finished};
+use crate::engine::smoke::smoke;
 use crate::model::strategy::Promise;
 use crate::model::target::Target;
 use crate::plan::difference::{Change, changed_lines};
@@ -254,7 +255,11 @@ impl Job<'_, '_> {
                 unit.climb.tried(rung, AttemptOutcome::Verified, None);
                 self.tell_impossible(unit);
                 self.tell(unit, rung, AttemptOutcome::Verified, None);
-                session.deliver(proof.deliver(unit));
+                let delivery = smoke(session, unit, proof.deliver(unit));
+                if delivery.finished.state == State::Failed {
+                    self.failed.insert(unit.of.target.label.clone());
+                }
+                session.deliver(delivery);
                 return true;
             }
             Settled::Told => {

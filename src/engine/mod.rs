@@ -19,6 +19,7 @@ pub mod recall;
 pub mod request;
 pub mod scheduler;
 pub mod session;
+pub mod smoke;
 pub mod test_job;
 pub mod test_run;
 pub mod why;

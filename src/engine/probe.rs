@@ -93,6 +93,7 @@ fn request(root: &Path, machine: &Machine) -> BuildRequest {
         program: None,
         only_tests: false,
         paranoid: false,
+        smoke: false,
         variables: BTreeMap::new(),
         guard: machine.guard.clone(),
     }

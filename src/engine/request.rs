@@ -34,6 +34,8 @@ pub struct BuildRequest {
     pub program: Option<PathBuf>,
     /// Whether nothing that earlier runs remember of files is trusted.
     pub paranoid: bool,
+    /// Whether each program is started once in a sealed root.
+    pub smoke: bool,
     /// Whether of the targets that the patterns match only tests are meant, and what they need.
     pub only_tests: bool,
     /// The caller's variables. Nothing of it reaches a tool unless it is allow-listed or keyed.

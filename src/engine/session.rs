@@ -439,6 +439,7 @@ pub fn finished(target: &Target, state: State) -> Finished {
         class: None,
         strategy: None,
         size: None,
+        smoke: None,
         warnings: Vec::new(),
         error: None,
         hints: Vec::new(),

@@ -38,7 +38,10 @@ pub const SETTINGS: [&str; 13] = [
 pub const DEFAULTS_FIELDS: [&str; 14] = with(["vet"]);
 
 /// The fields of `go_binary(…)`.
-pub const GO_BINARY_FIELDS: [&str; 17] = with(["name", "package", "platforms", "deps"]);
+pub const GO_BINARY_FIELDS: [&str; 18] = with(["name", "package", "platforms", "deps", "smoke"]);
+
+/// The fields of `smoke: (…)`.
+pub const SMOKE_FIELDS: [&str; 3] = ["args", "stdout", "timeout"];
 
 /// The fields of `go_tests(…)`.
 pub const GO_TESTS_FIELDS: [&str; 23] = with([
@@ -127,8 +130,21 @@ pub struct GoBinarySpec {
     pub platforms: Option<Vec<Spanned<String>>>,
     /// Labels of what must be made before.
     pub deps: Vec<Spanned<String>>,
+    /// How it is started to see that it starts.
+    pub smoke: Option<SmokeSpec>,
     /// How it is linked.
     pub settings: SettingsSpec,
+}
+
+/// `smoke: (…)`
+#[derive(Debug, Clone)]
+pub struct SmokeSpec {
+    /// Its arguments.
+    pub args: Vec<Spanned<String>>,
+    /// What its standard output holds.
+    pub stdout: Option<Spanned<String>>,
+    /// The longest it may take.
+    pub timeout: Option<Spanned<String>>,
 }
 
 /// `go_tests(…)`
@@ -289,12 +305,18 @@ pub fn fields_of(kind: &str) -> &'static [&'static str] {
 fn go_binary<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<RuleSpec> {
     let settings = settings(reader, fields);
     let deps = texts(reader, fields, "deps");
+    let smoke = fields.get("smoke").and_then(|it| reader.fields(it, "smoke", &SMOKE_FIELDS));
+    let smoke = smoke.map(|fields| SmokeSpec {
+        args: texts(reader, &fields, "args"),
+        stdout: fields.get("stdout").and_then(|it| reader.text("stdout", it)),
+        timeout: fields.get("timeout").and_then(|it| reader.text("timeout", it)),
+    });
     let package = match fields.get("package") {
         Some(node) => reader.text("package", node)?,
         None => Spanned { value: ".".to_owned(), span: reader.span(fields.range.clone()) },
     };
     let platforms = fields.get("platforms").and_then(|it| reader.texts("platforms", it));
-    Some(RuleSpec::GoBinary(Box::new(GoBinarySpec { package, platforms, deps, settings })))
+    Some(RuleSpec::GoBinary(Box::new(GoBinarySpec { package, platforms, deps, smoke, settings })))
 }
 
 fn go_tests<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {

@@ -11,17 +11,21 @@
 //! All problems of all targets are reported at once. Time and memory are near-linear in the number
 //! of targets and dependencies, and nothing recurses, so a chain of a million targets is fine.
 
-use crate::formats::build_file::{BuildSpec, RuleSpec, SettingsSpec, TargetSpec};
+use crate::formats::build_file::{
+    BuildSpec, GoTestsSpec, RuleSpec, SettingsSpec, SmokeSpec, TargetSpec,
+};
 use crate::model::command::{check as check_command, glob};
 use crate::model::cycle::{Cycle, find as find_cycles};
 use crate::model::outputs::{Made, Read, collisions, missing_dependencies};
+use crate::model::rules::values;
 use crate::model::settings::{Settler, listed_platforms};
 use crate::model::strategy::RuleSet;
 use crate::model::target::{
-    Files, Glob, GoBinary, GoPattern, GoSettings, GoTests, Rule, Target, TestRun,
+    Files, Glob, GoBinary, GoPattern, GoSettings, GoTests, Rule, Smoke, Target, TestRun,
 };
 use crate::model::targets::{Targets, unknown_label};
 use crate::model::test_run::check as check_test_run;
+use crate::words::amount::parse_time;
 use crate::words::label::{Label, PackagePath};
 use crate::words::path::RelPath;
 use crate::words::problem::{Problem, sort};
@@ -163,26 +167,12 @@ impl<'r> Resolver<'r> {
                 let go_package = self.go_pattern(&spec.package, true);
                 let settings =
                     self.each(&draft, spec.platforms.as_deref(), (spec.settings, defaults));
-                go_package
-                    .zip(settings)
-                    .map(|(go_package, settings)| Rule::GoBinary(GoBinary { go_package, settings }))
+                let smoke = spec.smoke.map(|it| self.smoke(it));
+                go_package.zip(settings).map(|(go_package, settings)| {
+                    Rule::GoBinary(GoBinary { go_package, smoke, settings })
+                })
             }
-            RuleSpec::GoTests(spec) => {
-                self.labels(&mut draft, &spec.deps);
-                if spec.packages.is_empty() {
-                    let problem = Problem::new(format!("`{}` names no Go packages", draft.label));
-                    let problem = problem.at(draft.span.clone(), "");
-                    self.problems.push(problem.hint("write `packages: [\"./...\"]`"));
-                }
-                let go_packages = self.go_patterns(&spec.packages);
-                let exclude = self.go_patterns(&spec.exclude);
-                let run = check_test_run(&spec, &mut self.problems);
-                draft.literals = literal_data(&run, draft.label.package());
-                let vet = spec.settings.vet.or(defaults.vet).unwrap_or(true);
-                self.each(&draft, spec.platforms.as_deref(), (spec.settings, defaults)).map(
-                    |settings| Rule::GoTests(GoTests { go_packages, exclude, vet, run, settings }),
-                )
-            }
+            RuleSpec::GoTests(spec) => self.go_tests(&mut draft, *spec, defaults),
             RuleSpec::Command(spec) => {
                 self.labels(&mut draft, &spec.deps);
                 let checked = check_command(*spec, &draft.span, draft.label.package());
@@ -207,6 +197,27 @@ impl<'r> Resolver<'r> {
         draft.dependencies.sort();
         draft.dependencies.dedup();
         draft
+    }
+
+    fn go_tests(
+        &mut self,
+        draft: &mut Draft,
+        spec: GoTestsSpec,
+        defaults: &SettingsSpec,
+    ) -> Option<Rule> {
+        self.labels(draft, &spec.deps);
+        if spec.packages.is_empty() {
+            let problem = Problem::new(format!("`{}` names no Go packages", draft.label));
+            let problem = problem.at(draft.span.clone(), "");
+            self.problems.push(problem.hint("write `packages: [\"./...\"]`"));
+        }
+        let go_packages = self.go_patterns(&spec.packages);
+        let exclude = self.go_patterns(&spec.exclude);
+        let run = check_test_run(&spec, &mut self.problems);
+        draft.literals = literal_data(&run, draft.label.package());
+        let vet = spec.settings.vet.or(defaults.vet).unwrap_or(true);
+        let settings = self.each(draft, spec.platforms.as_deref(), (spec.settings, defaults))?;
+        Some(Rule::GoTests(GoTests { go_packages, exclude, vet, run, settings }))
     }
 
     /// Settles a target once, or once for each of its platforms.
@@ -251,6 +262,22 @@ impl<'r> Resolver<'r> {
                 None
             }
         }
+    }
+
+    fn smoke(&mut self, spec: SmokeSpec) -> Smoke {
+        let (args, stdout) = (values(spec.args), spec.stdout.map(|it| it.value));
+        let mut smoke = Smoke { args, stdout, ..Smoke::default() };
+        if let Some(text) = spec.timeout {
+            match parse_time(&text.value) {
+                Ok(time) if !time.is_zero() => smoke.timeout = time,
+                _ => {
+                    let message = format!("`{}` is no time that a program could take", text.value);
+                    let problem = Problem::new(message).at(text.span, "");
+                    self.problems.push(problem.hint("write it as `10s` or `2m`"));
+                }
+            }
+        }
+        smoke
     }
 
     fn go_patterns(&mut self, texts: &[Spanned<String>]) -> Vec<GoPattern> {

@@ -45,8 +45,27 @@ pub enum Rule {
 pub struct GoBinary {
     /// The Go package: `./dir` relative to the declaring folder, or an import path.
     pub go_package: GoPattern,
+    /// How it is started to see that it starts, if it says.
+    pub smoke: Option<Smoke>,
     /// How it is built and linked: once, or once for each of its platforms.
     pub settings: Vec<GoSettings>,
+}
+
+/// One start of a program, which must end by itself, and well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Smoke {
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// What its standard output holds.
+    pub stdout: Option<String>,
+    /// The longest it may take.
+    pub timeout: Duration,
+}
+
+impl Default for Smoke {
+    fn default() -> Self {
+        Self { args: Vec::new(), stdout: None, timeout: Duration::from_secs(10) }
+    }
 }
 
 /// Test binaries.

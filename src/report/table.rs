@@ -9,7 +9,7 @@
 //!
 //! A column is as wide as its widest cell, never cut: what stands there can be copied.
 
-use crate::engine::event::{Counts, Finished, State};
+use crate::engine::event::{Counts, Finished, Smoked, State};
 use crate::report::escape;
 use crate::report::outcome::{Outcome, has_output, state_word};
 use crate::report::paint::{Paint, Tone};
@@ -130,7 +130,7 @@ fn output_row(name: &str, finished: &Finished) -> Vec<Cell> {
         cell(finished.class.as_deref().unwrap_or("-")),
         cell(finished.strategy.as_deref().unwrap_or("-")),
         cell(&finished.size.map_or_else(|| "-".to_owned(), human_size)),
-        Cell { text: state_word(finished.state).to_owned(), tone: Some(tone) },
+        Cell { text: state(finished), tone: Some(tone) },
         warnings,
     ]
 }
@@ -213,6 +213,15 @@ fn processes(number: usize) -> String {
 #[must_use]
 pub fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// How it came, and that it has been seen to start.
+fn state(finished: &Finished) -> String {
+    let word = state_word(finished.state);
+    match finished.smoke {
+        Some(Smoked::Passed | Smoked::Known) => format!("{word}, starts"),
+        Some(Smoked::Failed | Smoked::NotTried | Smoked::NotMeant) | None => word.to_owned(),
+    }
 }
 
 #[cfg(test)]

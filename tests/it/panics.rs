@@ -51,6 +51,7 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
         program: None,
         only_tests: false,
         paranoid: false,
+        smoke: false,
         go_cache: None,
         variables,
         guard: None,

@@ -34,7 +34,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "engine",
-        "event request scheduler listing kept_listing session go_unit go_look c_side go_inputs go_batch go_settle go_advice go_job \
+        "event request scheduler listing kept_listing session go_unit go_look c_side go_inputs go_batch go_settle go_advice smoke go_job \
          command_job recall build test_job test_run why discover probe",
     ),
     (
