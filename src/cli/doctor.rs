@@ -33,7 +33,7 @@ pub struct DoctorArgs {
 pub fn run(args: DoctorArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let rules = rooms::rules_at(&console.settings.folder)?;
     let strategies = chosen(&args.strategies, &rules)?;
-    let facts = rooms::machine_facts(console);
+    let facts = rooms::machine_facts(&rules, console);
     let strategies = try_each(&strategies, |it| rooms::probe(it, &rules, console));
     let diagnosis = Diagnosis { facts, strategies };
     if args.json {
@@ -92,13 +92,14 @@ mod tests {
                 linkmode: LinkMode::Auto,
                 buildmode: BuildMode::Default,
                 race: false,
-                cc: None,
-                cxx: None,
+                toolchains: vec![],
+                linker: None,
                 ldflags: vec![],
                 extldflags: vec![],
                 go_flags: vec![],
                 needs: vec![],
                 promise: Promise::Static,
+                glibc_max: None,
             })
         };
         let mut rules = RuleSet::default();

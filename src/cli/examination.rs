@@ -1,43 +1,73 @@
 //! What `doctor` looks at: the tools and places of this machine, and a probe for each strategy.
 
 use crate::cli::console::Console;
+use crate::effects::c_compiler::Compiler;
 use crate::effects::c_tools::CTools;
 use crate::effects::go_tool::GoTool;
 use crate::effects::machine::Machine;
 use crate::effects::workspace;
 use crate::engine::probe::{self, works};
 use crate::model::strategy::{Need, RuleSet, Strategy};
+use crate::model::toolchain::{Family, Toolchain};
 use crate::report::doctor::{CheckOutcome, Fact};
 use crate::words::amount::human_size;
+use std::sync::Arc;
 
 /// Looks for the tools and places that builds need.
 #[must_use]
-pub fn facts(machine: &Machine, console: &Console<'_>) -> Vec<Fact> {
+pub fn facts(machine: &Machine, rules: &RuleSet, console: &Console<'_>) -> Vec<Fact> {
     let fact = |name: &str, found: Option<String>| Fact { name: name.to_owned(), found };
     let go = GoTool::find(machine);
     let go = go.map(|it| format!("{} ({})", it.version, it.program.display())).ok();
     let mut facts = vec![fact("go", go)];
-    for (name, cc) in [("C compiler", None), ("musl-gcc", Some("musl-gcc"))] {
-        let tools = CTools::find(machine, cc, None);
-        let shown = |it: &CTools| format!("{}, for {} ({})", it.name, it.machine, it.cc.display());
-        facts.push(fact(name, tools.as_ref().map(shown)));
-        let Some(tools) = tools else { continue };
-        for (need, what) in [
-            (Need::StaticLibc, "static C library"),
-            (Need::StaticPieStart, "static PIE"),
-            (Need::StaticLibstdcxx, "static C++ library"),
-        ] {
-            let found = tools.meets.contains(&need).then(|| "links".to_owned());
-            facts.push(fact(&format!("{what} of {}", cc.unwrap_or("it")), found));
-        }
-    }
-    for tool in ["g++", "clang", "pkg-config", "git"] {
+    facts.extend(toolchains(machine, rules));
+    for tool in ["g++", "pkg-config", "git"] {
         facts.push(fact(tool, machine.program(tool).map(|it| it.display().to_string())));
     }
     let root = workspace::find(&console.settings.folder).ok();
     facts.push(fact("workspace", root.map(|it| it.root.display().to_string())));
     facts.push(fact("store", Some(store(machine))));
     facts
+}
+
+/// Looks for each C toolchain of the rules, and says what those for this machine link. Those for
+/// other platforms are only looked for: zig compiles a whole C library before it links anything.
+fn toolchains(machine: &Machine, rules: &RuleSet) -> Vec<Fact> {
+    let own = |it: &&Arc<Toolchain>| it.platforms.is_empty() || it.family == Family::Gnu;
+    let mut facts = Vec::new();
+    for toolchain in rules.toolchains.values() {
+        let architectures: Vec<_> = match toolchain.platforms.as_slice() {
+            [] => vec![std::env::consts::ARCH],
+            named => named.iter().filter_map(|it| Some(it.split_once('/')?.1)).collect(),
+        };
+        let wanted: Vec<_> = architectures.iter().map(|it| toolchain.compilers(it, None)).collect();
+        let found = wanted.iter().find(|it| Compiler::find(machine, it).is_some());
+        let told = found.and_then(|it| {
+            if !own(&toolchain) {
+                let (cc, _) = Compiler::find(machine, it)?;
+                return Some(cc.program.display().to_string());
+            }
+            CTools::find(machine, it).map(|it| described(&it))
+        });
+        facts.push(Fact { name: format!("toolchain {}", toolchain.name), found: told });
+    }
+    facts
+}
+
+/// Says what C tools are and what they link.
+fn described(tools: &CTools) -> String {
+    let links: Vec<_> = [
+        (Need::StaticLibc, "static C"),
+        (Need::StaticPieStart, "static PIE"),
+        (Need::StaticLibstdcxx, "static C++"),
+    ]
+    .into_iter()
+    .filter_map(|(need, what)| tools.meets.contains(&need).then_some(what))
+    .collect();
+    let links = if links.is_empty() { "nothing static".to_owned() } else { links.join(", ") };
+    let untruth = tools.untruth.as_ref().map(|it| format!("; {it}")).unwrap_or_default();
+    let CTools { name, machine, cc, .. } = tools;
+    format!("{name}, for {machine} ({}), links {links}{untruth}", cc.program.display())
 }
 
 fn store(machine: &Machine) -> String {
@@ -94,7 +124,9 @@ fn packages(what: &str, strategy: &Strategy) -> Vec<String> {
     ];
     let named = known.iter().filter(|(sentence, _)| what.contains(sentence));
     let mut packages: Vec<_> = named.map(|(_, package)| (*package).to_owned()).collect();
-    if packages.iter().any(|it| it == "libc6-dev") && strategy.cc.as_deref() == Some("musl-gcc") {
+    if packages.iter().any(|it| it == "libc6-dev")
+        && strategy.toolchains.iter().any(|it| it.cc == "musl-gcc")
+    {
         packages = vec!["musl-dev".to_owned()];
     }
     packages

@@ -287,9 +287,9 @@ fn no_build(error: &BuildError) -> Failure {
         BuildError::Outputs(OutputError::NotAFolder(_)) => {
             (ExitCode::Refused, Some("move it away; linkwright makes its own folder"))
         }
-        BuildError::Outputs(OutputError::Write(..) | OutputError::Read(..)) => {
-            (ExitCode::Disk, Some("free some space, or make the folder writable"))
-        }
+        BuildError::Outputs(
+            OutputError::Write(..) | OutputError::Remove(..) | OutputError::Read(..),
+        ) => (ExitCode::Disk, Some("free some space, or make the folder writable")),
         BuildError::Threads(_) => (ExitCode::MachineLacks, Some("say a smaller `--jobs`")),
         BuildError::Ledger(_) => (ExitCode::Bug, None),
     };
@@ -514,9 +514,9 @@ fn machine_of(console: &Console<'_>) -> Result<Machine, Failure> {
 
 /// Looks for the tools and places that builds need.
 #[must_use]
-pub fn machine_facts(console: &Console<'_>) -> Vec<Fact> {
+pub fn machine_facts(rules: &RuleSet, console: &Console<'_>) -> Vec<Fact> {
     let Ok(machine) = machine_of(console) else { return Vec::new() };
-    examination::facts(&machine, console)
+    examination::facts(&machine, rules, console)
 }
 
 /// Links a small program by `strategy` and verifies it.

@@ -4,6 +4,7 @@
 use crate::effects::c_includes::CWalkError;
 use crate::effects::machine::Machine;
 use crate::effects::process::Invocation;
+use crate::model::flags::is_pkg_config_flag;
 use crate::words::digest::Digest;
 use crate::words::path::OUTPUT_FOLDER;
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ pub enum CFilesError {
     /// `#cgo pkg-config` names something, and there is no pkg-config.
     #[error("`#cgo pkg-config: {0}` needs `pkg-config`, which is not on PATH")]
     NoPkgConfig(String),
+    /// `#cgo pkg-config` holds a flag that may write a file, or read words from one.
+    #[error("`#cgo pkg-config` may not hold `{0}`")]
+    RefusedFlag(String),
     /// pkg-config does not know it.
     #[error("`pkg-config --cflags --libs {0}` failed: {1}")]
     PkgConfig(String, String),
@@ -83,6 +87,10 @@ pub fn pkg_config(
     let program = machine.program("pkg-config");
     let program = program.ok_or_else(|| CFilesError::NoPkgConfig(asked.clone()))?;
     let (flags, packages): (Vec<_>, Vec<_>) = words.iter().partition(|it| it.starts_with('-'));
+    // Go refuses the same (CVE-2025-61731), but asks later than we do.
+    if let Some(flag) = flags.iter().find(|it| !is_pkg_config_flag(it)) {
+        return Err(CFilesError::RefusedFlag((*flag).clone()));
+    }
     let mut args: Vec<OsString> = flags.into_iter().map(OsString::from).collect();
     args.extend(["--cflags", "--libs", "--"].map(OsString::from));
     args.extend(packages.into_iter().map(OsString::from));

@@ -7,37 +7,46 @@
 //! long as every file of its trace is unchanged; one that failed is tried again each time, since
 //! the cure is to install something.
 
+use crate::effects::c_compiler::Compiler;
 use crate::effects::c_libraries::{linked, with_libraries};
+use crate::effects::c_probe::{PROBES, digested, probe};
 use crate::effects::machine::Machine;
 use crate::formats::c_words::CWords;
 use crate::model::strategy::Need;
+use crate::model::toolchain::{Compilers, Family, Linker, platform_of};
 use crate::words::digest::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A C compiler with its linker and libraries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CTools {
-    /// What `CC` is set to: the program's absolute path.
-    pub cc: PathBuf,
-    /// What `CXX` is set to; the C compiler itself where there is no C++ one.
-    pub cxx: PathBuf,
+    /// The C compiler.
+    pub cc: Compiler,
+    /// The C++ compiler; the C compiler itself where there is none.
+    pub cxx: Compiler,
+    /// There is a C++ compiler.
+    pub has_cxx: bool,
     /// For people: `gcc 12.2.0`.
     pub name: String,
     /// What `-dumpmachine` says: `x86_64-linux-gnu`.
     pub machine: String,
-    /// Digest of `files`, by name and content.
+    /// In what that is not true; such tools are not used.
+    pub untruth: Option<String>,
+    /// Digest of `files`, by name and content, and of the words that the compilers always get.
     pub identity: Digest,
     /// The programs with their libraries, what the probes' links read, and what others may.
     pub files: BTreeSet<(PathBuf, Digest)>,
+    /// A folder whose whole content belongs to the identity.
+    pub own_folder: Option<PathBuf>,
     /// Where it looks, unless a switch says otherwise.
     pub folders: CFolders,
     /// What a probe has shown to link.
     pub meets: BTreeSet<Need>,
+    /// The linkers that it can be told to take, the fastest first.
+    pub linkers: Vec<Linker>,
 }
 
 /// The folders in which a C toolchain looks without being told.
@@ -49,67 +58,52 @@ pub struct CFolders {
     pub libraries: Vec<PathBuf>,
 }
 
-/// What the linker says when a probe does not link; the last line of its words.
-type ProbeFailure = String;
-
-/// A link to try.
-struct Probe {
-    shows: Need,
-    cxx: bool,
-    flags: &'static [&'static str],
-}
-
-const PROBES: [Probe; 3] = [
-    Probe { shows: Need::StaticLibc, cxx: false, flags: &["-static"] },
-    Probe { shows: Need::StaticPieStart, cxx: false, flags: &["-static-pie", "-fPIE"] },
-    Probe {
-        shows: Need::StaticLibstdcxx,
-        cxx: true,
-        flags: &["-static-libstdc++", "-static-libgcc"],
-    },
-];
-
-#[derive(Serialize, Deserialize)]
-struct Remembered {
-    files: Vec<(PathBuf, Digest)>,
-}
-
 impl CTools {
-    /// Finds the compiler `cc` (`gcc`, else `clang`, else `cc` where none is named) on PATH.
+    /// Finds the compilers that are looked for.
     ///
-    /// Returns `None` if there is none, or if it does not answer `-dumpmachine`.
+    /// Returns `None` if there is no C compiler, or if it does not answer `-dumpmachine`.
     #[must_use]
-    pub fn find(machine: &Machine, cc: Option<&str>, cxx: Option<&str>) -> Option<Self> {
-        let candidates: &[&str] = if cc.is_some() { &[] } else { &["gcc", "clang", "cc"] };
-        let mut names = cc.into_iter().chain(candidates.iter().copied());
-        let (name, cc) = names.find_map(|it| Some((it, machine.program(it)?)))?;
-        let default_cxx: &[&str] =
-            if name == "clang" { &["clang++", "g++", "c++"] } else { &["g++", "clang++", "c++"] };
-        let cxx = match cxx {
-            Some(cxx) => machine.program(cxx),
-            None => default_cxx.iter().find_map(|it| machine.program(it)),
+    pub fn find(machine: &Machine, wanted: &Compilers) -> Option<Self> {
+        let (cc, cxx) = Compiler::find(machine, wanted)?;
+        let (has_cxx, cxx) = (cxx.is_some(), cxx.unwrap_or_else(|| cc.clone()));
+        let is_zig = wanted.family == Family::Zig;
+        let target = match &wanted.target {
+            // It has every target, and takes the one that it is told.
+            Some(target) if is_zig => target.clone(),
+            _ => cc.says(machine, "-dumpmachine")?,
         };
-        let cxx = cxx.unwrap_or_else(|| cc.clone());
-        let target = ask(machine, &cc, "-dumpmachine")?;
-        let version = ask(machine, &cc, "-dumpfullversion")
-            .or_else(|| ask(machine, &cc, "-dumpversion"))
-            .unwrap_or_default();
-        let folders = folders_of(machine, &cc, &cxx, &[]);
-        let mut files = programs(machine, &cc, &cxx, &folders);
-        files.extend(brought_in(machine, &folders));
+        let version = version_of(machine, &cc, is_zig);
+        let folders = folders_of(machine, &cc, &cxx, (&[], is_zig));
+        let own_folder = cc.program.parent().map(|it| it.join("lib")).filter(|_| is_zig);
+        let mut files = match &own_folder {
+            Some(lib) => whole(machine, &cc.program, lib),
+            None => programs(machine, &cc, &cxx, &folders),
+        };
+        if !is_zig {
+            files.extend(brought_in(machine, &folders));
+        }
         let mut meets = BTreeSet::from([Need::CCompiler]);
-        for it in &PROBES {
-            if let Ok(read) = probe(machine, &cc, &cxx, it) {
+        let untruth = cc.untruth(machine, wanted, &target);
+        let is_glibc = target.ends_with("-gnu");
+        // zig has no static glibc, and compiles a C++ library for minutes before it links one.
+        let tried =
+            PROBES.iter().filter(|it| !is_zig || (it.shows == Need::StaticLibc && !is_glibc));
+        for it in tried.filter(|it| untruth.is_none() && (has_cxx || !it.cxx)) {
+            if let Ok(read) = probe(machine, if it.cxx { &cxx } else { &cc }, it, is_zig) {
                 meets.insert(it.shows);
                 files.extend(read);
             }
         }
         Some(Self {
-            identity: identity_of(&files),
-            name: format!("{name} {version}").trim_end().to_owned(),
+            identity: identity_of(&files, [&cc.words, &cxx.words]),
+            name: format!("{} {version}", wanted.cc).trim_end().to_owned(),
             machine: target,
+            linkers: wanted.linkers.clone(),
+            untruth,
+            has_cxx,
             meets,
             files,
+            own_folder,
             folders,
             cc,
             cxx,
@@ -119,27 +113,7 @@ impl CTools {
     /// Tells whether it makes code for a platform, from its own word for its target.
     #[must_use]
     pub fn serves(&self, goos: &str, goarch: &str) -> bool {
-        let arch = self.machine.split('-').next().unwrap_or_default();
-        let goarch_of = match arch {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            "i386" | "i486" | "i586" | "i686" => "386",
-            "armv7l" | "arm" => "arm",
-            "powerpc64le" => "ppc64le",
-            "mipsel" => "mipsle",
-            "mips64el" => "mips64le",
-            other => other,
-        };
-        let os = if self.machine.contains("mingw") {
-            "windows"
-        } else if self.machine.contains("darwin") || self.machine.contains("apple") {
-            "darwin"
-        } else if self.machine.contains("freebsd") {
-            "freebsd"
-        } else {
-            "linux"
-        };
-        goarch_of == goarch && os == goos
+        self.untruth.is_none() && platform_of(&self.machine) == (goos, goarch)
     }
 
     /// Returns the folders in which it looks when it is told `switches`.
@@ -148,13 +122,26 @@ impl CTools {
         if switches.is_empty() {
             return self.folders.clone();
         }
-        folders_of(machine, &self.cc, &self.cxx, switches)
+        folders_of(machine, &self.cc, &self.cxx, (switches, self.own_folder.is_some()))
+    }
+
+    /// Returns what the linker calls itself, the compiler's own where none is named; `None` where
+    /// the compiler is its own linker.
+    #[must_use]
+    pub fn linker_name(&self, machine: &Machine, linker: Option<Linker>) -> Option<String> {
+        if self.own_folder.is_some() {
+            return None;
+        }
+        let name = linker.map_or_else(|| "ld".to_owned(), |it| format!("ld.{}", it.as_str()));
+        let program = self.cc.tool(machine, &name)?;
+        let text = machine.ask(&program, &[OsStr::new("--version")], Path::new("/")).ok()?;
+        text.stdout_text().lines().next().map(str::to_owned)
     }
 
     /// Digests the linker that `-fuse-ld=NAME` means, and its libraries.
     #[must_use]
     pub fn linker(&self, machine: &Machine, name: &str) -> BTreeMap<PathBuf, Digest> {
-        let program = program(machine, &self.cc, &format!("ld.{name}"));
+        let program = self.cc.tool(machine, &format!("ld.{name}"));
         let files =
             with_libraries(machine, program.into_iter().collect(), &loader_folders(&self.folders));
         digested(machine, files).collect()
@@ -167,13 +154,26 @@ fn ask(machine: &Machine, program: &Path, arg: &str) -> Option<String> {
     (ended.status.success() && !text.is_empty()).then_some(text)
 }
 
-/// Asks compilers and linker where they look.
-fn folders_of(machine: &Machine, cc: &Path, cxx: &Path, switches: &[String]) -> CFolders {
+fn version_of(machine: &Machine, cc: &Compiler, is_zig: bool) -> String {
+    if is_zig {
+        return ask(machine, &cc.program, "version").unwrap_or_default();
+    }
+    let version = cc.says(machine, "-dumpfullversion");
+    version.or_else(|| cc.says(machine, "-dumpversion")).unwrap_or_default()
+}
+
+/// Asks compilers and linker where they look; zig looks for libraries in its own folder only.
+fn folders_of(
+    machine: &Machine,
+    cc: &Compiler,
+    cxx: &Compiler,
+    (switches, is_zig): (&[String], bool),
+) -> CFolders {
     let switches: Vec<_> = switches.iter().map(OsStr::new).collect();
     let (mut headers, mut absent) = (Vec::new(), Vec::new());
     for (compiler, language) in [(cc, "c"), (cxx, "c++")] {
         let args = [&switches[..], &["-E", "-v", "-x", language, "/dev/null"].map(OsStr::new)];
-        let ended = machine.ask(compiler, &args.concat(), Path::new("/"));
+        let ended = compiler.ask(machine, &args.concat(), Path::new("/"));
         let words = ended.map(|it| it.stderr_text()).unwrap_or_default();
         let named = words.lines().skip_while(|it| !it.starts_with("#include <")).skip(1);
         let named = named.take_while(|it| it.starts_with(' ')).map(|it| PathBuf::from(it.trim()));
@@ -183,13 +183,14 @@ fn folders_of(machine: &Machine, cc: &Path, cxx: &Path, switches: &[String]) -> 
         absent.extend(said.map(|it| PathBuf::from(it.trim_end_matches('"'))));
     }
     let args = [&switches[..], &[OsStr::new("-print-search-dirs")]];
-    let said = machine.ask(cc, &args.concat(), Path::new("/"));
+    let said = if is_zig { None } else { cc.ask(machine, &args.concat(), Path::new("/")).ok() };
     let said = said.map(|it| it.stdout_text()).unwrap_or_default();
     let line = |name: &str| said.lines().find_map(|it| it.strip_prefix(name)).unwrap_or_default();
     let mut libraries: Vec<_> = std::env::split_paths(line("libraries: =")).collect();
     let programs = std::env::split_paths(line("programs: ="));
     // A linker of the GNU kind has folders of its own besides, in the script that it brings.
-    let script = program(machine, cc, "ld").and_then(|it| ask(machine, &it, "--verbose"));
+    let ld = if is_zig { None } else { cc.tool(machine, "ld") };
+    let script = ld.and_then(|it| ask(machine, &it, "--verbose"));
     let script = script.unwrap_or_default();
     let named = script.split("SEARCH_DIR(\"").skip(1).filter_map(|it| it.split('"').next());
     libraries.extend(named.map(|it| PathBuf::from(it.trim_start_matches('='))));
@@ -213,7 +214,16 @@ pub fn headers_below(machine: &Machine, folders: &[PathBuf]) -> Digest {
     folders.sort();
     // A folder below another is walked with it.
     folders.dedup_by(|later, earlier| later.starts_with(earlier));
-    let walks = folders.iter().map(|it| walkdir::WalkDir::new(it).follow_links(true));
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright c headers 1");
+    for folder in &folders {
+        hasher.update(tree(machine, folder, Path::new("")).as_bytes());
+    }
+    Digest::from_hasher(&hasher)
+}
+
+/// Returns the digest of every file below `folder`, named as below `base`.
+fn tree(machine: &Machine, folder: &Path, base: &Path) -> Digest {
+    let walks = std::iter::once(walkdir::WalkDir::new(folder).follow_links(true));
     let mut files = Vec::new();
     for entry in walks.flatten() {
         match entry {
@@ -225,30 +235,15 @@ pub fn headers_below(machine: &Machine, folders: &[PathBuf]) -> Digest {
     let mut paths: Vec<_> = files.into_iter().map(walkdir::DirEntry::into_path).collect();
     paths.sort();
     let digests: Vec<_> = paths.par_iter().map(|it| machine.digests.digest(it).ok()).collect();
-    let mut hasher = blake3::Hasher::new_derive_key("linkwright c headers 1");
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright c tree 1");
     for (path, digest) in paths.iter().zip(digests) {
-        let name = path.as_os_str().as_encoded_bytes();
+        let name = path.strip_prefix(base).unwrap_or(path).as_os_str().as_encoded_bytes();
         hasher.update(&(name.len() as u64).to_le_bytes());
         hasher.update(name);
         // A file that cannot be read here cannot be read by the compiler either.
         hasher.update(digest.as_ref().map_or(&[][..], |it| it.as_bytes()));
     }
     Digest::from_hasher(&hasher)
-}
-
-fn digested(
-    machine: &Machine,
-    files: impl IntoIterator<Item = PathBuf>,
-) -> impl Iterator<Item = (PathBuf, Digest)> {
-    let digest = |it: PathBuf| machine.digests.digest(&it).ok().map(|digest| (it, digest));
-    files.into_iter().filter_map(digest)
-}
-
-/// Finds a program where the compiler does, else on PATH.
-fn program(machine: &Machine, cc: &Path, name: &str) -> Option<PathBuf> {
-    let text = ask(machine, cc, &format!("-print-prog-name={name}"))?;
-    let path = PathBuf::from(&text);
-    if path.is_absolute() { Some(path) } else { machine.program(&text) }
 }
 
 /// Where the system's loader looks for the tools' own libraries.
@@ -260,19 +255,26 @@ fn loader_folders(own: &CFolders) -> Vec<PathBuf> {
 /// The programs that compile and link, with the libraries that they are made of, by content.
 fn programs(
     machine: &Machine,
-    cc: &Path,
-    cxx: &Path,
+    cc: &Compiler,
+    cxx: &Compiler,
     folders: &CFolders,
 ) -> BTreeSet<(PathBuf, Digest)> {
-    let mut paths = BTreeSet::from([cc.to_owned(), cxx.to_owned()]);
-    paths.extend([cc, cxx].into_iter().flat_map(|it| named_by_script(machine, it)));
+    let mut paths = BTreeSet::from([cc.program.clone(), cxx.program.clone()]);
+    paths.extend([cc, cxx].into_iter().flat_map(|it| named_by_script(machine, &it.program)));
     for name in ["cc1", "cc1plus", "as", "ld", "collect2", "lto1", "lto-wrapper"] {
-        paths.extend(program(machine, cc, name));
+        paths.extend(cc.tool(machine, name));
     }
-    let plugin = ask(machine, cc, "-print-file-name=liblto_plugin.so").map(PathBuf::from);
+    let plugin = cc.says(machine, "-print-file-name=liblto_plugin.so").map(PathBuf::from);
     paths.extend(plugin.filter(|it| it.is_absolute()));
     let all = with_libraries(machine, paths, &loader_folders(folders));
     digested(machine, all).collect()
+}
+
+/// A program and a folder in which all that it may bring lies, under one digest.
+fn whole(machine: &Machine, program: &Path, folder: &Path) -> BTreeSet<(PathBuf, Digest)> {
+    let mut files: BTreeSet<_> = digested(machine, [program.to_owned()]).collect();
+    files.insert((folder.to_owned(), tree(machine, folder, folder)));
+    files
 }
 
 /// Returns what a compiler that is a script (`musl-gcc`) may run and read: each word of it that is
@@ -309,89 +311,25 @@ fn brought_in(machine: &Machine, folders: &CFolders) -> BTreeMap<PathBuf, Digest
     files
 }
 
-/// Links a program of one line and returns what the linker read, by content.
-fn probe(
-    machine: &Machine,
-    cc: &Path,
-    cxx: &Path,
-    probe: &Probe,
-) -> Result<Vec<(PathBuf, Digest)>, ProbeFailure> {
-    let compiler = if probe.cxx { cxx } else { cc };
-    let key = probe_key(machine, compiler, probe).map_err(|it| it.to_string())?;
-    if let Some(Remembered { files }) = machine.store.action(&key)
-        && files.iter().all(|(path, digest)| machine.digests.digest(path).ok() == Some(*digest))
-    {
-        return Ok(files);
-    }
-    let files = link(machine, compiler, probe).map_err(|it| it.to_string())??;
-    machine.store.put_action(&key, &Remembered { files: files.clone() });
-    Ok(files)
-}
-
-fn probe_key(machine: &Machine, compiler: &Path, probe: &Probe) -> std::io::Result<Digest> {
-    let mut hasher = blake3::Hasher::new_derive_key("linkwright c probe 1");
-    hasher.update(machine.digests.digest(compiler)?.as_bytes());
-    hasher.update(compiler.as_os_str().as_encoded_bytes());
-    for flag in probe.flags {
-        hasher.update(&(flag.len() as u64).to_le_bytes());
-        hasher.update(flag.as_bytes());
-    }
-    Ok(Digest::from_hasher(&hasher))
-}
-
-fn link(
-    machine: &Machine,
-    compiler: &Path,
-    probe: &Probe,
-) -> std::io::Result<Result<Vec<(PathBuf, Digest)>, ProbeFailure>> {
-    let folder = tempfile::Builder::new().prefix("linkwright-probe-").tempdir()?;
-    let source = folder.path().join(if probe.cxx { "p.cc" } else { "p.c" });
-    let text = if probe.cxx {
-        "int main() { int *p = new int(0); int r = *p; delete p; return r; }\n"
-    } else {
-        "#include <stdio.h>\nint main(void) { return puts(\"x\") < 0; }\n"
-    };
-    std::fs::File::create(&source)?.write_all(text.as_bytes())?;
-    let output = folder.path().join("p");
-    let mut args: Vec<&OsStr> = probe.flags.iter().map(OsStr::new).collect();
-    args.extend([OsStr::new("-Wl,--trace"), OsStr::new("-o"), output.as_os_str()]);
-    args.push(source.as_os_str());
-    let Ok(ended) = machine.ask(compiler, &args, folder.path()) else {
-        return Ok(Err("the compiler did not end".to_owned()));
-    };
-    if !ended.status.success() {
-        let text = ended.stderr_text();
-        return Ok(Err(text.lines().last().unwrap_or_default().to_owned()));
-    }
-    let text = ended.stdout_text();
-    let paths: BTreeSet<_> = text.lines().filter_map(|it| traced(it, folder.path())).collect();
-    let digest = |it: PathBuf| machine.digests.digest(&it).ok().map(|digest| (it, digest));
-    Ok(Ok(paths.into_iter().filter_map(digest).collect()))
-}
-
-/// Reads one line of `--trace`: `path`, `path(member)` or `(path)member`.
-fn traced(line: &str, own: &Path) -> Option<PathBuf> {
-    let line = line.trim();
-    let path = match line.strip_prefix('(') {
-        Some(rest) => rest.split(')').next()?,
-        None => line.split('(').next()?,
-    };
-    let path = std::fs::canonicalize(path).ok()?;
-    (path.is_absolute() && !path.starts_with(own) && !path.starts_with(std::env::temp_dir()))
-        .then_some(path)
-}
-
 /// The identity is content alone: a compiler that was moved is the same compiler.
-fn identity_of(files: &BTreeSet<(PathBuf, Digest)>) -> Digest {
+fn identity_of(files: &BTreeSet<(PathBuf, Digest)>, words: [&Vec<String>; 2]) -> Digest {
     let named: BTreeSet<_> = files
         .iter()
         .map(|(path, digest)| (path.file_name().unwrap_or_default().as_encoded_bytes(), digest))
         .collect();
-    let mut hasher = blake3::Hasher::new_derive_key("linkwright c tools 1");
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright c tools 2");
     for (name, digest) in named {
         hasher.update(&(name.len() as u64).to_le_bytes());
         hasher.update(name);
         hasher.update(digest.as_bytes());
+    }
+    // What a compiler is told each time decides what it makes as much as what it is.
+    for words in words {
+        hasher.update(&(words.len() as u64).to_le_bytes());
+        for word in words {
+            hasher.update(&(word.len() as u64).to_le_bytes());
+            hasher.update(word.as_bytes());
+        }
     }
     Digest::from_hasher(&hasher)
 }
@@ -400,17 +338,28 @@ fn identity_of(files: &BTreeSet<(PathBuf, Digest)>) -> Digest {
 mod tests {
     use super::*;
     use crate::effects::testing::machine;
+    use std::io::Write as _;
+
+    fn compiler(program: &Path) -> Compiler {
+        let (words, variables) = (Vec::new(), BTreeMap::new());
+        Compiler { program: program.to_owned(), words, variables }
+    }
 
     fn tools(machine: &str) -> CTools {
+        let cc = compiler(Path::new(""));
         CTools {
-            cc: PathBuf::new(),
-            cxx: PathBuf::new(),
+            cxx: cc.clone(),
+            cc,
+            has_cxx: false,
             name: String::new(),
             machine: machine.to_owned(),
+            untruth: None,
             identity: Digest::of(b""),
             files: BTreeSet::new(),
+            own_folder: None,
             folders: CFolders::default(),
             meets: BTreeSet::new(),
+            linkers: Vec::new(),
         }
     }
 
@@ -450,7 +399,9 @@ mod tests {
         let cc = dir.path().join("cc");
         std::fs::set_permissions(&cc, std::fs::Permissions::from_mode(0o755)).unwrap();
         let machine = machine(dir.path());
-        let headers = || headers_below(&machine, &folders_of(&machine, &cc, &cc, &[]).headers);
+        let cc = compiler(&cc);
+        let folders = || folders_of(&machine, &cc, &cc, (&[], false));
+        let headers = || headers_below(&machine, &folders().headers);
         let first = headers();
         assert_eq!(headers(), first);
         write("include/sub/a.h", "2");
@@ -458,15 +409,5 @@ mod tests {
         assert_ne!(second, first, "its content changed");
         write("include/stdio.h", "");
         assert_ne!(headers(), second, "it may stand before another of its name");
-    }
-
-    #[test]
-    fn a_trace_line_names_a_file_with_or_without_a_member() {
-        let own = Path::new("/nowhere");
-        let expected = std::fs::canonicalize("/bin/sh").ok();
-        assert_eq!(traced("/bin/sh", own), expected);
-        assert_eq!(traced("(/bin/sh)printf.o", own), expected);
-        assert_eq!(traced("/bin/sh(printf.o)", own), expected);
-        assert_eq!(traced("/no/such/file.o", own), None);
     }
 }

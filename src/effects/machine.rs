@@ -111,12 +111,29 @@ impl Machine {
         args: &[&OsStr],
         folder: &Path,
     ) -> Result<Ended, ProcessError> {
+        self.ask_with(program, args, folder, (&BTreeMap::new(), Duration::from_mins(2)))
+    }
+
+    /// Runs a tool to its end, with further variables and a limit of its own.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ProcessError`] if it did not end by itself.
+    pub fn ask_with(
+        &self,
+        program: &Path,
+        args: &[&OsStr],
+        folder: &Path,
+        (variables, limit): (&BTreeMap<String, String>, Duration),
+    ) -> Result<Ended, ProcessError> {
+        let mut env = self.base_environment();
+        env.extend(variables.iter().map(|(name, value)| (name.into(), value.into())));
         let invocation = Invocation {
             program: program.to_owned(),
             args: args.iter().map(|it| (*it).to_owned()).collect(),
-            env: self.base_environment(),
+            env,
             folder: folder.to_owned(),
-            limit: Duration::from_mins(2),
+            limit,
         };
         self.run(&invocation)
     }

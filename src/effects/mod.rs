@@ -1,9 +1,11 @@
 //! The only places that touch the machine: read the workspace, spawn tools, write the store and
 //! the outputs. Each returns small typed errors and formats nothing for people.
 
+pub mod c_compiler;
 pub mod c_files;
 pub mod c_includes;
 pub mod c_libraries;
+pub mod c_probe;
 pub mod c_tools;
 pub mod cache_server;
 pub mod compile_cache;

@@ -61,6 +61,9 @@ pub enum OutputError {
     /// The system refuses.
     #[error("cannot write `{0}`{note}", note = Space::note(.0))]
     Write(PathBuf, #[source] io::Error),
+    /// The system does not let us remove what nothing makes any more.
+    #[error("cannot remove `{0}`, which no target makes any more")]
+    Remove(PathBuf, #[source] io::Error),
     /// The system does not let us read what we wrote.
     #[error("cannot read `{0}`")]
     Read(PathBuf, #[source] io::Error),
@@ -165,8 +168,18 @@ impl Outputs {
     }
 
     /// Removes an output that no target makes any more.
-    pub fn remove(&self, path: &RelPath) {
-        let _ = fs::remove_file(path.below(self.folder()));
+    ///
+    /// # Errors
+    ///
+    /// Returns the system's refusal. That it is gone already is none.
+    pub fn remove(&self, path: &RelPath) -> Result<(), OutputError> {
+        let place = path.below(self.folder());
+        match fs::remove_file(&place) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(OutputError::Remove(place, error));
+            }
+            Ok(()) | Err(_) => {}
+        }
         let mut parent = path.as_str();
         while let Some((folder, _)) = parent.rsplit_once('/') {
             // Fails, and so ends, at the first folder that still holds something.
@@ -175,6 +188,7 @@ impl Outputs {
             }
             parent = folder;
         }
+        Ok(())
     }
 }
 
@@ -313,7 +327,7 @@ mod tests {
         fs::write(&to, "progrum").unwrap();
         fs::set_permissions(&to, fs::Permissions::from_mode(0o555)).unwrap();
         assert!(!holds());
-        outputs.remove(&path);
+        outputs.remove(&path).unwrap();
         assert!(!outputs.folder().join("bin").exists());
     }
 

@@ -301,7 +301,7 @@ fn record(
         .map(|it| it.finished.label.clone())
         .collect();
     let named: BTreeSet<_> = results.iter().filter_map(|it| it.finished.output.clone()).collect();
-    let (mut records, mut commands) = (Vec::new(), Vec::new());
+    let (mut records, mut commands, mut stuck) = (Vec::new(), Vec::new(), None);
     for it in results.iter().filter_map(|it| it.record.clone()) {
         match it {
             Recorded::Linkage(it) => records.push(*it),
@@ -318,9 +318,14 @@ fn record(
         // What no target makes any more goes, if it is still what we made: its target is gone, or
         // its Go package has no tests now.
         for it in old.records.iter().filter(|it| !is_made(it) && holds(it)) {
-            if !planted(Defect::KeepLostOutputs) {
-                outputs.remove(&it.output);
-                machine.digests.forget(&outputs.present().place(&it.output));
+            match outputs.remove(&it.output) {
+                _ if planted(Defect::KeepLostOutputs) => {}
+                Ok(()) => machine.digests.forget(&outputs.present().place(&it.output)),
+                // The ledger goes on to tell of it, so that the next build tries again.
+                Err(error) => {
+                    records.push(it.clone());
+                    stuck = stuck.or(Some(error));
+                }
             }
         }
         let kept = |label: &Label| !touched.contains(label) && targets.get(label).is_some();
@@ -333,5 +338,5 @@ fn record(
     }
     let text = Ledger::new(records, commands).text()?;
     outputs.write_ledger(&text)?;
-    Ok(text)
+    stuck.map_or(Ok(text), |it| Err(it.into()))
 }

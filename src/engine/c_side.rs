@@ -81,6 +81,7 @@ impl CSide {
         let mut this = Self { internal, ..Self::default() };
         let own = rung.strategy.extldflags.iter().chain(&unit.of.settings.extldflags);
         let mut linker_words: Vec<String> = own.cloned().collect();
+        linker_words.extend(rung.linker.map(|it| format!("-fuse-ld={}", it.as_str())));
         linker_words.extend(around.words_of(&["CGO_LDFLAGS"]));
         let mut headers: BTreeSet<PathBuf> = tools.folders.headers.iter().cloned().collect();
         let mut bases = vec![unit.of.module.folder.clone()];
@@ -96,7 +97,10 @@ impl CSide {
             bases.push(PathBuf::from(&package.dir));
         }
         this.add_libraries(&around, &linker_words, &bases);
-        let headers: Vec<_> = headers.into_iter().collect();
+        // What lies in a folder of the tools' own is in their identity.
+        let is_own =
+            |it: &PathBuf| tools.own_folder.as_ref().is_some_and(|own| it.starts_with(own));
+        let headers: Vec<_> = headers.into_iter().filter(|it| !is_own(it)).collect();
         this.tools = session.c_headers(&headers).map(|it| (tools.identity, it));
         Ok(this)
     }

@@ -8,7 +8,7 @@ use crate::engine::go_unit::{Kind, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
-use crate::plan::configuration::Configuration;
+use crate::plan::configuration::{CompilerVariables, Configuration};
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::origin::Origin;
 use crate::words::defect::{Defect, planted};
@@ -84,12 +84,14 @@ pub fn gather(
     listing: &Listing,
 ) -> Result<Gathered, InputsError> {
     let at = &unit.of.rungs[rung];
-    let compilers = at
-        .c_tools
-        .as_ref()
-        .map(|it| (it.cc.to_string_lossy().into_owned(), it.cxx.to_string_lossy().into_owned()));
+    let compilers = at.c_tools.as_ref().map(|it| CompilerVariables {
+        cc: it.cc.command(),
+        cxx: it.cxx.command(),
+        own: it.cc.variables.clone(),
+    });
     let settings = unit.of.settings;
-    let configuration = Configuration::new(&at.strategy, settings, at.selection.clone(), compilers);
+    let (selection, c) = (at.selection.clone(), (compilers, at.linker));
+    let configuration = Configuration::new(&at.strategy, settings, selection, c);
     let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
     let c_side = CSide::gather(session, go, unit, at, &closure)?;
     let salt = c_side.salt().filter(|_| !planted(Defect::NoSalt));
@@ -99,9 +101,7 @@ pub fn gather(
     let own = module_files(module, &closure);
     paths.extend(own.values().cloned());
     let sees_folder = !settings.trimpath || closure.iter().any(|it| names_its_folder(it));
-    let mut environment = configuration.environment();
-    // The compilers are known by content, not by path.
-    environment.retain(|name, _| name != "CC" && name != "CXX");
+    let environment = configuration.keyed_environment();
     let inputs = LinkInputs {
         go_package: unit.go_package.clone(),
         kind: match unit.kind {

@@ -11,6 +11,7 @@
 use crate::effects::digests::Stamps;
 use crate::effects::go_tool::{GoTool, GoToolError};
 use crate::engine::event::{Event, State};
+use crate::engine::go_advice::advice;
 use crate::engine::go_batch;
 use crate::engine::go_inputs::{Gathered, Planned, gather};
 use crate::engine::go_look::{another_strategy, expand, look, no_go};
@@ -70,6 +71,14 @@ struct Tried {
     index: usize,
     rung: usize,
     settled: Settled,
+    /// What would help, where that is more than its end says.
+    advice: Vec<String>,
+}
+
+impl Tried {
+    fn new(index: usize, rung: usize, settled: Settled) -> Self {
+        Self { index, rung, settled, advice: Vec::new() }
+    }
 }
 
 impl Job<'_, '_> {
@@ -101,7 +110,8 @@ impl Job<'_, '_> {
                 open.remove(&index);
                 self.give_up(tool, &units[index]);
             }
-            for Tried { index, rung, settled } in self.try_rungs(tool, &units, &open) {
+            for Tried { index, rung, settled, advice } in self.try_rungs(tool, &units, &open) {
+                units[index].climb.advise(advice);
                 if self.take(&mut units[index], rung, settled) {
                     open.remove(&index);
                 }
@@ -123,17 +133,18 @@ impl Job<'_, '_> {
             let Some(listing) = session.listing_of(&unit.of.module, selection, &unit.root) else {
                 // Another job saw files of the module change and had it forgotten meanwhile. Left
                 // as it is, the output would stay open for ever: nothing looks at its rung again.
-                return Err(Tried { index, rung, settled: Settled::Changed(Vec::new()) });
+                return Err(Tried::new(index, rung, Settled::Changed(Vec::new())));
             };
             let (mut planned, paths) = match gather(session, go, unit, rung, &listing) {
                 Ok(Gathered { planned, paths }) => (planned, paths),
                 Err(error) => {
                     let settled = Settled::unreadable(session, &error);
-                    return Err(Tried { index, rung, settled });
+                    return Err(Tried::new(index, rung, settled));
                 }
             };
             if let Some(settled) = from_store(session, go, unit, &planned) {
-                return Err(Tried { index, rung, settled });
+                let advice = advice(unit, &planned, &listing.graph, &settled);
+                return Err(Tried { index, rung, settled, advice });
             }
             planned.stamps = Stamps::of(&paths);
             Ok((index, planned, listing))
@@ -168,8 +179,7 @@ impl Job<'_, '_> {
                 batch.tell(session, units);
             }
             let told = batches.into_iter().flat_map(|it| it.links);
-            let told =
-                told.map(|(index, it)| Tried { index, rung: it.rung, settled: Settled::Told });
+            let told = told.map(|(index, it)| Tried::new(index, it.rung, Settled::Told));
             return told.collect();
         }
         let run = |batch| self.run_batch(go, units, &listings, batch);
@@ -208,7 +218,8 @@ impl Job<'_, '_> {
                 let changes = changes(session, go, unit, &planned, then);
                 let same = changes.is_empty();
                 let settled = linked(session, go, unit, &planned, changes, made);
-                (same, Tried { index, rung: planned.rung, settled })
+                let advice = advice(unit, &planned, &then.0.graph, &settled);
+                (same, Tried { index, rung: planned.rung, settled, advice })
             });
             settled.collect::<Vec<_>>()
         };
@@ -257,7 +268,7 @@ impl Job<'_, '_> {
                 return true;
             }
             Settled::NotAsPromised(reason, hints) => {
-                unit.climb.advise(hints);
+                unit.climb.advise(hints.into_iter().map(str::to_owned));
                 (AttemptOutcome::NotAsPromised, reason)
             }
             Settled::Failed(reason) => (AttemptOutcome::Failed, reason),

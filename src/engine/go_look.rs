@@ -11,7 +11,7 @@ use crate::model::strategy::{Promise, Strategy};
 use crate::model::target::Target;
 use crate::plan::configuration::Selection;
 use crate::plan::ladder::Step;
-use crate::plan::predict::{Forecast, Obstacle, forecast};
+use crate::plan::predict::{Forecast, Obstacle};
 use crate::words::exit_code::ExitCode;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,8 +140,7 @@ pub fn another_strategy(
             continue;
         }
         let Some(listing) = listing_for(session, go, unit, &rung) else { continue };
-        let forecast = forecast(strategy, &rung.selection, &listing.graph, &unit.root);
-        if forecast == Forecast::Holds {
+        if rung.forecast(&listing.graph, &unit.root) == Forecast::Holds {
             let colon = if strategy.doc.is_empty() { "" } else { ": " };
             let Strategy { name, doc, .. } = &**strategy;
             return Some(format!("`link: \"{name}\"` would hold{colon}{doc}"));
@@ -226,7 +225,7 @@ fn question(unit: &Unit<'_>, rung: &Rung) -> ListingKey {
 /// Forecasts a rung, if its packages are listed.
 fn forecast_of(session: &Session<'_>, unit: &Unit<'_>, rung: &Rung) -> Option<Forecast> {
     let listing = session.listing_of(&unit.of.module, &rung.selection, &unit.root)?;
-    Some(forecast(&rung.strategy, &rung.selection, &listing.graph, &unit.root))
+    Some(rung.forecast(&listing.graph, &unit.root))
 }
 
 /// Tells whether the next rung of `unit` is what a question was about.

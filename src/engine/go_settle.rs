@@ -5,6 +5,7 @@
 //! changed while it was built, nothing is stored under the old key and the link begins again. An
 //! output appears in `bin/` only after its own bytes verified.
 
+use crate::effects::c_files::CFilesError;
 use crate::effects::go_tool::GoTool;
 use crate::effects::inspect::inspect_file;
 use crate::effects::limits::is_machines;
@@ -18,6 +19,7 @@ use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Recorded, Session};
 use crate::formats::link_warnings::link_warnings;
 use crate::formats::linkage::Hazard;
+use crate::model::strategy::LinkMode;
 use crate::plan::difference::{Change, of_links};
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::record::{Record, ToolchainNames};
@@ -85,6 +87,9 @@ impl Settled {
             return Self::Changed(vec![gone(session, path)]);
         }
         let (mut text, mut code) = (error.to_string(), ExitCode::BuildFailed);
+        if matches!(error, InputsError::C(CFilesError::RefusedFlag(_))) {
+            code = ExitCode::Refused;
+        }
         let mut cause = std::error::Error::source(error);
         while let Some(it) = cause {
             text = format!("{text}: {it}");
@@ -212,7 +217,7 @@ pub fn prove(
         }
     };
     let evidence = Evidence { inspection, linker_hazards: hazards.to_vec() };
-    let promise = unit.of.rungs[planned.rung].strategy.promise;
+    let promise = &*unit.of.rungs[planned.rung].strategy;
     let policy = unit.of.settings.policy.as_deref();
     verify(evidence, promise, policy).map_err(|it: Mismatch| {
         let hints = it.breaches.iter().filter_map(|it| it.hint).collect();
@@ -322,7 +327,10 @@ fn proof(
     let rung = &unit.of.rungs[planned.rung];
     let takes_part = planned.inputs.c_tools.is_some();
     let cc = rung.c_tools.as_ref().filter(|_| takes_part).map(|it| it.name.clone());
-    let toolchain = ToolchainNames { go: go.version.clone(), cc };
+    let links = takes_part && rung.strategy.linkmode == LinkMode::External;
+    let tools = rung.c_tools.as_ref().filter(|_| links);
+    let linker = tools.and_then(|it| session.linker_name(it, rung.linker));
+    let toolchain = ToolchainNames { go: go.version.clone(), cc, linker };
     let folder = session.relative(&unit.of.module.folder);
     let planned = planned.clone();
     Settled::Verified(Box::new(Proof { planned, made, verified, state, toolchain, folder }))
@@ -341,13 +349,7 @@ impl Proof {
         finished.warnings.clone_from(&made.warnings);
         let output = format!("{OUTPUT_FOLDER}/{}", unit.output);
         let args = arguments(unit.kind, &planned.configuration, &output, &[&unit.go_package]);
-        let mut environment = planned.configuration.environment();
-        for name in ["CC", "CXX"] {
-            // The program's name, not where this machine has it.
-            if let Some(value) = environment.get_mut(name) {
-                *value = value.rsplit('/').next().unwrap_or(value).to_owned();
-            }
-        }
+        let environment = planned.configuration.shown_environment();
         let record = Record {
             label: unit.of.target.label.clone(),
             go_package: unit.go_package.clone(),

@@ -11,10 +11,11 @@ use crate::formats::go_list::GoPackage;
 use crate::formats::tool_limits::ToolLimit;
 use crate::model::strategy::{Cgo, Strategy};
 use crate::model::target::{GoPattern, GoSettings, GoTests, Rule, Target};
+use crate::model::toolchain::{Compilers, Linker, LinkerChoice};
 use crate::plan::configuration::{CgoFacts, GoPlatform, Selection};
 use crate::plan::go_graph::GoGraph;
 use crate::plan::ladder::Climb;
-use crate::plan::predict::{CFacts, Forecast, needs};
+use crate::plan::predict::{CFacts, Forecast, forecast, needs, without_cxx};
 use crate::words::exit_code::ExitCode;
 use crate::words::path::RelPath;
 use crate::words::problem::Problem;
@@ -43,6 +44,8 @@ pub struct Rung {
     pub selection: Selection,
     /// The C tools that it would use, where they are here.
     pub c_tools: Option<Arc<CTools>>,
+    /// The linker that they are told to take.
+    pub linker: Option<Linker>,
     /// Whether it can be tried at all.
     pub needs: Forecast,
 }
@@ -119,7 +122,7 @@ impl Unfit {
                 let error = error.to_string();
                 return Self { error, hints: Vec::new(), code: ExitCode::Interrupted };
             }
-            OutputError::Write(..) | OutputError::Read(..) => {
+            OutputError::Write(..) | OutputError::Remove(..) | OutputError::Read(..) => {
                 ("free some space, or make the folder writable", ExitCode::Disk)
             }
         };
@@ -178,23 +181,120 @@ impl Rung {
         strategy: &Arc<Strategy>,
         settings: &GoSettings,
     ) -> Self {
-        let c_tools = match strategy.cgo {
-            Cgo::Off => None,
-            Cgo::Auto | Cgo::On => session.c_tools(strategy.cc.as_deref(), strategy.cxx.as_deref()),
-        };
         let platform = GoPlatform::of(&settings.platform, go.host());
-        let serves = c_tools.as_ref().is_some_and(|it| it.serves(&platform.goos, &platform.goarch));
+        let found = match strategy.cgo {
+            Cgo::Off => FoundTools::default(),
+            Cgo::Auto | Cgo::On => FoundTools::of(session, strategy, &platform),
+        };
+        let serves = found.serves(&platform);
         let selection =
             Selection::new(strategy, settings, go.host(), CgoFacts { compiler: serves });
+        let is_host = (platform.goos.as_str(), platform.goarch.as_str()) == go.host();
+        let linker = match (&found.tools, strategy.linker) {
+            (Some(tools), Some(choice)) if serves => {
+                Some(chosen_linker(session, strategy, choice, (tools, is_host)))
+            }
+            _ => None,
+        };
         let nothing = BTreeSet::new();
         let c = CFacts {
-            machine: c_tools.as_ref().map(|it| it.machine.as_str()),
+            cc: found.wanted.as_ref().map_or("gcc", |it| &it.cc),
+            machine: found.tools.as_ref().map(|it| it.machine.as_str()),
             serves,
-            meets: c_tools.as_ref().map_or(&nothing, |it| &it.meets),
+            untruth: found.tools.as_ref().and_then(|it| it.untruth.as_deref()),
+            absent: found.absent.as_ref().map(|it| it.0.as_str()),
+            install: found.absent.as_ref().map_or("", |it| &it.1),
+            meets: found.tools.as_ref().map_or(&nothing, |it| &it.meets),
+            linker: linker.as_ref().and_then(|it| it.as_ref().err()).map(|it| (&*it.0, &*it.1)),
         };
         let needs = needs(strategy, &selection, c);
-        Self { strategy: Arc::clone(strategy), selection, c_tools, needs }
+        let linker = linker.and_then(Result::ok);
+        Self { strategy: Arc::clone(strategy), selection, c_tools: found.tools, linker, needs }
     }
+
+    /// Says what will come of it for the program or test binary `root`.
+    #[must_use]
+    pub fn forecast(&self, graph: &GoGraph, root: &str) -> Forecast {
+        let tools = self.c_tools.as_ref().filter(|it| self.selection.cgo && !it.has_cxx);
+        let without = tools.and_then(|it| without_cxx(&it.name, graph, root));
+        without.unwrap_or_else(|| forecast(&self.strategy, &self.selection, graph, root))
+    }
+}
+
+/// The C tools of a strategy, as far as this machine has them.
+#[derive(Default)]
+struct FoundTools {
+    /// What serves the platform, else the first that is here.
+    tools: Option<Arc<CTools>>,
+    /// What was looked for and is `tools`, else the first that was looked for.
+    wanted: Option<Compilers>,
+    /// A compiler that would serve and is not here, and what to install for it.
+    absent: Option<(String, String)>,
+}
+
+impl FoundTools {
+    fn of(session: &Session<'_>, strategy: &Strategy, platform: &GoPlatform) -> Self {
+        let GoPlatform { goos, goarch, .. } = platform;
+        let mut this = Self::default();
+        for toolchain in strategy.toolchains.iter().filter(|it| it.may_serve(goos, goarch)) {
+            let wanted = toolchain.compilers(goarch, strategy.glibc_max.as_deref());
+            match session.c_tools(&wanted) {
+                Some(tools) => {
+                    let serves = tools.serves(goos, goarch);
+                    if serves || this.tools.is_none() {
+                        (this.tools, this.wanted) = (Some(tools), Some(wanted));
+                    }
+                    if serves {
+                        break;
+                    }
+                }
+                // One that serves whatever it is called for is no better than the one that is here.
+                None if this.tools.is_some() && toolchain.platforms.is_empty() => {}
+                None => {
+                    let absent = || (wanted.cc.clone(), toolchain.install(goarch));
+                    this.absent = this.absent.or_else(|| Some(absent()));
+                    this.wanted = this.wanted.or(Some(wanted));
+                }
+            }
+        }
+        this
+    }
+
+    fn serves(&self, platform: &GoPlatform) -> bool {
+        self.tools.as_ref().is_some_and(|it| it.serves(&platform.goos, &platform.goarch))
+    }
+}
+
+/// Finds the linker that a strategy wants; the error holds why there is none, and what would help.
+fn chosen_linker(
+    session: &Session<'_>,
+    strategy: &Strategy,
+    choice: LinkerChoice,
+    (tools, can_start): (&CTools, bool),
+) -> Result<Linker, (String, String)> {
+    let is_wanted = |it: &&String| it.starts_with("-static") || *it == "--static";
+    let mut flags: Vec<String> = strategy.extldflags.iter().filter(is_wanted).cloned().collect();
+    if flags.iter().any(|it| it == "-static-pie") {
+        flags.push("-fPIE".to_owned());
+    }
+    if tools.linkers.is_empty() {
+        let reason = format!("`{}` brings a linker of its own and takes no other", tools.name);
+        return Err((reason, "leave `linker` out of the strategy".to_owned()));
+    }
+    let candidates = match choice {
+        LinkerChoice::Named(linker) => vec![linker],
+        LinkerChoice::Fastest => tools.linkers.clone(),
+    };
+    let mut failed = Vec::new();
+    for linker in candidates {
+        match session.try_linker(tools, linker, (&flags, can_start)) {
+            Ok(()) => return Ok(linker),
+            Err(reason) => failed.push((reason, linker)),
+        }
+    }
+    let reasons: Vec<_> = failed.iter().map(|it| it.0.as_str()).collect();
+    let packages: Vec<_> = failed.iter().map(|it| format!("`{}`", it.1.debian())).collect();
+    Err((reasons.join("; "), format!("install {} (Debian)", packages.join(" or "))))
 }
 
 impl<'a> Prepared<'a> {

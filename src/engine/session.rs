@@ -4,9 +4,11 @@
 //! Nothing here is changed by a job except memories of what was read (tools, package graphs),
 //! which are the same whoever reads them first.
 
+use crate::effects::c_compiler::Compiler;
 use crate::effects::c_files::{self, CFilesError};
 use crate::effects::c_includes::CWalk;
 use crate::effects::c_libraries;
+use crate::effects::c_probe::try_linker;
 use crate::effects::c_tools::{CFolders, CTools, headers_below};
 use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError, list_arguments};
 use crate::effects::machine::Machine;
@@ -19,6 +21,7 @@ use crate::formats::go_list::GoPackage;
 use crate::model::strategy::RuleSet;
 use crate::model::target::Target;
 use crate::model::targets::Targets;
+use crate::model::toolchain::{Compilers, Linker};
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
 use crate::plan::origin::Origin;
@@ -49,8 +52,8 @@ pub enum Recorded {
     Command(CommandRecord),
 }
 
-/// The names of a C and a C++ compiler, where a strategy says them.
-type CompilerNames = (Option<String>, Option<String>);
+/// What is asked of a linker: the compiler, the linker, the flags, and whether to start the result.
+type LinkerQuestion = (Compiler, Linker, Vec<String>, bool);
 
 /// C files of a module, by path relative to it.
 pub type CFiles = Arc<BTreeMap<String, Digest>>;
@@ -81,8 +84,10 @@ pub struct Session<'a> {
     command_ran: AtomicBool,
     list_failed: AtomicBool,
     go: Mutex<Option<Arc<Result<GoTool, GoToolError>>>>,
-    c_tools: Memory<CompilerNames, Option<Arc<CTools>>>,
-    c_folders: Memory<(PathBuf, Vec<String>), CFolders>,
+    c_tools: Memory<Compilers, Option<Arc<CTools>>>,
+    linkers: Memory<LinkerQuestion, Result<(), String>>,
+    linker_names: Memory<(PathBuf, Option<Linker>), Option<String>>,
+    c_folders: Memory<(Compiler, Vec<String>), CFolders>,
     c_files: Memory<PathBuf, CFiles>,
     c_walks: Memory<CWalk, ReadByC>,
     c_links: Memory<(CWords, Vec<PathBuf>, CFolders), ReadByC>,
@@ -142,6 +147,8 @@ impl<'a> Session<'a> {
             list_failed: AtomicBool::new(false),
             go: Mutex::new(None),
             c_tools: Memory::new(),
+            linkers: Memory::new(),
+            linker_names: Memory::new(),
             c_folders: Memory::new(),
             c_files: Memory::new(),
             c_walks: Memory::new(),
@@ -170,12 +177,37 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the C tools behind a compiler's name, if they are on this machine.
+    /// Returns the C tools that are looked for, if they are on this machine.
     #[must_use]
-    pub fn c_tools(&self, cc: Option<&str>, cxx: Option<&str>) -> Option<Arc<CTools>> {
-        let key = (cc.map(str::to_owned), cxx.map(str::to_owned));
-        let find = || Ok::<_, ()>(CTools::find(self.machine, cc, cxx).map(Arc::new));
-        self.c_tools.get_or(&key, find).ok().flatten()
+    pub fn c_tools(&self, wanted: &Compilers) -> Option<Arc<CTools>> {
+        let find = || Ok::<_, ()>(CTools::find(self.machine, wanted).map(Arc::new));
+        self.c_tools.get_or(wanted, find).ok().flatten()
+    }
+
+    /// Tries whether a linker makes with C tools what `flags` ask for.
+    ///
+    /// # Errors
+    ///
+    /// Returns why not, as a clause.
+    pub fn try_linker(
+        &self,
+        tools: &CTools,
+        linker: Linker,
+        (flags, can_start): (&[String], bool),
+    ) -> Result<(), String> {
+        let key = (tools.cc.clone(), linker, flags.to_vec(), can_start);
+        let words: Vec<_> = flags.iter().map(String::as_str).collect();
+        let ask =
+            || Ok::<_, String>(try_linker(&tools.cc, self.machine, linker, (&words, can_start)));
+        self.linkers.get_or(&key, ask)?
+    }
+
+    /// Returns what the linker of C tools calls itself.
+    #[must_use]
+    pub fn linker_name(&self, tools: &CTools, linker: Option<Linker>) -> Option<String> {
+        let key = (tools.cc.program.clone(), linker);
+        let ask = || Ok::<_, ()>(tools.linker_name(self.machine, linker));
+        self.linker_names.get_or(&key, ask).ok().flatten()
     }
 
     /// Returns the C files below the module `folder`.

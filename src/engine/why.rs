@@ -9,6 +9,7 @@ use crate::effects::machine::Machine;
 use crate::effects::outputs::Present;
 use crate::engine::build::{BuildError, plan};
 use crate::engine::command_job::{self, inputs_now};
+use crate::engine::go_advice::{dynamic_clause, imports_dynamic};
 use crate::engine::go_inputs::{Planned, gather};
 use crate::engine::go_look::{another_strategy, expand, listing_for, look, no_go};
 use crate::engine::go_settle::{Made, Settled, prove};
@@ -286,8 +287,13 @@ impl Asking<'_, '_> {
         let (chain, reason) = match (cause, dynamic) {
             (Some(it), _) => (it.chain, it.rule.as_str().to_owned()),
             (None, Some(record)) => {
-                let chain = listing.graph.chain_to_cgo(&unit.root).unwrap_or_default();
-                (chain, format!("it needs `{}`", record.linkage.needed.join("`, `")))
+                if let Some((chain, library)) = imports_dynamic(&listing.graph, &unit.root) {
+                    let reason = dynamic_clause(&chain, &library);
+                    (chain, reason)
+                } else {
+                    let chain = listing.graph.chain_to_cgo(&unit.root).unwrap_or_default();
+                    (chain, format!("it needs `{}`", record.linkage.needed.join("`, `")))
+                }
             }
             (None, None) => return None,
         };

@@ -11,6 +11,7 @@ pub mod go_events;
 pub mod go_list;
 pub mod image;
 pub mod inspection;
+pub mod link_errors;
 pub mod link_warnings;
 pub mod linkage;
 pub mod linker_text;

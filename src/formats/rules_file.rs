@@ -1,4 +1,4 @@
-//! `rules/*.ron`: strategies, ladders and policies as written, with places.
+//! `rules/*.ron`: C toolchains, strategies, ladders and policies as written, with places.
 //!
 //! What the words mean, and whether names exist, is `model::rules`' to say.
 
@@ -8,17 +8,32 @@ use crate::words::problem::Problem;
 use crate::words::span::{Source, Spanned};
 use std::sync::Arc;
 
-/// The strategies, ladders and policies that linkwright brings.
+/// The C toolchains, strategies, ladders and policies that linkwright brings.
 pub const BUILT_IN: &str = include_str!("../../rules/builtin.ron");
 
 /// The name under which [`BUILT_IN`] is shown.
 pub const BUILT_IN_NAME: &str = "<built-in>/rules/builtin.ron";
 
 /// The fields of `rules(…)`.
-pub const RULES_FIELDS: [&str; 3] = ["strategies", "ladders", "policies"];
+pub const RULES_FIELDS: [&str; 4] = ["toolchains", "strategies", "ladders", "policies"];
+
+/// The fields of `c_toolchain(…)`.
+pub const TOOLCHAIN_FIELDS: [&str; 11] = [
+    "name",
+    "doc",
+    "cc",
+    "cxx",
+    "python",
+    "family",
+    "target",
+    "platforms",
+    "linkers",
+    "debian",
+    "fedora",
+];
 
 /// The fields of `strategy(…)`.
-pub const STRATEGY_FIELDS: [&str; 14] = [
+pub const STRATEGY_FIELDS: [&str; 17] = [
     "name",
     "doc",
     "cgo",
@@ -28,11 +43,14 @@ pub const STRATEGY_FIELDS: [&str; 14] = [
     "race",
     "cc",
     "cxx",
+    "toolchains",
+    "linker",
     "ldflags",
     "extldflags",
     "go_flags",
     "needs",
     "promise",
+    "glibc_max",
 ];
 
 /// The fields of `ladder(…)`.
@@ -63,11 +81,40 @@ pub const EXAMPLE: &str = "rules(ladders: [ladder(name: \"shipped\", tries: [\"p
 #[derive(Debug, Clone, Default)]
 pub struct RulesSpec {
     /// In the order written.
+    pub toolchains: Vec<ToolchainSpec>,
+    /// In the order written.
     pub strategies: Vec<StrategySpec>,
     /// In the order written.
     pub ladders: Vec<LadderSpec>,
     /// In the order written.
     pub policies: Vec<PolicySpec>,
+}
+
+/// `c_toolchain(…)`; bare words are not looked at yet.
+#[derive(Debug, Clone)]
+pub struct ToolchainSpec {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// One sentence for people.
+    pub doc: String,
+    /// The C compiler's program name.
+    pub cc: Spanned<String>,
+    /// The C++ compiler's.
+    pub cxx: Option<Spanned<String>>,
+    /// The package of Python that holds it.
+    pub python: Option<Spanned<String>>,
+    /// `gnu`, `clang`, `zig`
+    pub family: Option<Spanned<String>>,
+    /// What it makes code for.
+    pub target: Option<Spanned<String>>,
+    /// What it serves.
+    pub platforms: Vec<Spanned<String>>,
+    /// `bfd`, `gold`, `lld`, `mold`, the fastest first.
+    pub linkers: Vec<Spanned<String>>,
+    /// Debian packages.
+    pub debian: Vec<Spanned<String>>,
+    /// Fedora packages.
+    pub fedora: Vec<Spanned<String>>,
 }
 
 /// `strategy(…)`; bare words are not looked at yet.
@@ -91,6 +138,10 @@ pub struct StrategySpec {
     pub cc: Option<Spanned<String>>,
     /// The C++ compiler.
     pub cxx: Option<Spanned<String>>,
+    /// Names of C toolchains.
+    pub toolchains: Option<Vec<Spanned<String>>>,
+    /// `bfd`, `gold`, `lld`, `mold`, `fastest`
+    pub linker: Option<Spanned<String>>,
     /// Words for Go's linker.
     pub ldflags: Vec<Spanned<String>>,
     /// Words for the C compiler when it links.
@@ -101,6 +152,8 @@ pub struct StrategySpec {
     pub needs: Vec<Spanned<String>>,
     /// What must come out.
     pub promise: Option<Spanned<String>>,
+    /// The highest GLIBC version that may be asked for.
+    pub glibc_max: Option<Spanned<String>>,
 }
 
 /// `ladder(…)`
@@ -158,6 +211,8 @@ pub fn parse(source: &Arc<Source>) -> (RulesSpec, Vec<Problem>) {
     if reader.kind(&root, &["rules"]).is_some()
         && let Some(fields) = reader.fields(&root, "rules", &RULES_FIELDS)
     {
+        let toolchains = records(&mut reader, &fields, "toolchains", "c_toolchain");
+        spec.toolchains = toolchains.filter_map(|it| toolchain(&mut reader, it)).collect();
         let strategies = records(&mut reader, &fields, "strategies", "strategy");
         spec.strategies = strategies.filter_map(|it| strategy(&mut reader, it)).collect();
         let ladders = records(&mut reader, &fields, "ladders", "ladder");
@@ -227,6 +282,33 @@ impl<'r, 'n, 's> Taker<'r, 'n, 's> {
     }
 }
 
+fn toolchain<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<ToolchainSpec> {
+    let mut take = Taker::new(reader, node, "c_toolchain", &TOOLCHAIN_FIELDS)?;
+    let name = take.name();
+    let doc = take.doc();
+    let cc = take.reader.required(&take.fields, "cc");
+    let cc = cc.and_then(|it| take.reader.text("cc", it));
+    let (cxx, python) = (take.text("cxx"), take.text("python"));
+    let (family, target) = (take.word("family"), take.text("target"));
+    let platforms = take.texts("platforms").unwrap_or_default();
+    let linkers = take.words("linkers").unwrap_or_default();
+    let debian = take.texts("debian").unwrap_or_default();
+    let fedora = take.texts("fedora").unwrap_or_default();
+    Some(ToolchainSpec {
+        name: name?,
+        doc,
+        cc: cc?,
+        cxx,
+        python,
+        family,
+        target,
+        platforms,
+        linkers,
+        debian,
+        fedora,
+    })
+}
+
 fn strategy<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<StrategySpec> {
     let mut take = Taker::new(reader, node, "strategy", &STRATEGY_FIELDS)?;
     let name = take.name();
@@ -234,6 +316,8 @@ fn strategy<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<StrategySpec
     let (cgo, linkmode) = (take.word("cgo"), take.word("linkmode"));
     let (buildmode, promise) = (take.word("buildmode"), take.word("promise"));
     let (cc, cxx) = (take.text("cc"), take.text("cxx"));
+    let (toolchains, linker) = (take.texts("toolchains"), take.word("linker"));
+    let glibc_max = take.text("glibc_max");
     let race = take.flag("race").unwrap_or(false);
     let tags = take.texts("tags").unwrap_or_default();
     let ldflags = take.texts("ldflags").unwrap_or_default();
@@ -250,11 +334,14 @@ fn strategy<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<StrategySpec
         race,
         cc,
         cxx,
+        toolchains,
+        linker,
         ldflags,
         extldflags,
         go_flags,
         needs,
         promise,
+        glibc_max,
     })
 }
 

@@ -430,3 +430,17 @@ pub const C_COMPILER_PAIRS: &[&str] = &[
     "-target",
     "-x",
 ];
+
+/// Flags of pkg-config that a `#cgo pkg-config:` line may hold, besides `--define-variable=N=V`.
+pub const PKG_CONFIG: &[&str] = &[
+    "--",
+    "--cflags",
+    "--define-prefix",
+    "--dont-define-prefix",
+    "--keep-system-cflags",
+    "--keep-system-libs",
+    "--libs",
+    "--print-errors",
+    "--short-errors",
+    "--static",
+];

@@ -13,7 +13,7 @@
 
 use crate::model::flag_lists::{
     C_COMPILER, C_COMPILER_PAIRS, C_LINKER, C_LINKER_PAIRS, GO_COMPILER, GO_LINKER, GO_REFUSED, LD,
-    LD_PAIRS,
+    LD_PAIRS, PKG_CONFIG,
 };
 use crate::words::near::nearest;
 use crate::words::problem::Problem;
@@ -44,6 +44,27 @@ pub fn check(tool: Tool, field: &str, words: &[Spanned<String>]) -> Vec<Problem>
         Tool::CCompiler => check.c(&words, C_COMPILER, C_COMPILER_PAIRS, false),
     }
     check.problems
+}
+
+/// Tells whether a `#cgo pkg-config:` line may hand `word`, which begins with `-`, to pkg-config:
+/// nothing that writes a file or reads words from one.
+///
+/// # Source
+///
+/// `validPkgConfigFlags` in `cmd/go/internal/work/security.go` of Go 1.26; those that ask for
+/// something else than flags are left out.
+#[must_use]
+pub fn is_pkg_config_flag(word: &str) -> bool {
+    if PKG_CONFIG.contains(&word) {
+        return true;
+    }
+    let Some((name, value)) =
+        word.strip_prefix("--define-variable=").and_then(|it| it.split_once('='))
+    else {
+        return false;
+    };
+    let is_name = |it: char| it.is_ascii_alphanumeric() || it == '_';
+    !name.is_empty() && name.chars().all(is_name) && !value.contains(['@', '-', '\n', '\0'])
 }
 
 struct Check<'a> {

@@ -307,3 +307,20 @@ fn values_are_split_as_go_splits_them() {
     assert_eq!(split_quoted("'x"), None);
     assert!(split_quoted("").unwrap().is_empty());
 }
+
+#[test]
+fn pkg_config_is_told_nothing_that_writes_or_reads_files() {
+    for fine in ["--static", "--define-variable=prefix=/opt/x", "--cflags"] {
+        assert!(super::is_pkg_config_flag(fine), "{fine}");
+    }
+    for bad in [
+        "--log-file=x",
+        "--debug",
+        "--define-variable=x=@y",
+        "--define-variable==x",
+        "-o",
+        "--env-only",
+    ] {
+        assert!(!super::is_pkg_config_flag(bad), "{bad}");
+    }
+}

@@ -14,3 +14,4 @@ pub mod strategy;
 pub mod target;
 pub mod targets;
 pub mod test_run;
+pub mod toolchain;

@@ -1,13 +1,16 @@
-//! Strategies, ladders and policies of the built-in rules and of a workspace's own, put together.
+//! C toolchains, strategies, ladders and policies of the built-in rules and of a workspace's own,
+//! put together.
 //!
 //! A workspace's own definition replaces the built-in one of the same name and kind, also where a
 //! built-in ladder tries it. Inside the workspace's own files a name is defined once.
 
 use crate::formats::linkage::{Class, Relro};
-use crate::formats::rules_file::{LadderSpec, PolicySpec, RulesSpec, StrategySpec};
+use crate::formats::rules_file::{LadderSpec, PolicySpec, RulesSpec, StrategySpec, ToolchainSpec};
 use crate::model::flags::{Tool, check as check_flags};
+use crate::model::platform::PLATFORMS;
 use crate::model::policy::{Demand, Policy};
 use crate::model::strategy::{BuildMode, Cgo, Ladder, LinkMode, Need, Promise, RuleSet, Strategy};
+use crate::model::toolchain::{Family, Linker, LinkerChoice, Toolchain};
 use crate::words::near::{nearest, suggestion};
 use crate::words::problem::{Problem, sort};
 use crate::words::span::{Span, Spanned};
@@ -32,6 +35,22 @@ pub const NEEDS: [(&str, Need); 4] = [
     ("static_libstdcxx", Need::StaticLibstdcxx),
     ("static_pie_start", Need::StaticPieStart),
 ];
+
+/// The words of `family`.
+pub const FAMILIES: [(&str, Family); 3] =
+    [("gnu", Family::Gnu), ("clang", Family::Clang), ("zig", Family::Zig)];
+
+/// The words of `linker`.
+pub const LINKERS: [(&str, LinkerChoice); 5] = [
+    ("bfd", LinkerChoice::Named(Linker::Bfd)),
+    ("gold", LinkerChoice::Named(Linker::Gold)),
+    ("lld", LinkerChoice::Named(Linker::Lld)),
+    ("mold", LinkerChoice::Named(Linker::Mold)),
+    ("fastest", LinkerChoice::Fastest),
+];
+
+/// The toolchains of a strategy that names none: what Go itself would take.
+const CUSTOMARY: [&str; 3] = ["gcc", "clang", "cc"];
 
 /// The words of `promise`.
 pub const PROMISES: [(&str, Promise); 4] = [
@@ -68,12 +87,16 @@ pub const RELROS: [(&str, Relro); 3] =
 /// Returns everything that is wrong with them.
 pub fn assemble(built_in: RulesSpec, own: Vec<RulesSpec>) -> Result<RuleSet, Vec<Problem>> {
     let mut assembly = Assembly::default();
+    let mut toolchains = BTreeMap::new();
     let mut strategies = BTreeMap::new();
     let mut ladders = BTreeMap::new();
     let mut policies = BTreeMap::new();
     for (is_own, file) in
         [(false, built_in)].into_iter().chain(own.into_iter().map(|it| (true, it)))
     {
+        for spec in file.toolchains {
+            assembly.define(&mut toolchains, "c_toolchain", is_own, spec.name.clone(), spec);
+        }
         for spec in file.strategies {
             assembly.define(&mut strategies, "strategy", is_own, spec.name.clone(), spec);
         }
@@ -85,7 +108,7 @@ pub fn assemble(built_in: RulesSpec, own: Vec<RulesSpec>) -> Result<RuleSet, Vec
         }
     }
     assembly.no_shared_names(&strategies, &ladders);
-    let rules = assembly.rule_set(strategies, ladders, policies);
+    let rules = assembly.rule_set(toolchains, strategies, (ladders, policies));
     let mut problems = assembly.problems;
     sort(&mut problems);
     if problems.is_empty() { Ok(rules) } else { Err(problems) }
@@ -150,13 +173,17 @@ impl Assembly {
 
     fn rule_set(
         &mut self,
+        toolchains: ByName<ToolchainSpec>,
         strategies: ByName<StrategySpec>,
-        ladders: ByName<LadderSpec>,
-        policies: ByName<PolicySpec>,
+        (ladders, policies): (ByName<LadderSpec>, ByName<PolicySpec>),
     ) -> RuleSet {
         let mut rules = RuleSet::default();
+        for (name, defined) in toolchains {
+            let toolchain = self.toolchain(defined.spec);
+            rules.toolchains.insert(name, Arc::new(toolchain));
+        }
         for (name, defined) in strategies {
-            let strategy = self.strategy(defined.spec);
+            let strategy = self.strategy(defined.spec, &rules);
             rules.strategies.insert(name, Arc::new(strategy));
         }
         let names = ladders.keys().cloned().collect();
@@ -171,7 +198,81 @@ impl Assembly {
         rules
     }
 
-    fn strategy(&mut self, spec: StrategySpec) -> Strategy {
+    fn toolchain(&mut self, spec: ToolchainSpec) -> Toolchain {
+        let cc = self.program("cc", Some(spec.cc)).unwrap_or_default();
+        let family = self.choose("family", spec.family.as_ref(), &FAMILIES).unwrap_or_default();
+        let known: Vec<_> = LINKERS.iter().map(|(name, _)| *name).take(4).collect();
+        let mut linkers = Vec::new();
+        for word in &spec.linkers {
+            if let Some((_, linker)) = Linker::ALL.iter().find(|it| it.0 == word.value) {
+                linkers.push(*linker);
+            } else {
+                let message = format!("`{}` is no word for `linkers`", word.value);
+                let problem = Problem::new(message).at(word.span.clone(), "");
+                self.problems.push(problem.hint(suggestion(&word.value, &known)));
+            }
+        }
+        for platform in spec.platforms.iter().filter(|it| !PLATFORMS.contains(&&*it.value)) {
+            let message = format!("`{}` is no platform that Go knows", platform.value);
+            let problem = Problem::new(message).at(platform.span.clone(), "");
+            self.problems.push(problem.hint(suggestion(&platform.value, &PLATFORMS)));
+        }
+        if let (Family::Zig, None) = (family, &spec.target) {
+            let problem = Problem::new(format!("`{}` lacks a `target`", spec.name.value));
+            let problem = problem.at(spec.name.span.clone(), "");
+            self.problems
+                .push(problem.hint("zig must be told one: `target: \"{arch}-linux-musl\"`"));
+        }
+        Toolchain {
+            name: spec.name.value,
+            doc: spec.doc,
+            cc,
+            cxx: self.program("cxx", spec.cxx),
+            guess_cxx: false,
+            python: self.program("python", spec.python),
+            family,
+            target: self.program("target", spec.target),
+            platforms: values(spec.platforms),
+            linkers,
+            debian: values(spec.debian),
+            fedora: values(spec.fedora),
+        }
+    }
+
+    /// The toolchains of a strategy: those that it names, else its `cc`, else customary ones.
+    fn toolchains(&mut self, spec: &StrategySpec, rules: &RuleSet) -> Vec<Arc<Toolchain>> {
+        let cc = self.program("cc", spec.cc.clone());
+        let cxx = self.program("cxx", spec.cxx.clone());
+        let Some(names) = &spec.toolchains else {
+            let customary = CUSTOMARY.iter().filter_map(|it| rules.toolchains.get(*it));
+            return match (cc, cxx) {
+                (Some(cc), cxx) => vec![Arc::new(Toolchain::of_programs(&cc, cxx.as_deref()))],
+                (None, None) => customary.cloned().collect(),
+                (None, cxx) => customary
+                    .map(|it| Arc::new(Toolchain { cxx: cxx.clone(), ..Toolchain::clone(it) }))
+                    .collect(),
+            };
+        };
+        if let Some(word) = spec.cc.as_ref().or(spec.cxx.as_ref()) {
+            let problem = Problem::new("a strategy says `toolchains`, or `cc` and `cxx`, not both");
+            self.problems.push(problem.at(word.span.clone(), "").hint("leave one of them out"));
+        }
+        let mut found = Vec::new();
+        for name in names {
+            if let Some(it) = rules.toolchains.get(&name.value) {
+                found.push(Arc::clone(it));
+            } else {
+                let known: Vec<_> = rules.toolchains.keys().map(String::as_str).collect();
+                let problem = Problem::new(format!("no toolchain `{}`", name.value));
+                let problem = problem.at(name.span.clone(), "");
+                self.problems.push(problem.hint(suggestion(&name.value, &known)));
+            }
+        }
+        found
+    }
+
+    fn strategy(&mut self, spec: StrategySpec, rules: &RuleSet) -> Strategy {
+        let toolchains = self.toolchains(&spec, rules);
         self.problems.extend(check_tags(&spec.tags));
         self.problems.extend(check_flags(Tool::GoLinker, "ldflags", &spec.ldflags));
         self.problems.extend(check_flags(Tool::CLinker, "extldflags", &spec.extldflags));
@@ -184,6 +285,12 @@ impl Assembly {
         let linkmode = self.choose("linkmode", spec.linkmode.as_ref(), &LINK_MODES);
         let buildmode = self.choose("buildmode", spec.buildmode.as_ref(), &BUILD_MODES);
         let promise = self.choose("promise", spec.promise.as_ref(), &PROMISES);
+        let linker = self.choose("linker", spec.linker.as_ref(), &LINKERS);
+        if let (Some(word), false) = (&spec.linker, linkmode == Some(LinkMode::External)) {
+            let problem = Problem::new("a `linker` is used only where the C compiler links");
+            let problem = problem.at(word.span.clone(), "");
+            self.problems.push(problem.hint("write `linkmode: external` too"));
+        }
         let needs = spec.needs.iter().filter_map(|it| self.choose("needs", Some(it), &NEEDS));
         let needs = needs.collect();
         Strategy {
@@ -194,13 +301,14 @@ impl Assembly {
             linkmode: linkmode.unwrap_or_default(),
             buildmode: buildmode.unwrap_or_default(),
             race: spec.race,
-            cc: self.program("cc", spec.cc),
-            cxx: self.program("cxx", spec.cxx),
+            toolchains,
+            linker,
             ldflags: values(spec.ldflags),
             extldflags: values(spec.extldflags),
             go_flags: values(spec.go_flags),
             needs,
             promise: promise.unwrap_or_default(),
+            glibc_max: self.version("glibc_max", spec.glibc_max),
         }
     }
 
@@ -225,7 +333,8 @@ impl Assembly {
     fn program(&mut self, field: &str, name: Option<Spanned<String>>) -> Option<String> {
         let name = name?;
         let plain = |it: char| it.is_ascii_alphanumeric() || "_-.+".contains(it);
-        let fine = !name.value.starts_with(['-', '.']) && name.value.chars().all(plain);
+        let filled = name.value.replace("{arch}", "arch");
+        let fine = !name.value.starts_with(['-', '.']) && filled.chars().all(plain);
         if name.value.is_empty() || !fine {
             let message = format!("`{}` in `{field}` is no name of a program", name.value);
             let hint = "write the bare name of a compiler on `PATH`, such as `musl-gcc`";

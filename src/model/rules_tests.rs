@@ -75,20 +75,20 @@ fn a_strategy_and_a_ladder_share_no_name() {
     refused(
         &["rules(strategies: [strategy(name: \"static\")])"],
         expect![[r#"
-        `static` is both a strategy and a ladder
-          rules/0.ron:1:35: "static" the strategy
-          <built-in>/rules/builtin.ron:92:19: "static" the ladder
-          hint: `link` takes either, so their names must differ
-    "#]],
+            `static` is both a strategy and a ladder
+              rules/0.ron:1:35: "static" the strategy
+              <built-in>/rules/builtin.ron:209:19: "static" the ladder
+              hint: `link` takes either, so their names must differ
+        "#]],
     );
     refused(
         &["rules(ladders: [ladder(name: \"pure\", tries: [\"netgo\"])])"],
         expect![[r#"
-        `pure` is both a strategy and a ladder
-          rules/0.ron:1:30: "pure" the ladder
-          <built-in>/rules/builtin.ron:49:19: "pure" the strategy
-          hint: `link` takes either, so their names must differ
-    "#]],
+            `pure` is both a strategy and a ladder
+              rules/0.ron:1:30: "pure" the ladder
+              <built-in>/rules/builtin.ron:151:19: "pure" the strategy
+              hint: `link` takes either, so their names must differ
+        "#]],
     );
 }
 

@@ -77,10 +77,10 @@ fn unknown_strategies_and_policies_are_told_with_near_ones() {
     refused(
         "link: \"musl\"",
         expect![[r#"
-        no strategy or ladder `musl`
-          BUILD.ron:1:44: "musl"
-          hint: write one of `default`, `netgo`, `partly_static`, `pure`, `race`, `seed_2015`, `static_glibc`, `static_musl`, `static_pie`, `static_race`, `smallest_risk`, `static`, `static_hardened`
-    "#]],
+            no strategy or ladder `musl`
+              BUILD.ron:1:44: "musl"
+              hint: write one of `default`, `glibc_floor`, `netgo`, `partly_static`, `pure`, `race`, `seed_2015`, `static_fast_link`, `static_glibc`, `static_musl`, `static_pie`, `static_race`, `static_race_musl`, `zig_musl`, `smallest_risk`, `static`, `static_hardened`
+        "#]],
     );
     refused(
         "link: \"release\"",

@@ -1,8 +1,9 @@
-//! Ways to link, as data: strategies, and ladders of them.
+//! Ways to link, as data: strategies, and ladders of them; C toolchains stand in `toolchain`.
 //!
 //! Adding a strategy is a line in `rules/*.ron`; nothing here names one.
 
 use crate::model::policy::Policy;
+use crate::model::toolchain::{LinkerChoice, Toolchain};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ pub enum BuildMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Need {
-    /// A C compiler: the strategy's `cc`, else `gcc` or `clang`.
+    /// A C compiler: one of the strategy's toolchains.
     CCompiler,
     /// `libc.a` where that compiler looks for it.
     StaticLibc,
@@ -77,7 +78,7 @@ pub enum Promise {
 }
 
 /// One way to link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Strategy {
     /// Its name, unique among strategies and ladders.
     pub name: String,
@@ -93,10 +94,10 @@ pub struct Strategy {
     pub buildmode: BuildMode,
     /// `-race`.
     pub race: bool,
-    /// The C compiler's program name (`musl-gcc`), where it is not the default one.
-    pub cc: Option<String>,
-    /// The C++ compiler's program name.
-    pub cxx: Option<String>,
+    /// The C toolchains that serve it, in the order to look for them.
+    pub toolchains: Vec<Arc<Toolchain>>,
+    /// The C linker, where it is not the compiler's own choice.
+    pub linker: Option<LinkerChoice>,
     /// Further words for `-ldflags`.
     pub ldflags: Vec<String>,
     /// Words for `-ldflags=-extldflags`: the C compiler's when it links.
@@ -107,6 +108,8 @@ pub struct Strategy {
     pub needs: Vec<Need>,
     /// What must come out.
     pub promise: Promise,
+    /// The highest version of glibc that the result may ask for; part of the promise.
+    pub glibc_max: Option<String>,
 }
 
 /// Strategies in the order to try.
@@ -123,6 +126,8 @@ pub struct Ladder {
 /// Every strategy, ladder and policy that a workspace can name.
 #[derive(Debug, Clone, Default)]
 pub struct RuleSet {
+    /// By name.
+    pub toolchains: BTreeMap<String, Arc<Toolchain>>,
     /// By name.
     pub strategies: BTreeMap<String, Arc<Strategy>>,
     /// By name; a strategy is also a ladder of one rung, and is not repeated here.

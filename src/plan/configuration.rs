@@ -7,6 +7,7 @@
 use crate::model::platform::level_variable;
 use crate::model::strategy::{BuildMode, Cgo, LinkMode, Strategy};
 use crate::model::target::{GoSettings, Platform};
+use crate::model::toolchain::Linker;
 use std::collections::BTreeMap;
 
 /// The platform of a build, in Go's words.
@@ -42,13 +43,24 @@ pub struct Selection {
     pub env: BTreeMap<String, String>,
 }
 
+/// The C compilers as variables of the `go` command.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CompilerVariables {
+    /// `CC`
+    pub cc: String,
+    /// `CXX`
+    pub cxx: String,
+    /// What the compilers themselves want: where zig keeps what it compiled.
+    pub own: BTreeMap<String, String>,
+}
+
 /// Everything that `go build` is told; equal configurations can share one process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Configuration {
     /// How packages are chosen.
     pub selection: Selection,
-    /// The C compiler's words for `CC` and `CXX`, where cgo is on.
-    pub compilers: Option<(String, String)>,
+    /// What the C compilers are to the `go` command, where cgo is on.
+    pub compilers: Option<CompilerVariables>,
     /// The flags, in a fixed order, without `-json` and `-o`.
     pub flags: Vec<String>,
 }
@@ -136,7 +148,7 @@ impl Configuration {
         strategy: &Strategy,
         settings: &GoSettings,
         selection: Selection,
-        compilers: Option<(String, String)>,
+        (compilers, linker): (Option<CompilerVariables>, Option<Linker>),
     ) -> Self {
         let mut flags = vec![format!("-buildvcs={}", settings.buildvcs)];
         if settings.trimpath {
@@ -152,7 +164,7 @@ impl Configuration {
         if !settings.gcflags.is_empty() {
             flags.push(format!("-gcflags={}", quoted(&settings.gcflags)));
         }
-        flags.push(format!("-ldflags={}", quoted(&linker_words(strategy, settings))));
+        flags.push(format!("-ldflags={}", quoted(&linker_words(strategy, settings, linker))));
         let compilers = if selection.cgo { compilers } else { None };
         Self { selection, compilers, flags }
     }
@@ -161,9 +173,31 @@ impl Configuration {
     #[must_use]
     pub fn environment(&self) -> BTreeMap<String, String> {
         let mut variables = self.selection.environment();
-        if let Some((cc, cxx)) = &self.compilers {
+        if let Some(CompilerVariables { cc, cxx, own }) = &self.compilers {
             variables.insert("CC".into(), cc.clone());
             variables.insert("CXX".into(), cxx.clone());
+            variables.extend(own.clone());
+        }
+        variables
+    }
+
+    /// Returns the variables without what names places of this machine: the compilers count by
+    /// their content.
+    #[must_use]
+    pub fn keyed_environment(&self) -> BTreeMap<String, String> {
+        self.selection.environment()
+    }
+
+    /// Returns the variables with the compilers as programs on PATH, for a record.
+    #[must_use]
+    pub fn shown_environment(&self) -> BTreeMap<String, String> {
+        let mut variables = self.selection.environment();
+        if let Some(CompilerVariables { cc, cxx, own: _ }) = &self.compilers {
+            for (name, value) in [("CC", cc), ("CXX", cxx)] {
+                let (program, words) = value.split_once(' ').unwrap_or((value, ""));
+                let program = program.rsplit('/').next().unwrap_or(program);
+                variables.insert(name.into(), format!("{program} {words}").trim_end().to_owned());
+            }
         }
         variables
     }
@@ -171,7 +205,7 @@ impl Configuration {
 
 /// The words of `-ldflags`. The empty `-buildid=` makes the output depend on its inputs alone, not
 /// on Go's action IDs, which hold flags that do not change a byte.
-fn linker_words(strategy: &Strategy, settings: &GoSettings) -> Vec<String> {
+fn linker_words(strategy: &Strategy, settings: &GoSettings, linker: Option<Linker>) -> Vec<String> {
     let mut words = vec!["-buildid=".to_owned()];
     match strategy.linkmode {
         LinkMode::Auto => {}
@@ -182,8 +216,9 @@ fn linker_words(strategy: &Strategy, settings: &GoSettings) -> Vec<String> {
     for (name, value) in &settings.x_defs {
         words.extend(["-X".to_owned(), format!("{name}={value}")]);
     }
-    let external: Vec<_> =
-        strategy.extldflags.iter().chain(&settings.extldflags).cloned().collect();
+    let own = strategy.extldflags.iter().chain(&settings.extldflags).cloned();
+    let linker = linker.map(|it| format!("-fuse-ld={}", it.as_str()));
+    let external: Vec<_> = linker.into_iter().chain(own).collect();
     if !external.is_empty() {
         words.extend(["-extldflags".to_owned(), quoted(&external)]);
     }
@@ -224,13 +259,14 @@ mod tests {
             linkmode: LinkMode::External,
             buildmode: BuildMode::Pie,
             race: false,
-            cc: None,
-            cxx: None,
+            toolchains: vec![],
+            linker: None,
             ldflags: vec!["-s".into()],
             extldflags: vec!["-static-pie".into()],
             go_flags: vec!["-a".into()],
             needs: vec![],
             promise: Promise::StaticPie,
+            glibc_max: None,
         }
     }
 
@@ -251,6 +287,29 @@ mod tests {
         }
     }
 
+    fn compilers() -> CompilerVariables {
+        let own = BTreeMap::from([("ZIG_GLOBAL_CACHE_DIR".to_owned(), "/zig".to_owned())]);
+        CompilerVariables { cc: "/bin/zig cc -target x".into(), cxx: "/bin/g++".into(), own }
+    }
+
+    #[test]
+    fn a_key_and_a_record_hold_no_place_of_this_machine() {
+        let (host, facts) = (("linux", "amd64"), CgoFacts { compiler: true });
+        let selection = Selection::new(&strategy(), &settings(), host, facts);
+        let linker = Some(Linker::Mold);
+        let made =
+            Configuration::new(&strategy(), &settings(), selection, (Some(compilers()), linker));
+        assert!(made.flags.iter().any(|it| it.contains("-extldflags '-fuse-ld=mold -static-pie")));
+        assert_eq!(made.environment()["CC"], "/bin/zig cc -target x");
+        let shown = made.shown_environment();
+        assert_eq!((&*shown["CC"], &*shown["CXX"]), ("zig cc -target x", "g++"));
+        let keyed = made.keyed_environment();
+        for name in ["CC", "CXX", "ZIG_GLOBAL_CACHE_DIR"] {
+            assert!(!keyed.contains_key(name), "{name}");
+        }
+        assert!(!shown.contains_key("ZIG_GLOBAL_CACHE_DIR"));
+    }
+
     #[test]
     fn a_strategy_and_a_target_become_exact_words() {
         let selection = Selection::new(
@@ -259,8 +318,8 @@ mod tests {
             ("linux", "amd64"),
             CgoFacts { compiler: true },
         );
-        let compilers = Some(("gcc".into(), "g++".into()));
-        let configuration = Configuration::new(&strategy(), &settings(), selection, compilers);
+        let configuration =
+            Configuration::new(&strategy(), &settings(), selection, (Some(compilers()), None));
         let mut text: Vec<_> = configuration
             .environment()
             .iter()
@@ -268,13 +327,14 @@ mod tests {
             .collect();
         text.extend(configuration.flags);
         expect![[r#"
-            CC=gcc
+            CC=/bin/zig cc -target x
             CGO_ENABLED=1
-            CXX=g++
+            CXX=/bin/g++
             GOAMD64=v3
             GOARCH=amd64
             GOEXPERIMENT=jsonv2
             GOOS=linux
+            ZIG_GLOBAL_CACHE_DIR=/zig
             -buildvcs=false
             -trimpath
             -tags=extra,netgo,osusergo
@@ -308,7 +368,8 @@ mod tests {
         let selection =
             Selection::new(&off, &settings(), ("linux", "amd64"), CgoFacts { compiler: true });
         assert!(!selection.cgo);
-        let compilers = Some(("gcc".into(), "g++".into()));
-        assert_eq!(Configuration::new(&off, &settings(), selection, compilers).compilers, None);
+        let configuration =
+            Configuration::new(&off, &settings(), selection, (Some(compilers()), None));
+        assert_eq!(configuration.compilers, None);
     }
 }

@@ -126,8 +126,8 @@ impl Climb {
     }
 
     /// Takes what would make a rung that was tried hold.
-    pub fn advise(&mut self, hints: Vec<&'static str>) {
-        self.hints.extend(hints.into_iter().map(str::to_owned));
+    pub fn advise(&mut self, hints: impl IntoIterator<Item = String>) {
+        self.hints.extend(hints);
     }
 
     /// Returns what would make a rung possible or hold, each once.
@@ -178,13 +178,14 @@ mod tests {
                 linkmode: LinkMode::Auto,
                 buildmode: BuildMode::Default,
                 race: false,
-                cc: None,
-                cxx: None,
+                toolchains: vec![],
+                linker: None,
                 ldflags: vec![],
                 extldflags: vec![],
                 go_flags: vec![],
                 needs: vec![],
                 promise: Promise::Static,
+                glibc_max: None,
             })
         };
         let tries = (0..rungs).map(strategy).collect();

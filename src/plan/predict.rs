@@ -7,6 +7,7 @@
 //! | rule | because |
 //! |---|---|
 //! | cgo on needs a C compiler for the platform | `cmd/go` runs it |
+//! | C++ needs a C++ compiler that belongs to the C compiler | another one brings another C library |
 //! | race needs cgo | `cmd/go/internal/work/init.go`, `instrumentInit` |
 //! | race and PIE do not go together on Linux | the same |
 //! | what does not load with these tags and cgo setting cannot be built | `go list -e` |
@@ -22,12 +23,22 @@ use std::collections::BTreeSet;
 /// What is known of the C tools that a strategy would use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CFacts<'a> {
-    /// What the strategy's C compiler calls its own target; `None` if it is not on this machine.
+    /// The C compiler that is used, or looked for first.
+    pub cc: &'a str,
+    /// What it calls its own target; `None` if none of the strategy's is on this machine.
     pub machine: Option<&'a str>,
     /// It makes code for the platform of the attempt.
     pub serves: bool,
+    /// In what it lies about its target.
+    pub untruth: Option<&'a str>,
+    /// A compiler of the strategy's that would serve and is not here.
+    pub absent: Option<&'a str>,
+    /// What to install for that.
+    pub install: &'a str,
     /// What of the needs it was seen to meet.
     pub meets: &'a BTreeSet<Need>,
+    /// Why the linker that the strategy wants cannot be taken, and what would help.
+    pub linker: Option<(&'a str, &'a str)>,
 }
 
 /// Whose fault it is that an attempt is impossible; decides the exit code when all are.
@@ -66,12 +77,12 @@ pub enum Forecast {
 /// package is looked at.
 #[must_use]
 pub fn needs(strategy: &Strategy, selection: &Selection, c: CFacts<'_>) -> Forecast {
-    let cc = strategy.cc.as_deref().unwrap_or("gcc");
+    let (cc, install) = (c.cc, c.install.to_owned());
     let platform = format!("{}/{}", selection.platform.goos, selection.platform.goarch);
     let wants_c = strategy.cgo == Cgo::On || strategy.needs.contains(&Need::CCompiler);
     if selection.race && !selection.cgo {
         if c.machine.is_none() {
-            return lacks(format!("there is no C compiler `{cc}` here"), install(cc));
+            return lacks(format!("there is no C compiler `{cc}` here"), install);
         }
         return rule("the race detector needs cgo, and this strategy has it off".to_owned());
     }
@@ -88,11 +99,22 @@ pub fn needs(strategy: &Strategy, selection: &Selection, c: CFacts<'_>) -> Forec
         return Forecast::Holds;
     }
     let Some(target) = c.machine else {
-        return lacks(format!("there is no C compiler `{cc}` here"), install(cc));
+        return lacks(format!("there is no C compiler `{cc}` here"), install);
     };
+    if let Some(untruth) = c.untruth {
+        let hint = "take it off `PATH`, or name another toolchain in the strategy's `toolchains`";
+        return lacks(untruth.to_owned(), hint.to_owned());
+    }
     if !c.serves {
         let reason = format!("`{cc}` makes code for {target}, not for {platform}");
-        return lacks(reason, format!("name a C compiler for {platform} in the strategy's `cc`"));
+        if let Some(absent) = c.absent {
+            return lacks(format!("{reason}, and there is no `{absent}` here"), install);
+        }
+        let hint = format!("name a toolchain for {platform} in the strategy's `toolchains`");
+        return lacks(reason, hint);
+    }
+    if let Some((reason, hint)) = c.linker {
+        return lacks(reason.to_owned(), hint.to_owned());
     }
     match strategy.needs.iter().find(|it| !c.meets.contains(it)) {
         None | Some(Need::CCompiler) => Forecast::Holds,
@@ -129,6 +151,18 @@ pub fn forecast(
         Some(cause) => breaks(cause.clause()),
         None => Forecast::Holds,
     }
+}
+
+/// Says that `root` holds C++, which the C compiler `cc` has no compiler for, if it does.
+#[must_use]
+pub fn without_cxx(cc: &str, graph: &GoGraph, root: &str) -> Option<Forecast> {
+    let chain = graph.chain_to(root, |it| it.files.use_cgo() && it.files.hold_cxx())?;
+    let package = chain.last()?;
+    let reason = format!("`{package}` holds C++, and no C++ compiler belongs to `{cc}`");
+    Some(lacks(
+        reason,
+        "take a strategy whose toolchain has one: `zig_musl`, `static_glibc`".to_owned(),
+    ))
 }
 
 /// Why what a strategy makes of a Go package will need a loader at run time.
@@ -240,16 +274,6 @@ fn race_platform(goos: &str, goarch: &str) -> bool {
     }
 }
 
-fn install(cc: &str) -> String {
-    match cc {
-        "musl-gcc" => "install `musl-tools` (Debian), `musl-gcc` (Fedora)".to_owned(),
-        "gcc" => {
-            "install `gcc` and `libc6-dev` (Debian), `gcc` and `glibc-devel` (Fedora)".to_owned()
-        }
-        other => format!("install `{other}`, or take another strategy"),
-    }
-}
-
 fn lacks(reason: String, hint: String) -> Forecast {
     Forecast::Impossible { reason, obstacle: Obstacle::Machine, hint: Some(hint) }
 }
@@ -266,9 +290,11 @@ fn breaks(reason: String) -> Forecast {
 mod tests {
     use super::*;
     use crate::formats::go_list::parse;
+    use crate::model::toolchain::Toolchain;
     use crate::plan::configuration::GoPlatform;
     use expect_test::{Expect, expect};
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     fn strategy() -> Strategy {
         Strategy {
@@ -279,13 +305,14 @@ mod tests {
             linkmode: LinkMode::Auto,
             buildmode: BuildMode::Default,
             race: false,
-            cc: None,
-            cxx: None,
+            toolchains: vec![],
+            linker: None,
             ldflags: vec![],
             extldflags: vec![],
             go_flags: vec![],
             needs: vec![],
             promise: Promise::Static,
+            glibc_max: None,
         }
     }
 
@@ -309,14 +336,32 @@ mod tests {
     fn check_needs(strategy: &Strategy, cgo: bool, meets: &[Need], expect: Expect) {
         let meets: BTreeSet<_> = meets.iter().copied().collect();
         let machine = (!meets.is_empty()).then_some("x86_64-linux-gnu");
-        let c = CFacts { machine, serves: machine.is_some(), meets: &meets };
+        let first = strategy.toolchains.first();
+        let install = first.map(|it| it.install("amd64")).unwrap_or_default();
+        let c = CFacts {
+            cc: first.map_or("gcc", |it| &it.cc),
+            machine,
+            serves: machine.is_some(),
+            untruth: None,
+            absent: None,
+            install: &install,
+            meets: &meets,
+            linker: None,
+        };
         expect.assert_eq(&shown(&needs(strategy, &selection(cgo, strategy.race), c)));
     }
 
     #[test]
     fn what_the_machine_lacks_is_named_with_what_to_install() {
         let needs = vec![Need::CCompiler, Need::StaticLibc];
-        let glibc = Strategy { cgo: Cgo::On, needs, ..strategy() };
+        let toolchain = |cc: &str, debian: &[&str], fedora: &[&str]| {
+            let debian = debian.iter().map(|it| (*it).to_owned()).collect();
+            let fedora = fedora.iter().map(|it| (*it).to_owned()).collect();
+            let cc = cc.to_owned();
+            vec![Arc::new(Toolchain { cc, debian, fedora, ..Toolchain::default() })]
+        };
+        let gcc = toolchain("gcc", &["gcc", "libc6-dev"], &["gcc", "glibc-devel"]);
+        let glibc = Strategy { cgo: Cgo::On, needs, toolchains: gcc, ..strategy() };
         check_needs(
             &glibc,
             true,
@@ -334,7 +379,8 @@ mod tests {
             ],
         );
         check_needs(&glibc, true, &[Need::CCompiler, Need::StaticLibc], expect!["holds"]);
-        let musl = Strategy { cc: Some("musl-gcc".into()), ..glibc };
+        let toolchains = toolchain("musl-gcc", &["musl-tools"], &["musl-gcc"]);
+        let musl = Strategy { toolchains, ..glibc };
         check_needs(
             &musl,
             true,
@@ -343,6 +389,34 @@ mod tests {
                 "impossible: there is no C compiler `musl-gcc` here (install `musl-tools` (Debian), `musl-gcc` (Fedora))"
             ],
         );
+    }
+
+    #[test]
+    fn a_compiler_for_another_platform_and_one_that_lies_are_refused() {
+        let meets = BTreeSet::from([Need::CCompiler]);
+        let cgo = Strategy { cgo: Cgo::On, ..strategy() };
+        let c = CFacts {
+            cc: "gcc",
+            machine: Some("aarch64-linux-gnu"),
+            serves: false,
+            untruth: None,
+            absent: Some("x86_64-linux-gnu-gcc"),
+            install: "install `gcc-x86-64-linux-gnu` (Debian)",
+            meets: &meets,
+            linker: None,
+        };
+        let said = |c| shown(&needs(&cgo, &selection(true, false), c));
+        expect!["impossible: `gcc` makes code for aarch64-linux-gnu, not for linux/amd64, and there is no `x86_64-linux-gnu-gcc` here (install `gcc-x86-64-linux-gnu` (Debian))"].assert_eq(&said(c));
+        expect!["impossible: `gcc` makes code for aarch64-linux-gnu, not for linux/amd64 (name a toolchain for linux/amd64 in the strategy's `toolchains`)"].assert_eq(&said(CFacts { absent: None, ..c }));
+        let lie = CFacts { untruth: Some("`gcc` says one thing"), ..c };
+        expect!["impossible: `gcc` says one thing (take it off `PATH`, or name another toolchain in the strategy's `toolchains`)"].assert_eq(&said(lie));
+        let linker = CFacts {
+            serves: true,
+            linker: Some(("there is no `ld.mold` here", "install `mold` (Debian)")),
+            ..c
+        };
+        expect!["impossible: there is no `ld.mold` here (install `mold` (Debian))"]
+            .assert_eq(&said(linker));
     }
 
     #[test]
@@ -371,8 +445,7 @@ mod tests {
         );
     }
 
-    #[track_caller]
-    fn check(strategy: &Strategy, cgo: bool, root: &str, expect: Expect) {
+    fn graph() -> GoGraph {
         let text = br#"
             {"ImportPath": "pure", "Name": "main", "Imports": ["fmt"]}
             {"ImportPath": "fmt", "Standard": true}
@@ -382,11 +455,24 @@ mod tests {
             {"ImportPath": "db", "Name": "main", "Imports": ["db/c"]}
             {"ImportPath": "db/c", "CgoFiles": ["c.go"]}
             {"ImportPath": "self", "Name": "main", "CgoFiles": ["main.go"]}
+            {"ImportPath": "rocks", "Name": "main", "Imports": ["rocks/cc"]}
+            {"ImportPath": "rocks/cc", "CgoFiles": ["c.go"], "CXXFiles": ["c.cc"]}
             {"ImportPath": "bad", "Error": {"Err": "build constraints exclude all Go files in /x"}}
         "#;
-        let graph = GoGraph::new(parse(text).unwrap());
+        GoGraph::new(parse(text).unwrap())
+    }
+
+    #[track_caller]
+    fn check(strategy: &Strategy, cgo: bool, root: &str, expect: Expect) {
         let selection = selection(cgo, strategy.race);
-        expect.assert_eq(&shown(&forecast(strategy, &selection, &graph, root)));
+        expect.assert_eq(&shown(&forecast(strategy, &selection, &graph(), root)));
+    }
+
+    #[test]
+    fn cxx_without_a_compiler_for_it_is_impossible() {
+        assert_eq!(without_cxx("musl-gcc", &graph(), "db"), None);
+        let said = without_cxx("musl-gcc", &graph(), "rocks").unwrap();
+        expect!["impossible: `rocks/cc` holds C++, and no C++ compiler belongs to `musl-gcc` (take a strategy whose toolchain has one: `zig_musl`, `static_glibc`)"].assert_eq(&shown(&said));
     }
 
     #[test]

@@ -89,6 +89,10 @@ pub struct ToolchainNames {
     pub go: String,
     /// `gcc 12.2.0`; `null` where no C compiler took part.
     pub cc: Option<String>,
+    /// What the C linker calls itself; `null` where Go's linker may have done without, or where the
+    /// compiler is its own linker.
+    #[serde(default)]
+    pub linker: Option<String>,
 }
 
 /// What is true of the outputs of one `command`.

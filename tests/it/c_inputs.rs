@@ -13,6 +13,7 @@ use linkwright::effects::machine::{Machine, STEP_LIMIT};
 use linkwright::effects::process::Interrupt;
 use linkwright::effects::store::Store;
 use linkwright::engine::go_settle::Made;
+use linkwright::model::toolchain::Toolchain;
 use linkwright::words::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -416,7 +417,7 @@ fn tools(it: &Workspace) -> CTools {
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),
     };
-    CTools::find(&machine, None, None).unwrap()
+    CTools::find(&machine, &Toolchain::of_programs("gcc", None).compilers("amd64", None)).unwrap()
 }
 
 /// Which system files are no inputs, each with the reason.

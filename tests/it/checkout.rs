@@ -6,6 +6,7 @@
 
 use crate::readelf::{Facts, readelf};
 use crate::support::manifest_dir;
+use crate::workspace::shared;
 use linkwright::effects::inspect::inspect_file;
 use std::collections::BTreeSet;
 use std::fs;
@@ -58,8 +59,7 @@ impl Checkout {
                 fs::copy(entry.path(), to).unwrap();
             }
         }
-        let go_cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples-go-cache");
-        Self { folder: copy, go_cache }
+        Self { folder: copy, go_cache: shared("go-cache") }
     }
 
     /// Returns a path in the copy.

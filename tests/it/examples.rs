@@ -4,10 +4,10 @@
 
 use crate::checkout::{Checkout, can_build, start_alone, without_sizes};
 use crate::support::{has, manifest_dir};
+use crate::workspace::shared;
 use expect_test::expect;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::Output;
 
 /// Builds, and holds the report against what the README shows.
@@ -161,9 +161,8 @@ fn gossip_tests_are_static_and_pass_and_are_the_ones_that_the_loop_builds() {
         }
     }
 
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples-go-cache");
     let mut make = example.command("make");
-    make.env("GOCACHE", cache).env("GOFLAGS", "").env("GOTOOLCHAIN", "local");
+    make.env("GOCACHE", shared("plain-go-cache")).env("GOFLAGS", "").env("GOTOOLCHAIN", "local");
     let make = make.env("CGO_ENABLED", "1").output().unwrap();
     assert!(make.status.success(), "{make:?}");
     let text = String::from_utf8(make.stdout).unwrap();

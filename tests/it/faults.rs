@@ -316,6 +316,20 @@ fn a_ledger_that_cannot_be_read_is_an_error_and_not_forgotten() {
 }
 
 #[test]
+fn an_output_that_nothing_makes_and_that_cannot_be_removed_is_an_error_and_goes_later() {
+    let Some(it) = one() else { return };
+    it.built();
+    it.file("BUILD.ron", "build(targets: [])");
+    let calls = "unlink,unlinkat";
+    let Some(output) = struck(&it, calls, "error=EROFS", Some(&it.bin("p"))) else { return };
+    assert_eq!(output.status.code(), Some(12), "{output:?}");
+    holds(&text(&output), &["cannot remove `", "bin/p`, which no target makes any more"]);
+    assert!(it.bin("p").exists());
+    it.built();
+    assert!(!it.bin("p").exists(), "the ledger did not forget it");
+}
+
+#[test]
 fn a_pipe_in_the_place_of_a_file_of_ours_is_not_waited_for() {
     let Some(it) = one() else { return };
     it.built();

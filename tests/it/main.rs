@@ -12,6 +12,7 @@
 
 mod batches;
 mod c_inputs;
+mod causes;
 mod checkout;
 mod command_line;
 mod commands;
@@ -45,6 +46,7 @@ mod story;
 mod support;
 mod test_runs;
 mod tidy;
+mod toolchains;
 mod truth_table;
 mod why;
 mod workspace;

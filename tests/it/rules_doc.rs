@@ -5,15 +5,17 @@ use linkwright::formats::build_file::{
     BUILD_FIELDS, COMMAND_FIELDS, DEFAULTS_FIELDS, EXAMPLE, KINDS, fields_of, parse,
 };
 use linkwright::formats::rules_file::{
-    LADDER_FIELDS, POLICY_FIELDS, RULES_FIELDS, STRATEGY_FIELDS, parse as parse_rules,
+    LADDER_FIELDS, POLICY_FIELDS, RULES_FIELDS, STRATEGY_FIELDS, TOOLCHAIN_FIELDS,
+    parse as parse_rules,
 };
 use linkwright::model::flag_lists::{
     C_COMPILER, C_COMPILER_PAIRS, C_LINKER, C_LINKER_PAIRS, LD, LD_PAIRS,
 };
 use linkwright::model::rules::{
-    BUILD_MODES, CGO, CLASSES, DEMAND_WORDS, LINK_MODES, NEEDS, PROMISES, RELROS,
+    BUILD_MODES, CGO, CLASSES, DEMAND_WORDS, FAMILIES, LINK_MODES, LINKERS, NEEDS, PROMISES, RELROS,
 };
 use linkwright::model::settings::GO_ENV;
+use linkwright::model::toolchain::Linker;
 use linkwright::words::label::PackagePath;
 use linkwright::words::span::Source;
 use std::fs;
@@ -51,6 +53,7 @@ fn every_field_is_explained_where_it_belongs() {
     holds(section(&document, "\n### `command`"), COMMAND_FIELDS);
     holds(&document, DEFAULTS_FIELDS);
     holds(section(&document, "\n## rules/*.ron"), RULES_FIELDS);
+    holds(section(&document, "\n### `c_toolchain`"), TOOLCHAIN_FIELDS);
     holds(section(&document, "\n### `strategy`"), STRATEGY_FIELDS);
     holds(section(&document, "\n### `ladder`"), LADDER_FIELDS);
     holds(section(&document, "\n### `policy`"), POLICY_FIELDS);
@@ -65,6 +68,10 @@ fn every_word_is_listed() {
     holds(strategy, BUILD_MODES.map(|it| it.0));
     holds(strategy, NEEDS.map(|it| it.0));
     holds(strategy, PROMISES.map(|it| it.0));
+    holds(strategy, LINKERS.map(|it| it.0));
+    let toolchain = section(&document, "\n### `c_toolchain`");
+    holds(toolchain, FAMILIES.map(|it| it.0));
+    holds(toolchain, Linker::ALL.map(|it| it.0));
     let policy = section(&document, "\n### `policy`");
     holds(policy, CLASSES.map(|it| it.0));
     holds(policy, DEMAND_WORDS.map(|it| it.0));
@@ -80,6 +87,7 @@ fn every_word_is_listed() {
 fn everything_built_in_is_recommended_or_not() {
     let document = document();
     let rules = load_rules(None).unwrap();
+    holds(section(&document, "\n### `c_toolchain`"), rules.toolchains.keys());
     holds(section(&document, "\n### `strategy`"), rules.strategies.keys());
     holds(section(&document, "\n### `ladder`"), rules.ladders.keys());
     holds(section(&document, "\n### `policy`"), rules.policies.keys());

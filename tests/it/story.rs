@@ -369,7 +369,7 @@ impl Module {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", shared)
             // Shared by all steps and kept for the next run: most of the time goes to the library.
-            .env("GOCACHE", shared.join("story-go-cache"))
+            .env("GOCACHE", shared.join("plain-go-cache"))
             .env("GOFLAGS", "")
             .env("GOENV", "off")
             .env("GOWORK", "off")

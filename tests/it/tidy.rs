@@ -15,12 +15,12 @@ const ROOMS: &[(&str, &str)] = &[
     ("words", "amount defect digest exit_code label near path pattern span problem"),
     (
         "formats",
-        "linkage bytes magic c_text c_words linker_text elf image macho pe build_info inspection link_warnings go_events go_list cacheprog test_stream test_log \
+        "linkage bytes magic c_text c_words linker_text elf image macho pe build_info inspection link_errors link_warnings go_events go_list cacheprog test_stream test_log \
          ron_lexer ron_syntax ron_fields build_file rules_file tool_limits",
     ),
     (
         "model",
-        "flag_lists flags platform policy strategy rules target settings command test_run cycle outputs \
+        "flag_lists flags platform policy toolchain strategy rules target settings command test_run cycle outputs \
          targets resolve",
     ),
     (
@@ -30,11 +30,11 @@ const ROOMS: &[(&str, &str)] = &[
     (
         "effects",
         "limits lock file stamp store compile_cache cache_server digests looked scene proc_table guard_words guard process machine test_process observe inspect sealed \
-         c_includes c_libraries c_tools out_folder c_files last_run workspace globs go_tool outputs",
+         c_includes c_libraries c_compiler c_probe c_tools out_folder c_files last_run workspace globs go_tool outputs",
     ),
     (
         "engine",
-        "event request scheduler listing session go_unit go_look c_side go_inputs go_batch go_settle smoke go_job \
+        "event request scheduler listing session go_unit go_look c_side go_inputs go_batch go_settle go_advice smoke go_job \
          command_job recall build test_job test_run why discover probe",
     ),
     (

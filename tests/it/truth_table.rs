@@ -6,6 +6,7 @@
 
 use crate::readelf::{Facts, readelf};
 use crate::support::{has, manifest_dir};
+use crate::workspace::shared;
 use linkwright::formats::inspection::{Inspection, inspect};
 use linkwright::formats::link_warnings::link_warnings;
 use linkwright::formats::linkage::{Class, Libc, Linkage};
@@ -212,7 +213,7 @@ fn go(folder_of_module: &Path) -> Command {
     let mut command = Command::new("go");
     command.current_dir(folder_of_module).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("HOME", folder()).env("GOCACHE", folder().join("gocache"));
+    command.env("HOME", folder()).env("GOCACHE", shared("plain-go-cache"));
     command.envs([("GOFLAGS", ""), ("GOTOOLCHAIN", "local"), ("GOENV", "off"), ("GOWORK", "off")]);
     command
 }

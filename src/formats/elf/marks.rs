@@ -237,13 +237,15 @@ fn defined(image: &Image<'_>, symbols: &[u8], names: &[u8]) -> Defined {
         let info = symbol.get(info_at).copied().unwrap_or(0);
         let is_function = matches!(info & 0xf, 2 | 10);
         let is_global = matches!(info >> 4, 1 | 2);
-        if !is_function || !is_global || layout.half(symbol, section_at) == 0 {
+        if !is_function || layout.half(symbol, section_at) == 0 {
             continue;
         }
         let name = names.get(layout.word(symbol, 0) as usize..).unwrap_or(&[]);
         match name {
-            [b'_', b'_', b'l', ..] => defined.start |= name.starts_with(b"__libc_start_main\0"),
+            // It is hidden, which lld makes local.
             [b'_', b'_', b'i', ..] => defined.musl |= name.starts_with(b"__init_libc\0"),
+            _ if !is_global => {}
+            [b'_', b'_', b'l', ..] => defined.start |= name.starts_with(b"__libc_start_main\0"),
             [b'_', b'd', ..] => defined.glibc |= name.starts_with(b"_dl_relocate_static_pie\0"),
             [b'g', b'e', b't', ..] | [b'i', b'n', b'i', ..] => {
                 let name =

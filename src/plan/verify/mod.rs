@@ -21,13 +21,15 @@
 mod clauses;
 mod odd;
 
+use crate::formats::elf::compare_versions;
 use crate::formats::inspection::Inspection;
 use crate::formats::linkage::{BuildInfo, Class, Hazard, Linkage};
 use crate::formats::macho;
 use crate::formats::magic::UNJUDGED_PROGRAM_FORMATS;
 use crate::formats::pe;
 use crate::model::policy::Policy;
-use crate::model::strategy::Promise;
+use crate::model::strategy::{Promise, Strategy};
+use std::cmp::Ordering;
 use std::fmt;
 
 /// A file whose linkage was read from its bytes and is as promised.
@@ -84,6 +86,27 @@ pub enum BrokenRule {
     },
 }
 
+/// What a strategy promises of a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Promised<'a> {
+    /// The verdict that must come out.
+    pub promise: Promise,
+    /// The highest version of glibc that may be asked for.
+    pub glibc_max: Option<&'a str>,
+}
+
+impl From<Promise> for Promised<'_> {
+    fn from(promise: Promise) -> Self {
+        Self { promise, glibc_max: None }
+    }
+}
+
+impl<'a> From<&'a Strategy> for Promised<'a> {
+    fn from(strategy: &'a Strategy) -> Self {
+        Self { promise: strategy.promise, glibc_max: strategy.glibc_max.as_deref() }
+    }
+}
+
 /// Checks `evidence` against `promise` and, where there is one, `policy`.
 ///
 /// The hazards that the linker told of are added to those that the bytes show; the linker's word
@@ -92,15 +115,17 @@ pub enum BrokenRule {
 /// # Errors
 ///
 /// Returns the [`Mismatch`] with every broken rule.
-pub fn verify(
+pub fn verify<'p>(
     evidence: Evidence,
-    promise: Promise,
+    promise: impl Into<Promised<'p>>,
     policy: Option<&Policy>,
 ) -> Result<Verified, Mismatch> {
+    let Promised { promise, glibc_max } = promise.into();
     let Evidence { inspection: Inspection { mut linkage, build_info }, linker_hazards } = evidence;
     linkage.hazards = joined(linkage.hazards, linker_hazards);
     let mut breaches = Vec::new();
     breaches.extend(broken_promise(&linkage, promise));
+    breaches.extend(above_floor(&linkage, promise, glibc_max));
     breaches.extend(odd::odd_values(&linkage, policy));
     if let Some(policy) = policy {
         breaches.extend(clauses::broken_clauses(&linkage, policy));
@@ -253,6 +278,17 @@ fn broken_promise(linkage: &Linkage, promise: Promise) -> Option<Breach> {
             broken(clause, "choose a strategy that makes the class it promises")
         }
     }
+}
+
+/// Returns the breach of a file that asks for a newer glibc than its strategy promises.
+fn above_floor(linkage: &Linkage, promise: Promise, most: Option<&str>) -> Option<Breach> {
+    let (most, found) = most.zip(linkage.glibc_max.as_deref())?;
+    if compare_versions(found, most) != Ordering::Greater {
+        return None;
+    }
+    let clause = format!("it needs glibc {found}, and the strategy promises {most} at most");
+    let hint = "zig links against the version that it is told: install `ziglang` (PyPI), or build where an older glibc is";
+    Some(Breach { rule: BrokenRule::Promise(promise), clause, hint: Some(hint) })
 }
 
 /// Tells whether a library is part of a system below which there is nothing.

@@ -273,6 +273,24 @@ fn a_mismatch_gives_its_first_clause_as_the_reason_and_says_whose_rule_it_is() {
 }
 
 #[test]
+fn a_newer_glibc_than_promised_breaks_the_promise() {
+    let needs = |version: &str| Linkage {
+        needed: vec!["libc.so.6".into()],
+        glibc_max: Some(version.into()),
+        ..Linkage::of_class(Class::Dynamic, "elf64")
+    };
+    let held = |version: &str| {
+        let inspection = Inspection { linkage: needs(version), build_info: None };
+        let promised = Promised { promise: Promise::LibcOnly, glibc_max: Some("2.17") };
+        verify(inspection.into(), promised, None)
+    };
+    assert!(held("2.17").is_ok() && held("2.3.2").is_ok());
+    let broken = held("2.34").unwrap_err();
+    assert_eq!(broken.reason(), "it needs glibc 2.34, and the strategy promises 2.17 at most");
+    assert!(broken.breaks_promise());
+}
+
+#[test]
 fn on_macos_and_windows_the_systems_own_libraries_are_the_least() {
     let own = Linkage {
         format: "mach_o".to_owned(),

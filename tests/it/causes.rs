@@ -1,0 +1,147 @@
+//! A build that fails, or comes out otherwise than promised, names what is behind it.
+
+use crate::workspace::{Workspace, holds, text};
+
+fn one(link: &str) -> String {
+    format!("build(targets: [go_binary(name: \"p\", link: \"{link}\")])")
+}
+
+/// A program that calls `one` of a library in the folder `lib`.
+#[track_caller]
+fn with_library(link: &str) -> Option<Workspace> {
+    let program = "package main\n\n// #cgo LDFLAGS: -L${SRCDIR}/lib -lone\n// int one(void);\nimport \"C\"\n\nfunc main() { println(int(C.one())) }\n";
+    let it = Workspace::with_c(&[("BUILD.ron", &one(link)), ("main.go", program)])?;
+    it.file("src/one.c.txt", "int one(void) { return 1; }\n");
+    it.file("lib/README", "libraries\n");
+    Some(it)
+}
+
+#[track_caller]
+fn run(it: &Workspace, program: &str, words: &str) {
+    let output = it.command(program).args(words.split(' ')).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_library_without_an_archive_is_named_with_where_the_shared_one_is() {
+    let Some(it) = with_library("static_glibc") else { return };
+    let failed = it.build(&[]);
+    assert_eq!(failed.code, 1);
+    holds(&failed.error("//:p"), &["`-lone` is nowhere: neither `libone.a` nor `libone.so`"]);
+    run(&it, "gcc", "-shared -fPIC -o lib/libone.so -x c src/one.c.txt");
+    let failed = it.build(&[]);
+    assert_eq!(failed.code, 1);
+    let here = it.path("lib/libone.so").display().to_string();
+    let said = failed.error("//:p");
+    holds(&said, &["there is no archive of `-lone`", &here, "install or build the archive"]);
+    run(&it, "gcc", "-c -o one.o -x c src/one.c.txt");
+    run(&it, "ar", "rcD lib/libone.a one.o");
+    it.built();
+    assert_eq!(it.says("p"), "1\n");
+}
+
+/// As `purego` does: a symbol of a shared library without cgo.
+#[test]
+fn an_import_from_a_shared_library_without_cgo_is_found_in_its_package() {
+    let Some(it) = Workspace::new(&[
+        ("BUILD.ron", &one("pure")),
+        ("main.go", "package main\n\nimport \"example.com/m/a\"\n\nfunc main() { println(a.X) }\n"),
+        ("a/a.go", "package a\n\nimport _ \"example.com/m/loads\"\n\nconst X = 1\n"),
+        ("loads/loads.go", "package loads\n\n//go:cgo_import_dynamic _ _ \"libdl.so.2\"\n"),
+    ]) else {
+        return;
+    };
+    let failed = it.build(&[]);
+    assert_eq!(failed.code, 6, "{failed:#?}");
+    let said = failed.error("//:p");
+    holds(&said, &["it needs `libdl.so.2`"]);
+    let cause = "`example.com/m/loads` (imported by `example.com/m` → `example.com/m/a`) imports from `libdl.so.2` without cgo";
+    holds(&said, &[cause]);
+    // Where it is allowed, `why` says the same.
+    it.file("BUILD.ron", &one("any"));
+    it.file("rules/own.ron", "rules(strategies: [strategy(name: \"any\", cgo: off)])");
+    it.built();
+    holds(&text(&it.run(&["why", "//:p"])), &[cause]);
+}
+
+#[test]
+fn users_looked_up_by_cgo_are_the_cause_and_a_strategy_is_the_cure() {
+    let program = "package main\n\nimport \"os/user\"\n\nfunc main() { _, err := user.Current(); println(err == nil) }\n";
+    let rules = "rules(strategies: [strategy(name: \"own\", tags: [\"netgo\"], linkmode: auto, extldflags: [\"-static\"], promise: static)])";
+    let Some(it) = Workspace::with_c(&[
+        ("BUILD.ron", &one("own")),
+        ("main.go", program),
+        ("rules/own.ron", rules),
+    ]) else {
+        return;
+    };
+    let failed = it.build(&[]);
+    assert_eq!(failed.code, 6);
+    let said = failed.error("//:p");
+    holds(&said, &["it needs `libc.so.6`", "`link: \"netgo\"` would hold"]);
+    let why = text(&it.run(&["why", "//:p"]));
+    holds(&why, &["os/user", "Go links it with its own linker, which ignores `-extldflags`"]);
+}
+
+/// The words with which modules once made a build run what they brought, and who refuses them: the
+/// rule files here, or Go's own list where they stand in a cgo line.
+#[test]
+fn each_known_way_to_run_code_while_building_is_refused() {
+    let Some(it) = Workspace::with_c(&[]) else { return };
+    let canary = it.home().join("canary");
+    let target = |field: &str| format!("build(targets: [go_binary(name: \"p\", {field})])");
+    it.file("main.go", "package main\n\nfunc main() {}\n");
+    for (cve, field) in [
+        ("CVE-2018-6574", "env: {\"CGO_CFLAGS\": \"-fplugin=./evil.so\"}"),
+        ("CVE-2020-28367", "env: {\"CGO_CFLAGS\": \"-B./bin\"}"),
+        ("CVE-2020-28367", "extldflags: [\"-Wl,-plugin,./evil.so\"]"),
+        ("CVE-2023-29404", "env: {\"CGO_LDFLAGS\": \"-Wl,--dynamic-linker -Wl,-plugin=x\"}"),
+        ("CVE-2023-29405", "env: {\"CGO_LDFLAGS\": \"-Wl,-rpath,@evil\"}"),
+        ("CVE-2023-29405", "extldflags: [\"@words\"]"),
+        ("allow list", "env: {\"CGO_CFLAGS_ALLOW\": \".*\"}"),
+        ("allow list", "env: {\"CGO_LDFLAGS_ALLOW\": \".*\"}"),
+        ("CVE-2025-61731", "env: {\"PKG_CONFIG\": \"./evil\"}"),
+        ("CVE-2023-39320", "env: {\"GOTOOLCHAIN\": \"./evil\"}"),
+        ("-toolexec", "env: {\"GOFLAGS\": \"-toolexec=./evil\"}"),
+        ("-extld", "ldflags: [\"-extld=./evil\"]"),
+    ] {
+        it.file("BUILD.ron", &target(field));
+        let run = it.build(&[]);
+        assert_eq!(run.code, 11, "{cve}: {field}: {run:#?}");
+    }
+    it.file("BUILD.ron", &target("link: \"static_glibc\""));
+    let touch = format!("touch {}", canary.display());
+    let lines = |directive: &str| {
+        format!(
+            "package main\n\n// {directive}\n// static int one(void) {{ return 1; }}\nimport \"C\"\n\nfunc main() {{ println(int(C.one())) }}\n"
+        )
+    };
+    for (cve, directive) in [
+        ("CVE-2018-6574", "#cgo CFLAGS: -fplugin=./evil.so"),
+        ("CVE-2020-28367", "#cgo CFLAGS: -B./bin"),
+        ("CVE-2023-29404", "#cgo LDFLAGS: -Wl,-plugin=./evil.so"),
+        ("CVE-2025-61731", "#cgo pkg-config: --define-variable=x=y --log-file=evil.log z"),
+    ] {
+        it.file("main.go", &lines(directive));
+        let run = it.build(&[]);
+        assert!(matches!(run.code, 1 | 11 | 36), "{cve}: {run:#?}");
+        assert!(!it.path("evil.log").exists(), "{cve}");
+    }
+    // CVE-2021-3115: a program of the folder is not the compiler. CVE-2023-39320: nor a toolchain.
+    it.file("gcc", &format!("#!/bin/sh\n{touch}\n"));
+    run(&it, "chmod", "+x gcc");
+    it.file("main.go", "package main\n\n// static int one(void) { return 1; }\nimport \"C\"\n\nfunc main() { println(int(C.one())) }\n");
+    it.built();
+    it.file("go.mod", "module example.com/m\n\ngo 1.24\n\ntoolchain ../gcc\n");
+    assert_ne!(it.build(&[]).code, 0);
+    it.file("go.mod", crate::workspace::GO_MOD);
+    // CVE-2023-39323: a line comment is no way to Go's own directives.
+    it.file("main.go", "package main\n\n//line _cgo_gotypes.go:1\n//go:cgo_ldflag \"-fplugin=./evil.so\"\nfunc main() {}\n");
+    assert_eq!(it.build(&[]).code, 1);
+    // CVE-2023-29402: a folder's name with a line break makes no code.
+    let folder = it.path("a\n+touch");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("BUILD.ron"), "build(targets: [go_binary(name: \"q\")])").unwrap();
+    assert_ne!(it.build(&[]).code, 0);
+    assert!(!canary.exists(), "something of the module ran");
+}
