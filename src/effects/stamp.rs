@@ -55,12 +55,26 @@ impl Stamp {
     pub fn is_racy(self, moment: SystemTime) -> bool {
         let whole = |it: (i64, i64)| it.1 == 0;
         let tick = if whole(self.changed) { COARSE } else { FINE };
-        let newest = self.modified.max(self.changed);
-        let newest = u64::try_from(newest.0).ok().zip(u32::try_from(newest.1).ok());
-        let newest = newest.map_or(Duration::ZERO, |(seconds, rest)| Duration::new(seconds, rest));
+        let newest = since_1970(self.modified.max(self.changed));
         let moment = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         !planted(Defect::NoRacyRule) && newest.saturating_add(tick) >= moment
     }
+
+    /// Tells whether the inode may have been changed at `moment` or after it: as exactly as its
+    /// clock can say.
+    #[must_use]
+    pub fn is_changed_since(self, moment: SystemTime) -> bool {
+        let (changed, whole) = (since_1970(self.changed), self.changed.1 == 0);
+        let moment = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let moment = if whole { Duration::from_secs(moment.as_secs()) } else { moment };
+        changed.saturating_add(if whole { Duration::ZERO } else { FINE }) >= moment
+    }
+}
+
+/// Turns seconds and nanoseconds into a time since 1970; what is before it is at its beginning.
+fn since_1970((seconds, rest): (i64, i64)) -> Duration {
+    let parts = u64::try_from(seconds).ok().zip(u32::try_from(rest).ok());
+    parts.map_or(Duration::ZERO, |(seconds, rest)| Duration::new(seconds, rest))
 }
 
 #[cfg(test)]
@@ -86,6 +100,21 @@ mod tests {
         check((100, 0), millis(2000), true);
         check((100, 0), millis(2001), false);
         check((100, 1), Duration::ZERO, true);
+    }
+
+    #[test]
+    fn a_change_counts_as_later_where_the_clock_cannot_tell() {
+        let check = |changed, seconds, millis, since: bool| {
+            let stamp = Stamp { device: 1, inode: 1, size: 1, modified: (1 << 40, 1), changed };
+            let moment = Duration::from_secs(seconds) + Duration::from_millis(millis);
+            let moment = SystemTime::UNIX_EPOCH + moment;
+            assert_eq!(stamp.is_changed_since(moment), since, "{changed:?} {seconds} {millis}");
+        };
+        check((100, 500_000_000), 100, 400, true);
+        check((100, 500_000_000), 100, 600, true);
+        check((100, 500_000_000), 100, 601, false);
+        check((100, 0), 100, 999, true);
+        check((100, 0), 101, 0, false);
     }
 
     #[test]

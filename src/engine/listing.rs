@@ -5,6 +5,7 @@
 //! changed since, or that changed while `go list` ran, says that the listing may be stale.
 
 use crate::effects::go_tool::GoModuleFolder;
+use crate::effects::stamp::Stamp;
 use crate::formats::go_list::GoPackage;
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
@@ -106,10 +107,8 @@ impl Listing {
 
     /// Tells whether a file may have come, by its inode's change time.
     fn came(&self, path: &Path) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let since = self.during.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-        std::fs::metadata(path).is_ok_and(|it| it.is_file() && it.ctime() >= since)
+        let metadata = std::fs::metadata(path);
+        metadata.is_ok_and(|it| it.is_file() && Stamp::of(&it).is_changed_since(self.during.0))
     }
 }
 

@@ -368,10 +368,10 @@ mod tests {
     #[test]
     fn one_stream_is_heard_in_its_order_and_quit_comes_before_the_end() {
         let mut heard = Vec::new();
-        let script = "echo 1; echo 2 >&2; echo 3; trap 'echo dump; exit 4' QUIT; \
+        let script = "trap 'echo dump; exit 4' QUIT; echo 1; echo 2 >&2; echo 3; \
                       while :; do sleep 0.05; done";
         let ended = listen(
-            &shell(script, Duration::from_millis(400)),
+            &shell(script, Duration::from_secs(2)),
             None,
             &Interrupt::default(),
             &mut |it| heard.extend_from_slice(it),
