@@ -230,7 +230,11 @@ fn packages(root: &Path) -> Result<Vec<PackagePath>, LoadError> {
     let mut problems = Vec::new();
     let walk = WalkDir::new(root).follow_links(false).sort_by_file_name();
     for entry in walk.into_iter().filter_entry(is_searched) {
-        let entry = entry.map_err(|error| walk_error(root, error))?;
+        let entry = match entry {
+            // Somebody removed the folder since the one above it was read.
+            Err(error) if error.depth() > 0 && is_gone(&error) => continue,
+            entry => entry.map_err(|error| walk_error(root, error))?,
+        };
         if entry.file_name() != BUILD_FILE || entry.depth() == 0 {
             continue;
         }
@@ -259,6 +263,10 @@ pub fn is_searched(entry: &DirEntry) -> bool {
     // A directory named `BUILD.ron` must be told, not searched; reading it does that.
     let skipped = hidden || SKIPPED.iter().any(|it| name == *it);
     !skipped && !is_there(&entry.path().join(".git"))
+}
+
+fn is_gone(error: &walkdir::Error) -> bool {
+    error.io_error().is_some_and(|it| it.kind() == io::ErrorKind::NotFound)
 }
 
 fn walk_error(root: &Path, error: walkdir::Error) -> LoadError {
