@@ -14,6 +14,10 @@
 //! The end of a test is told once something else follows that is not below it, so that indented
 //! lines after it still are its output, as `go test -json` has it.
 //!
+//! Since Go 1.27 an error stands between `^O` and `^N`, and each of these bytes that a test itself
+//! logs stands behind an escape (0x1b); these marks are taken out. An escape before anything else is
+//! a test's own, as in the colours of a terminal.
+//!
 //! Left out: framing without the marker, which `test2json` takes at the head of an older stream. So
 //! a test that prints `--- FAIL: x` has printed a line, and nothing has failed.
 //!
@@ -25,6 +29,12 @@ use core::time::Duration;
 
 /// The byte before a line of the `testing` package.
 const MARKER: u8 = 0x16;
+
+/// The bytes around an error.
+const ERROR_MARKS: [u8; 2] = [0x0f, 0x0e];
+
+/// The byte before one of these that a test logged itself.
+const ESCAPE: u8 = 0x1b;
 
 /// The longest line that is looked at as a whole; Go reads 4 KiB.
 const LONGEST: usize = 64 << 10;
@@ -87,7 +97,7 @@ impl TestStream {
                 self.end_line(tell);
             } else if self.line.len() > LONGEST {
                 let line = std::mem::take(&mut self.line);
-                tell(Said::Output(self.current.clone(), line));
+                tell(Said::Output(self.current.clone(), without_marks(&line)));
                 self.in_long_line = true;
             }
         }
@@ -112,11 +122,15 @@ impl TestStream {
     }
 
     fn output(&mut self, line: &[u8], tell: &mut dyn FnMut(Said)) {
+        let line = without_marks(line);
+        if line.is_empty() {
+            return;
+        }
         let indent = line.chunks(4).take_while(|it| *it == b"    ").count();
         if let Some((name, ..)) = indent.checked_sub(1).and_then(|it| self.ended.get(it)) {
             self.current = Some(name.clone());
         }
-        tell(Said::Output(self.current.clone(), line.to_vec()));
+        tell(Said::Output(self.current.clone(), line));
     }
 
     fn framed(&mut self, line: &[u8], tell: &mut dyn FnMut(Said)) {
@@ -156,6 +170,22 @@ impl TestStream {
             }
         }
     }
+}
+
+/// Takes the marks around errors out, and escapes before what could be one.
+fn without_marks(line: &[u8]) -> Vec<u8> {
+    let is_mark = |it: u8| ERROR_MARKS.contains(&it);
+    let mut rest = line.iter().copied().peekable();
+    let mut kept = Vec::with_capacity(line.len());
+    while let Some(byte) = rest.next() {
+        let escaped = |it: u8| is_mark(it) || it == MARKER || it == ESCAPE;
+        match rest.next_if(|it| byte == ESCAPE && escaped(*it)) {
+            Some(escaped) => kept.push(escaped),
+            None if is_mark(byte) => {}
+            None => kept.push(byte),
+        }
+    }
+    kept
 }
 
 /// Reads `=== WORD  name`.
@@ -288,6 +318,23 @@ mod tests {
                   TestA: "junk\n"
                   TestA: "--- SKIP: TestA (0.00s)"
                 Ended("TestA", Skipped, 0ns)
+            "#]],
+        );
+    }
+
+    #[test]
+    fn marks_around_errors_are_taken_out_and_what_a_test_logs_is_not() {
+        check(
+            "^=== RUN   TestA\n\u{f}    a_test.go:7: wrong\n        \u{1b}\u{f} \u{1b}\u{1b}[31m\u{e}\n\
+             \u{1b}[0m\n^--- FAIL: TestA (0.00s)\n",
+            expect![[r#"
+                Began("TestA")
+                  TestA: "=== RUN   TestA\n"
+                  TestA: "    a_test.go:7: wrong\n"
+                  TestA: "        \u{f} \u{1b}[31m\n"
+                  TestA: "\u{1b}[0m\n"
+                  TestA: "--- FAIL: TestA (0.00s)\n"
+                Ended("TestA", Failed, 0ns)
             "#]],
         );
     }
