@@ -15,8 +15,8 @@
 //! lines after it still are its output, as `go test -json` has it.
 //!
 //! Since Go 1.27 an error stands between `^O` and `^N`, and each of these bytes that a test itself
-//! logs stands behind an escape (0x1b); these marks are taken out. An escape before anything else is
-//! a test's own, as in the colours of a terminal.
+//! logs stands behind an escape (0x1b); these marks are taken out. An escape before anything else
+//! is a test's own, as in the colours of a terminal.
 //!
 //! Left out: framing without the marker, which `test2json` takes at the head of an older stream. So
 //! a test that prints `--- FAIL: x` has printed a line, and nothing has failed.
