@@ -156,6 +156,14 @@ impl GoTool {
         identity_of(machine, &self.program, &self.root)
     }
 
+    /// Tells whether the program is the toolchain's own `go`, and no script that chooses one of
+    /// several and may choose another the next time.
+    #[must_use]
+    pub fn is_its_own(&self) -> bool {
+        let own = self.root.join("bin/go").canonicalize();
+        own.is_ok_and(|own| self.program.canonicalize().is_ok_and(|it| it == own))
+    }
+
     /// Returns the settings that say how modules are fetched and where they are unpacked.
     #[must_use]
     pub fn network(&self) -> &BTreeMap<String, String> {

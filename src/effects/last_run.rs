@@ -1,28 +1,40 @@
 //! What is kept of the last run that succeeded: what was asked, what it saw, and what it told.
 //!
-//! One file for each question, `linkwright-out/.last-runs/<question>`: magic, payload (postcard),
-//! BLAKE3 of both. One that is damaged, or written by another version, is as good as none; its
-//! place among the outputs lets it go with them.
+//! One file for each question, `linkwright-out/.last-runs/<question>`. One that is damaged, or
+//! written by another version, is as good as none; its place among the outputs lets it go with
+//! them.
+//!
+//! | part | is |
+//! |---|---|
+//! | magic | twelve bytes, the version among them |
+//! | length | of the head, eight bytes, little-endian |
+//! | head | postcard: the question, what was told, and of each piece its length and BLAKE3 |
+//! | seal | BLAKE3 of all before |
+//! | pieces | postcard: sights, folder by folder; each is read, checked and looked at by itself |
 
 use crate::effects::file;
-use crate::effects::scene::{Sight, look_again};
+use crate::effects::sight::{Folder, Sight};
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use serde_bytes::Bytes;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-const MAGIC: &[u8; 12] = b"LWLASTRUN\x01\0\0";
+const MAGIC: &[u8; 12] = b"LWLASTRUN\x02\0\0";
 
 /// The longest file that is read: 1 GiB, some millions of sights.
 const LIMIT: u64 = 1 << 30;
+
+/// How many sights a piece has at least, if there are as many: one look takes about a microsecond.
+const PIECE: usize = 1024;
 
 /// The run.
 #[derive(Debug)]
@@ -40,17 +52,25 @@ pub struct LastRun<T> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct Head<T> {
     question: [u8; 32],
     names: Vec<String>,
     values: [u8; 32],
     /// Since 1970.
     drawn: Duration,
-    sights: Vec<(ByteBuf, Sight)>,
-    told: ByteBuf,
+    told: T,
+    pieces: Vec<(u64, [u8; 32])>,
 }
 
-impl<T: Serialize + DeserializeOwned> LastRun<T> {
+/// Sights in one folder, by name; `.` is the folder itself.
+#[derive(Serialize, Deserialize)]
+struct Room<'a> {
+    #[serde(borrow)]
+    folder: &'a Bytes,
+    sights: Vec<(&'a Bytes, Sight)>,
+}
+
+impl<T: Serialize + DeserializeOwned + Send> LastRun<T> {
     /// Writes it below the output folder `folder`.
     ///
     /// # Errors
@@ -58,21 +78,22 @@ impl<T: Serialize + DeserializeOwned> LastRun<T> {
     /// Returns the system's error; without it the next run only takes longer.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let Self { question, variables: (names, values), drawn, sights, told } = self;
-        let bytes = |it: &PathBuf| ByteBuf::from(it.as_os_str().as_bytes());
-        let written = Written {
+        let pieces = pieces(sights)?;
+        let head = Head {
             question: *question.as_bytes(),
             names: names.clone(),
             values: *values.as_bytes(),
             drawn: drawn.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
-            sights: sights.iter().map(|(path, it)| (bytes(path), *it)).collect(),
-            told: ByteBuf::from(serde_json::to_vec(told)?),
+            told,
+            pieces: pieces.iter().map(|it| (it.len() as u64, *Digest::of(it).as_bytes())).collect(),
         };
-        let path = place(folder, question);
-        fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        let mut bytes = MAGIC.to_vec();
-        bytes = postcard::to_extend(&written, bytes).map_err(io::Error::other)?;
+        let head = postcard::to_stdvec(&head).map_err(io::Error::other)?;
+        let mut bytes = [&MAGIC[..], &(head.len() as u64).to_le_bytes(), &head].concat();
         let seal = Digest::of(&bytes);
         bytes.extend_from_slice(seal.as_bytes());
+        bytes.extend(pieces.concat());
+        let path = place(folder, question);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
         file::write_over(&path, &bytes)
     }
 
@@ -92,37 +113,128 @@ impl<T: Serialize + DeserializeOwned> LastRun<T> {
         let path = place(folder, question);
         let length = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
         let bytes = (length <= LIMIT).then(|| fs::read(&path).ok()).flatten()?;
-        let (body, seal) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
-        let payload = body.strip_prefix(MAGIC)?;
-        if Digest::of(body).as_bytes() != seal && !planted(Defect::LastRunWithoutSeal) {
-            return None;
-        }
-        let Written { question: asked, names, values: were, drawn, sights, told } =
-            postcard::from_bytes(payload).ok()?;
+        let (head, pieces) = opened::<T>(&bytes)?;
+        let Head { question: asked, names, values: were, drawn, told, pieces: _ } = head;
         let others = were != *values(&names).as_bytes();
         if asked != *question.as_bytes() || others && !planted(Defect::LastRunOfOtherVariables) {
             return None;
         }
-        let told = serde_json::from_slice(&told).ok()?;
-        let path = |it: ByteBuf| PathBuf::from(OsString::from_vec(it.into_vec()));
-        let sights: Vec<_> = sights.into_iter().map(|(name, it)| (path(name), it)).collect();
         let drawn = SystemTime::UNIX_EPOCH.checked_add(drawn)?;
-        let seen = look_again(&sights, drawn)?;
-        let is_same = |((_, before), after): (&(PathBuf, Sight), &Sight)| {
-            before == after && (before.is_sure(drawn) || !after.is_sure(now))
-        };
-        if sights.iter().zip(&seen).all(is_same) {
+        let look = |(piece, digest)| look_again(piece, digest, (drawn, now));
+        let newer: Option<Vec<Vec<_>>> = pieces.clone().into_par_iter().map(look).collect();
+        let newer = newer?.concat();
+        if newer.is_empty() {
             return Some(told);
         }
-        let newer = |((path, before), after): ((PathBuf, Sight), Sight)| {
-            (path, if after.is_settled(now) { after } else { before })
-        };
-        let sights = sights.into_iter().zip(seen).map(newer).collect();
+        let mut sights = BTreeMap::new();
+        for (piece, _) in pieces {
+            let rooms: Vec<Room<'_>> = postcard::from_bytes(piece).ok()?;
+            sights.extend(rooms.iter().flat_map(Room::by_path));
+        }
+        sights.extend(newer);
         let variables = (names, Digest::from_bytes(were));
         let this = Self { question: *question, variables, drawn: now, sights, told };
         let _ = this.write(folder);
         Some(this.told)
     }
+}
+
+impl Room<'_> {
+    fn by_path(&self) -> impl Iterator<Item = (PathBuf, Sight)> {
+        let folder = Path::new(OsStr::from_bytes(self.folder));
+        self.sights.iter().map(|(name, sight)| (joined(folder, OsStr::from_bytes(name)), *sight))
+    }
+}
+
+/// The path of a name in a folder.
+fn joined(folder: &Path, name: &OsStr) -> PathBuf {
+    if name == "." { folder.to_owned() } else { folder.join(name) }
+}
+
+/// Writes sights folder by folder, in pieces.
+fn pieces(sights: &BTreeMap<PathBuf, Sight>) -> io::Result<Vec<Vec<u8>>> {
+    let mut folders: BTreeMap<&Path, Vec<(&Bytes, Sight)>> = BTreeMap::new();
+    for (path, sight) in sights {
+        // A path without a last name is that of a root, or ends in `..`.
+        let (folder, name) = match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) => (folder, name),
+            _ => (path.as_path(), OsStr::new(".")),
+        };
+        folders.entry(folder).or_default().push((Bytes::new(name.as_bytes()), *sight));
+    }
+    let (mut pieces, mut rooms, mut count) = (Vec::new(), Vec::new(), 0);
+    let mut close = |rooms: &mut Vec<Room<'_>>| {
+        let piece = postcard::to_stdvec(&std::mem::take(rooms)).map_err(io::Error::other);
+        piece.map(|it| pieces.push(it))
+    };
+    for (folder, mut sights) in folders {
+        while !sights.is_empty() {
+            let rest = sights.split_off(sights.len().min(PIECE - count));
+            count += sights.len();
+            rooms.push(Room { folder: Bytes::new(folder.as_os_str().as_bytes()), sights });
+            if count == PIECE {
+                close(&mut rooms)?;
+                count = 0;
+            }
+            sights = rest;
+        }
+    }
+    close(&mut rooms)?;
+    Ok(pieces)
+}
+
+/// A piece as it was written, and the digest that it must have.
+type Piece<'a> = (&'a [u8], [u8; 32]);
+
+/// Reads the head of a file; `None` if that, or the file's length, is not as it was written.
+fn opened<T: DeserializeOwned>(bytes: &[u8]) -> Option<(Head<T>, Vec<Piece<'_>>)> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (length, rest) = rest.split_first_chunk::<8>()?;
+    let (head, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let (seal, mut rest) = rest.split_first_chunk::<32>()?;
+    let sealed = bytes.get(..MAGIC.len() + length.len() + head.len())?;
+    if Digest::of(sealed).as_bytes() != seal && !planted(Defect::LastRunWithoutSeal) {
+        return None;
+    }
+    let head: Head<T> = postcard::from_bytes(head).ok()?;
+    let mut pieces = Vec::with_capacity(head.pieces.len().min(bytes.len()));
+    for (length, digest) in &head.pieces {
+        let (piece, after) = rest.split_at_checked(usize::try_from(*length).ok()?)?;
+        pieces.push((piece, *digest));
+        rest = after;
+    }
+    rest.is_empty().then_some((head, pieces))
+}
+
+/// Looks again at all sights of a piece, drawn at the moment `drawn`: `None` if one is not the
+/// same, or the piece is damaged; else those that are to be written anew, as they are `now`.
+fn look_again(
+    piece: &[u8],
+    digest: [u8; 32],
+    (drawn, now): (SystemTime, SystemTime),
+) -> Option<Vec<(PathBuf, Sight)>> {
+    if *Digest::of(piece).as_bytes() != digest && !planted(Defect::LastRunWithoutSeal) {
+        return None;
+    }
+    let rooms: Vec<Room<'_>> = postcard::from_bytes(piece).ok()?;
+    let mut newer = Vec::new();
+    for Room { folder, sights } in &rooms {
+        let path = Path::new(OsStr::from_bytes(folder));
+        let folder = Folder::open(path);
+        for (name, before) in sights {
+            let name = OsStr::from_bytes(name);
+            let after = before.again(folder.spot(name), drawn)?;
+            let is_same = *before == after && (before.is_sure(drawn) || !after.is_sure(now));
+            // Too young to be trusted, it stays as it was drawn: then it is read again next time.
+            if !is_same {
+                newer.push((
+                    joined(path, name),
+                    if after.is_settled(now) { after } else { *before },
+                ));
+            }
+        }
+    }
+    Some(newer)
 }
 
 fn place(folder: &Path, question: &Digest) -> PathBuf {
@@ -140,7 +252,9 @@ mod tests {
             question: Digest::of(b"what?"),
             variables: (vec!["A".to_owned()], Digest::of(b"A=1")),
             drawn: SystemTime::UNIX_EPOCH,
-            sights: BTreeMap::from([(PathBuf::from("/nothing/here"), Sight::Nothing)]),
+            sights: ["/nothing", "/nothing/here", "/nothing/there"]
+                .map(|it| (PathBuf::from(it), Sight::Nothing))
+                .into(),
             told: "this".to_owned(),
         }
     }
@@ -160,6 +274,56 @@ mod tests {
         assert_eq!(told(folder.path(), b"what?", b"A=1").as_deref(), Some("this"));
         assert_eq!(told(folder.path(), b"what else?", b"A=1"), None);
         assert_eq!(told(folder.path(), b"what?", b"A=2"), None);
+    }
+
+    #[test]
+    fn sights_are_in_pieces_and_all_of_them_are_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = run();
+        run.sights.insert(PathBuf::from("/"), Sight::Link(2));
+        let many = (0..3 * PIECE).map(|it| folder.path().join(format!("d{}/f{it}", it % 7)));
+        run.sights.extend(many.map(|it| (it, Sight::Nothing)));
+        let pieces = pieces(&run.sights).unwrap();
+        assert_eq!(pieces.len(), 4);
+        let rooms = pieces.iter().flat_map(|it| postcard::from_bytes::<Vec<Room<'_>>>(it).unwrap());
+        let read: BTreeMap<_, _> = rooms.flat_map(|it| it.by_path().collect::<Vec<_>>()).collect();
+        assert_eq!(read, run.sights);
+        run.write(folder.path()).unwrap();
+        assert_eq!(told(folder.path(), b"what?", b"A=1").as_deref(), Some("this"));
+        fs::create_dir(folder.path().join("d3")).unwrap();
+        assert_eq!(told(folder.path(), b"what?", b"A=1").as_deref(), Some("this"));
+        fs::write(folder.path().join("d3/f3"), "").unwrap();
+        assert_eq!(told(folder.path(), b"what?", b"A=1"), None);
+    }
+
+    #[test]
+    fn what_has_a_new_stamp_alone_is_written_anew_once_that_can_be_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "1").unwrap();
+        let digests = crate::effects::digests::Digests::open(&folder.path().join("none"), true);
+        let mut scene = crate::effects::scene::Scene::new(later(), &digests);
+        scene.file(&file, &digests);
+        let mut run = run();
+        run.sights.extend(scene.clear().unwrap());
+        run.write(folder.path()).unwrap();
+        let kept = || fs::read(place(folder.path(), &run.question)).unwrap();
+        let first = kept();
+        fs::write(&file, "1").unwrap();
+        let look = |now| {
+            let values = |_: &[String]| Digest::of(b"A=1");
+            LastRun::<String>::that_holds(folder.path(), &run.question, values, now)
+        };
+        assert!(look(later()).is_some());
+        let second = kept();
+        assert_ne!(first, second);
+        assert!(look(later()).is_some());
+        assert_eq!(second, kept(), "nothing is new");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "held against file times")]
+    fn later() -> SystemTime {
+        SystemTime::now() + Duration::from_mins(1)
     }
 
     #[test]

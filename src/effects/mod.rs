@@ -29,6 +29,7 @@ pub mod proc_table;
 pub mod process;
 pub mod scene;
 pub mod sealed;
+pub mod sight;
 pub mod stamp;
 pub mod store;
 pub mod test_process;

@@ -1,56 +1,24 @@
 //! What a run saw of the machine, so that the next one can tell in one look that it would see the
 //! same.
 //!
-//! | sight | holds as long as | because |
-//! |---|---|---|
-//! | a file | its stamp is the same, or its bytes have the same digest | a touched file is the same file |
-//! | a folder | its stamp is the same, or it holds the same names | what is new there might be read |
-//! | nothing | nothing is there | a file found earlier in a search would be taken |
-//! | a link in a folder | it leads to something of the same kind | what it leads to may appear without it |
-//! | a program on PATH | its stamp is the same | its content counts elsewhere; here only that it is the one found |
-//! | an output | its stamp is the same and not racy, or its bytes have the same digest, and it is a file that may be started, if it was one | somebody may have edited or removed it |
+//! What a sight is, and how long it holds, `effects::sight` says.
 //!
 //! **Invariant:** a scene is clear only if everything in it but the outputs is older than the run
 //! that drew it. So whenever in the run something was looked at, it was as it is drawn, and no two
 //! looks differ. What is too young makes the scene unclear, and the next run looks for itself.
 
 use crate::effects::digests::Digests;
+use crate::effects::sight::{LINK, Sight, digest_of_names, entries, leads_to};
 use crate::effects::stamp::Stamp;
-use crate::effects::store::digest_of;
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
-use rayon::iter::ParallelIterator;
-use rayon::slice::ParallelSlice;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs::{self, File, FileType};
+use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use walkdir::{DirEntry, WalkDir};
-
-/// A digest as the file that holds scenes has it.
-type Bytes = [u8; 32];
-
-/// One thing that was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Sight {
-    /// A file that was read.
-    File(Stamp, Bytes),
-    /// A folder that was listed; the digest is of its names and what they are.
-    Folder(Stamp, Bytes),
-    /// Nothing is there.
-    Nothing,
-    /// What a link in a folder leads to: a file, a folder, or nothing.
-    Link(u8),
-    /// A program that a search of PATH found.
-    Program(Stamp),
-    /// A file that we made; whether it may be started.
-    Output(Stamp, Bytes, bool),
-}
 
 /// Sights by path; nothing is looked at twice.
 #[derive(Debug)]
@@ -198,72 +166,6 @@ impl Scene {
     }
 }
 
-impl Sight {
-    /// Tells whether its stamp can be trusted at the moment `now` and after; that of an output is
-    /// weighed each time it is looked at.
-    #[must_use]
-    pub fn is_settled(self, now: SystemTime) -> bool {
-        match self {
-            Self::File(stamp, _) | Self::Folder(stamp, _) | Self::Program(stamp) => {
-                !stamp.is_racy(now)
-            }
-            Self::Nothing | Self::Link(_) | Self::Output(..) => true,
-        }
-    }
-
-    /// Tells whether its stamp alone will do, if it was drawn at the moment `then`.
-    #[must_use]
-    pub fn is_sure(self, then: SystemTime) -> bool {
-        !matches!(self, Self::Output(stamp, ..) if stamp.is_racy(then))
-    }
-
-    /// Looks again at `path`, drawn at the moment `then`: `None` if it would not be seen the same,
-    /// else the sight with the stamp of today.
-    #[must_use]
-    pub fn again(self, path: &Path, then: SystemTime) -> Option<Self> {
-        match self {
-            Self::Nothing if planted(Defect::SceneWithoutAbsent) => Some(self),
-            Self::Folder(..) if planted(Defect::SceneWithoutFolders) => Some(self),
-            Self::Output(..) if planted(Defect::SceneBelievesOutputs) => Some(self),
-            Self::Nothing => is_nothing(path).then_some(self),
-            Self::Link(kind) => (leads_to(path) == kind).then_some(self),
-            Self::Program(stamp) => (Stamp::of(&fs::metadata(path).ok()?) == stamp).then_some(self),
-            Self::File(stamp, digest) => {
-                let now = fs::metadata(path).ok()?;
-                let new = Stamp::of(&now);
-                let same = new == stamp || now.is_file() && digest_at(path).ok()? == digest;
-                same.then_some(Self::File(new, digest))
-            }
-            Self::Folder(stamp, digest) => {
-                let new = Stamp::of(&fs::metadata(path).ok()?);
-                let same =
-                    new == stamp || digest_of_names(path, &entries(path).ok()?).ok()? == digest;
-                same.then_some(Self::Folder(new, digest))
-            }
-            Self::Output(stamp, digest, program) => {
-                let now = fs::symlink_metadata(path).ok()?;
-                let new = Stamp::of(&now);
-                let untouched = new == stamp && self.is_sure(then);
-                let right = || now.is_file() && is_program(&now) == program;
-                let same = untouched || right() && digest_at(path).ok()? == digest;
-                same.then_some(Self::Output(new, digest, program))
-            }
-        }
-    }
-}
-
-/// Looks again at all of `sights`, drawn at the moment `then`, in parallel: `None` if one is not
-/// the same, else all of them as they are now.
-#[must_use]
-pub fn look_again(sights: &[(PathBuf, Sight)], then: SystemTime) -> Option<Vec<Sight>> {
-    // Few and large pieces: one look takes about a microsecond.
-    let pieces: Option<Vec<Vec<_>>> = sights
-        .par_chunks(512)
-        .map(|piece| piece.iter().map(|(path, sight)| sight.again(path, then)).collect())
-        .collect();
-    Some(pieces?.concat())
-}
-
 /// Tells whether no file, folder or link has this path.
 fn is_nothing(path: &Path) -> bool {
     let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
@@ -272,53 +174,6 @@ fn is_nothing(path: &Path) -> bool {
 
 fn is_program(metadata: &fs::Metadata) -> bool {
     metadata.permissions().mode() & 0o111 != 0
-}
-
-fn digest_at(path: &Path) -> io::Result<Bytes> {
-    Ok(*digest_of(&mut File::open(path)?, &mut io::sink())?.digest.as_bytes())
-}
-
-/// Returns the names in a folder with the kind of each, in order.
-fn entries(folder: &Path) -> io::Result<Vec<(OsString, u8)>> {
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        entries.push((entry.file_name(), kind(entry.file_type()?)));
-    }
-    entries.sort();
-    Ok(entries)
-}
-
-/// Digests the names in a folder, and where it really is: a link on the way to it may lead to
-/// another folder with the same names.
-fn digest_of_names(folder: &Path, entries: &[(OsString, u8)]) -> io::Result<Bytes> {
-    let mut hasher = blake3::Hasher::new_derive_key("linkwright folder 2");
-    let place = folder.canonicalize()?;
-    let place = (place.as_os_str().as_bytes(), &0);
-    let names = entries.iter().map(|(name, kind)| (name.as_bytes(), kind));
-    for (name, kind) in std::iter::once(place).chain(names) {
-        hasher.update(&(name.len() as u64).to_le_bytes());
-        hasher.update(name);
-        hasher.update(&[*kind]);
-    }
-    Ok(*hasher.finalize().as_bytes())
-}
-
-/// Says what a link leads to: 0 for nothing, or for something that cannot be looked at.
-fn leads_to(link: &Path) -> u8 {
-    fs::metadata(link).map_or(0, |it| kind(it.file_type()))
-}
-
-const LINK: u8 = 3;
-
-fn kind(it: FileType) -> u8 {
-    match () {
-        () if it.is_file() => 1,
-        () if it.is_dir() => 2,
-        () if it.is_symlink() => LINK,
-        () if it.is_fifo() => 4,
-        () => 5,
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! without may come from a file system that keeps seconds, or pairs of them.
 
 use crate::words::defect::{Defect, planted};
+use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -34,6 +35,21 @@ pub struct Stamp {
     pub modified: (i64, i64),
     /// Change time: seconds since 1970, and nanoseconds.
     pub changed: (i64, i64),
+}
+
+impl From<&Stat> for Stamp {
+    fn from(stat: &Stat) -> Self {
+        // What the kernel never says, a negative size or a billion nanoseconds, equals nothing.
+        let nanoseconds = |it| i64::try_from(it).unwrap_or(i64::MAX);
+        let changed = (stat.st_ctime, nanoseconds(stat.st_ctime_nsec));
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(u64::MAX),
+            modified: (stat.st_mtime, nanoseconds(stat.st_mtime_nsec)),
+            changed: if planted(Defect::StampWithoutChangeTime) { (0, 0) } else { changed },
+        }
+    }
 }
 
 impl Stamp {
@@ -88,6 +104,14 @@ mod tests {
         let second = Duration::from_secs(changed.0.unsigned_abs());
         let moment = SystemTime::UNIX_EPOCH + second + after;
         assert_eq!(stamp.is_racy(moment), racy, "{changed:?} {after:?}");
+    }
+
+    #[test]
+    fn both_ways_to_ask_the_system_give_one_stamp() {
+        for path in ["/", "/proc/self/exe", "/dev/null"] {
+            let stat = rustix::fs::stat(path).unwrap();
+            assert_eq!(Stamp::from(&stat), Stamp::of(&std::fs::metadata(path).unwrap()), "{path}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | one that looked at something younger than itself | it may have changed during the run |
 //! | one in which `go list` told errors | what it could not load may be there the next time |
 //! | outputs stamped with the state of a repository | `git` decides that |
+//! | one whose `go` is a script that leads to a toolchain | it may lead to another the next time |
 
 use crate::effects::digests::Digests;
 use crate::effects::go_tool::{GoModuleFolder, NETWORK};
@@ -60,7 +61,7 @@ pub struct Seen<'a> {
     pub folders: BTreeSet<PathBuf>,
     /// `GOROOT`, if a Go toolchain was looked for.
     pub go_root: Option<PathBuf>,
-    /// Whether `go list` told errors.
+    /// Whether `go list` told errors, or which toolchain there is cannot be told by looking.
     pub troubled: bool,
 }
 
@@ -296,8 +297,10 @@ impl<'a> Seen<'a> {
         let (modules, folders) = session.seen();
         let has_go = targets.iter().any(|it| it.rule.is_go());
         let go = has_go.then(|| session.go());
-        let go_root = go.and_then(|it| it.as_ref().as_ref().ok().map(|it| it.root.clone()));
-        Self { targets, modules, folders, go_root, troubled: session.is_troubled() }
+        let go = go.as_ref().and_then(|it| it.as_ref().as_ref().ok());
+        let go_root = go.map(|it| it.root.clone());
+        let troubled = session.is_troubled() || go.is_some_and(|it| !it.is_its_own());
+        Self { targets, modules, folders, go_root, troubled }
     }
 }
 

@@ -10,7 +10,8 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Every lane, in the order of the table.
-pub const LANES: [&str; 7] = ["noop", "scale", "edit", "revert", "clone", "cold", "verify"];
+pub const LANES: [&str; 8] =
+    ["noop", "scale", "edit", "revert", "clone", "cold", "cacheprog", "verify"];
 
 /// What came of a lane.
 #[derive(Debug, Default)]
@@ -45,6 +46,7 @@ pub fn run(lane: &str, ground: &Ground) -> Result<Measured, String> {
         "revert" => revert(ground),
         "clone" => clone(ground),
         "cold" => cold(ground),
+        "cacheprog" => cacheprog(ground),
         "verify" => verify(ground),
         _ => Err(format!("`{lane}` is none of {}", LANES.join(", "))),
     }
@@ -351,6 +353,43 @@ fn cold(ground: &Ground) -> Result<Measured, String> {
     let title = format!("from nothing: {PROGRAMS} programs and {TESTS} test binaries");
     let table = race("cold", &title, ground.rounds.min(2), &mut sides)?;
     Ok(Measured { tables: vec![table], curves: Vec::new() })
+}
+
+/// Go's compile cache served by `linkwright cacheprog`, against Go's own: cold, then warm.
+fn cacheprog(ground: &Ground) -> Result<Measured, String> {
+    let bench = inputs::real(&ground.programs);
+    let mut served = the_one(&bench, "unused-cache");
+    for command in &mut served {
+        command.env("GOCACHEPROG", format!("{} cacheprog", ground.programs.linkwright.display()));
+        command.env("LINKWRIGHT_GO_CACHE", bench.home().join("served-cache"));
+    }
+    let own = the_one(&bench, "own-cache");
+    let clear = |names: &'static [&'static str]| {
+        let bench = &bench;
+        move || {
+            for name in names {
+                let _ = Command::new("rm").arg("-rf").arg(bench.home().join(name)).status();
+            }
+            fs::create_dir_all(bench.root().join("out/one")).unwrap();
+        }
+    };
+    let side = |name: &str, commands, names| Side {
+        name: name.into(),
+        before: Box::new(clear(names)),
+        commands,
+    };
+    let mut sides = [
+        side("`GOCACHEPROG=\"linkwright cacheprog\"`", served, &["served-cache", "w/out"]),
+        side("Go's own cache", own, &["own-cache", "w/out"]),
+    ];
+    let title = "one `go build` and one `go test -c`, the cache empty";
+    let empty = race("cacheprog", title, ground.rounds, &mut sides)?;
+    for side in &mut sides {
+        side.before = Box::new(clear(&["w/out"]));
+    }
+    let title = "the same with what they need in the cache";
+    let full = race("cacheprog", title, ground.rounds, &mut sides)?;
+    Ok(Measured { tables: vec![empty, full], curves: Vec::new() })
 }
 
 /// The verdict about a thousand files.

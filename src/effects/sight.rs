@@ -1,0 +1,212 @@
+//! One thing that a run saw, and a second look at it.
+//!
+//! | sight | holds as long as | because |
+//! |---|---|---|
+//! | a file | its stamp is the same, or its bytes have the same digest | a touched file is the same file |
+//! | a folder | its stamp is the same, or it holds the same names | what is new there might be read |
+//! | nothing | nothing is there | a file found earlier in a search would be taken |
+//! | a link in a folder | it leads to something of the same kind | what it leads to may appear without it |
+//! | a program on PATH | its stamp is the same | its content counts elsewhere; here only that it is the one found |
+//! | an output | its stamp is the same and not racy, or its bytes have the same digest, and it is a file that may be started, if it was one | somebody may have edited or removed it |
+//!
+//! Sights are looked at folder by folder: the folder is opened once and its names are looked up in
+//! it, which spares the system the way from the root for each.
+
+use crate::effects::stamp::Stamp;
+use crate::effects::store::digest_of;
+use crate::words::defect::{Defect, planted};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType as Kind, Mode, OFlags, Stat, openat, statat};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, FileType};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// A digest as the file that holds sights has it.
+pub type Bytes = [u8; 32];
+
+/// One thing that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sight {
+    /// A file that was read.
+    File(Stamp, Bytes),
+    /// A folder that was listed; the digest is of its names and what they are.
+    Folder(Stamp, Bytes),
+    /// Nothing is there.
+    Nothing,
+    /// What a link in a folder leads to: a file, a folder, or nothing.
+    Link(u8),
+    /// A program that a search of PATH found.
+    Program(Stamp),
+    /// A file that we made; whether it may be started.
+    Output(Stamp, Bytes, bool),
+}
+
+/// A folder in which names are looked up, opened if it is there.
+#[derive(Debug)]
+pub struct Folder<'a> {
+    path: &'a Path,
+    opened: Result<OwnedFd, Errno>,
+}
+
+/// A name in a folder: where a sight is.
+#[derive(Debug, Clone, Copy)]
+pub struct Spot<'a> {
+    folder: &'a Folder<'a>,
+    name: &'a OsStr,
+}
+
+impl<'a> Folder<'a> {
+    /// Opens the folder at an absolute path.
+    #[must_use]
+    pub fn open(path: &'a Path) -> Self {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self { path, opened: openat(CWD, path, flags, Mode::empty()) }
+    }
+
+    /// Returns the place of `name` in it.
+    #[must_use]
+    pub fn spot(&'a self, name: &'a OsStr) -> Spot<'a> {
+        Spot { folder: self, name }
+    }
+}
+
+impl Spot<'_> {
+    fn path(self) -> PathBuf {
+        self.folder.path.join(self.name)
+    }
+
+    fn stat(self, flags: AtFlags) -> Result<Stat, Errno> {
+        let folder: BorrowedFd<'_> = self.folder.opened.as_ref().map_err(|it| *it)?.as_fd();
+        statat(folder, self.name, flags)
+    }
+
+    /// What is there, links followed.
+    fn is(self) -> Option<Stat> {
+        self.stat(AtFlags::empty()).ok()
+    }
+
+    fn is_nothing(self) -> bool {
+        matches!(self.stat(AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT | Errno::NOTDIR))
+    }
+}
+
+impl Sight {
+    /// Tells whether its stamp can be trusted at the moment `now` and after; that of an output is
+    /// weighed each time it is looked at.
+    #[must_use]
+    pub fn is_settled(self, now: SystemTime) -> bool {
+        match self {
+            Self::File(stamp, _) | Self::Folder(stamp, _) | Self::Program(stamp) => {
+                !stamp.is_racy(now)
+            }
+            Self::Nothing | Self::Link(_) | Self::Output(..) => true,
+        }
+    }
+
+    /// Tells whether its stamp alone will do, if it was drawn at the moment `then`.
+    #[must_use]
+    pub fn is_sure(self, then: SystemTime) -> bool {
+        !matches!(self, Self::Output(stamp, ..) if stamp.is_racy(then))
+    }
+
+    /// Looks again at its `spot`, drawn at the moment `then`: `None` if it would not be seen the
+    /// same, else the sight with the stamp of today.
+    #[must_use]
+    pub fn again(self, spot: Spot<'_>, then: SystemTime) -> Option<Self> {
+        match self {
+            Self::Nothing if planted(Defect::SceneWithoutAbsent) => Some(self),
+            Self::Folder(..) if planted(Defect::SceneWithoutFolders) => Some(self),
+            Self::Output(..) if planted(Defect::SceneBelievesOutputs) => Some(self),
+            Self::Nothing => spot.is_nothing().then_some(self),
+            Self::Link(kind) => (leads_to(&spot.path()) == kind).then_some(self),
+            Self::Program(stamp) => (Stamp::from(&spot.is()?) == stamp).then_some(self),
+            Self::File(stamp, digest) => {
+                let now = spot.is()?;
+                let new = Stamp::from(&now);
+                let same = new == stamp || is_file(&now) && digest_at(&spot.path()).ok()? == digest;
+                same.then_some(Self::File(new, digest))
+            }
+            Self::Folder(stamp, digest) => {
+                let new = Stamp::from(&spot.is()?);
+                let names = |path: &Path| digest_of_names(path, &entries(path)?);
+                let same = new == stamp || names(&spot.path()).ok()? == digest;
+                same.then_some(Self::Folder(new, digest))
+            }
+            Self::Output(stamp, digest, program) => {
+                let now = spot.stat(AtFlags::SYMLINK_NOFOLLOW).ok()?;
+                let new = Stamp::from(&now);
+                let untouched = new == stamp && self.is_sure(then);
+                let right = || is_file(&now) && (now.st_mode & 0o111 != 0) == program;
+                let same = untouched || right() && digest_at(&spot.path()).ok()? == digest;
+                same.then_some(Self::Output(new, digest, program))
+            }
+        }
+    }
+}
+
+fn is_file(stat: &Stat) -> bool {
+    Kind::from_raw_mode(stat.st_mode) == Kind::RegularFile
+}
+
+fn digest_at(path: &Path) -> io::Result<Bytes> {
+    Ok(*digest_of(&mut File::open(path)?, &mut io::sink())?.digest.as_bytes())
+}
+
+/// Returns the names in a folder with the kind of each, in order.
+///
+/// # Errors
+///
+/// Returns the system's error.
+pub fn entries(folder: &Path) -> io::Result<Vec<(OsString, u8)>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        entries.push((entry.file_name(), kind(entry.file_type()?)));
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+/// Digests the names in a folder, and where it really is: a link on the way to it may lead to
+/// another folder with the same names.
+///
+/// # Errors
+///
+/// Returns the system's error.
+pub fn digest_of_names(folder: &Path, entries: &[(OsString, u8)]) -> io::Result<Bytes> {
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright folder 2");
+    let place = folder.canonicalize()?;
+    let place = (place.as_os_str().as_bytes(), &0);
+    let names = entries.iter().map(|(name, kind)| (name.as_bytes(), kind));
+    for (name, kind) in std::iter::once(place).chain(names) {
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name);
+        hasher.update(&[*kind]);
+    }
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// Says what a link leads to: 0 for nothing, or for something that cannot be looked at.
+#[must_use]
+pub fn leads_to(link: &Path) -> u8 {
+    fs::metadata(link).map_or(0, |it| kind(it.file_type()))
+}
+
+/// What [`entries`] says of a symbolic link.
+pub const LINK: u8 = 3;
+
+fn kind(it: FileType) -> u8 {
+    match () {
+        () if it.is_file() => 1,
+        () if it.is_dir() => 2,
+        () if it.is_symlink() => LINK,
+        () if it.is_fifo() => 4,
+        () => 5,
+    }
+}
