@@ -6,6 +6,7 @@ use crate::cli::flags::unmask;
 use crate::cli::rooms::{self, Tested};
 use crate::engine::event::TestFinished;
 use crate::engine::request::{BuildRequest, Effort, Shard, TestRequest};
+use crate::model::run_in::RunIn;
 use crate::report::annotation::annotations;
 use crate::report::failure::Failure;
 use crate::report::junit;
@@ -48,6 +49,13 @@ pub struct TestArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub timeout: Option<Duration>,
 
+    /// Run each binary there, whatever its target says [default: the target's, or host]
+    ///
+    /// `sealed` is a root that holds the binary, its testdata and the data of its target, and
+    /// nothing else. See docs/sealed.md.
+    #[arg(long, value_name = "PLACE")]
+    pub run_in: Option<Place>,
+
     /// Run each binary N times
     #[arg(long, value_name = "N", conflicts_with_all = ["stress", "retries"])]
     pub repeat: Option<NonZeroUsize>,
@@ -81,6 +89,15 @@ pub struct TestArgs {
     pub json: bool,
 }
 
+/// Where tests run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Place {
+    /// On this machine as it is
+    Host,
+    /// In a root of their own
+    Sealed,
+}
+
 /// Reads `i/n`.
 fn parse_shard(text: &str) -> Result<Shard, String> {
     let read = || {
@@ -105,6 +122,10 @@ pub fn run(args: TestArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
         shard: args.shard,
         retries: args.retries,
         timeout: args.timeout,
+        run_in: args.run_in.map(|it| match it {
+            Place::Host => RunIn::Host,
+            Place::Sealed => RunIn::Sealed,
+        }),
         effort: match (args.repeat, args.stress) {
             (Some(times), _) => Effort::Repeat(times),
             (None, Some(time)) => Effort::Stress(time),

@@ -137,6 +137,16 @@ pub fn settled(paths: &[(PathBuf, Manner)], began: SystemTime) -> Result<(), Pat
     Ok(())
 }
 
+/// Returns `folder`, whether it is there or not, and all that lies below it, links followed.
+#[must_use]
+pub fn below(folder: &Path) -> Vec<PathBuf> {
+    let all = walkdir::WalkDir::new(folder).min_depth(1).follow_links(true);
+    let mut all: Vec<_> = all.into_iter().flatten().map(walkdir::DirEntry::into_path).collect();
+    all.push(folder.to_owned());
+    all.sort();
+    all
+}
+
 /// Returns what lies in `folder` itself, and all below its `testdata`, with what each inode says:
 /// whatever a run changes there shows in it.
 #[must_use]

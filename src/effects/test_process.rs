@@ -1,19 +1,20 @@
 //! Starts one test binary, in the folder and with the variables that a test is promised.
 //!
-//! This is the one seam behind which a test runs: whoever runs it elsewhere (in a root of its own)
-//! takes the same [`TestCommand`] and returns the same [`TestEnd`].
+//! This is the one seam behind which a test runs, be it on the machine as it is or in a root of its
+//! own ([`crate::effects::sealed`]).
 //!
-//! | the test has | it is |
-//! |---|---|
-//! | a working folder | that of its Go package's sources, as under `go test`; `PWD` says so |
-//! | `TMPDIR` | a folder of its own, which goes with the run |
-//! | `HOME` | an empty folder of its own, which goes with the run, unless the target passes the caller's |
-//! | other variables | those of [`PASSED`], and what the target passes; none besides |
-//! | standard input | nothing |
-//! | standard output and error | one pipe, so that their order is kept |
+//! | the test has | on the machine | in a sealed root |
+//! |---|---|---|
+//! | a working folder | that of its Go package's sources, as under `go test`; `PWD` says so | the same, at its place there |
+//! | `TMPDIR` | a folder of its own, which goes with the run | `/tmp` of its own |
+//! | `HOME` | an empty folder of its own, which goes with the run, unless the target passes the caller's | `/tmp`, or as the target passes it |
+//! | other variables | those of [`PASSED`], and what the target passes; none besides | `PATH=/bin`, and what the target passes |
+//! | standard input | nothing | nothing |
+//! | standard output and error | one pipe, so that their order is kept | the same |
 
 use crate::effects::machine::Machine;
-use crate::effects::process::{self, Invocation, ProcessError};
+use crate::effects::process::{self, Invocation};
+use crate::effects::sealed::{Root, Sealed, SealedError};
 use crate::plan::test_account::ProcessEnd;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -38,8 +39,10 @@ pub struct TestCommand {
     pub args: Vec<OsString>,
     /// The variables, those of [`Scratch::environment`] apart.
     pub env: BTreeMap<OsString, OsString>,
-    /// Its working folder.
+    /// Its working folder: a place in the root, if it has one.
     pub folder: PathBuf,
+    /// The root that it runs in, if it is not the machine's.
+    pub root: Option<Root>,
     /// How long it may take by its own clock.
     pub limit: Duration,
 }
@@ -120,19 +123,38 @@ pub fn environment(
     env
 }
 
+/// Returns the variables of a test in a sealed root.
+#[must_use]
+pub fn sealed_environment(
+    machine: &Machine,
+    pass: &[String],
+    folder: &Path,
+) -> BTreeMap<OsString, OsString> {
+    let fixed = [("HOME", "/tmp"), ("PATH", "/bin"), ("TMPDIR", "/tmp")];
+    let mut env: BTreeMap<OsString, OsString> =
+        fixed.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let passed = pass.iter().filter_map(|it| machine.caller.get_key_value(OsStr::new(it)));
+    env.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
+    env.insert("PWD".into(), folder.into());
+    env
+}
+
 /// Runs a test binary to its end; `hear` gets what it prints, as it comes.
 ///
 /// # Errors
 ///
-/// Returns [`ProcessError`] if it cannot be started, or the run is interrupted.
+/// Returns [`SealedError`] if it cannot be started where it is to run, or the run is interrupted.
 pub fn run(
     machine: &Machine,
     command: &TestCommand,
     scratch: &Scratch,
     hear: &mut dyn FnMut(&[u8]),
-) -> Result<TestEnd, ProcessError> {
-    let TestCommand { program, args, env, folder, limit } = command;
-    let mut all: BTreeMap<_, _> = scratch.environment().into_iter().collect();
+) -> Result<TestEnd, SealedError> {
+    let TestCommand { program, args, env, folder, root, limit } = command;
+    let mut all = BTreeMap::new();
+    if root.is_none() {
+        all.extend(scratch.environment());
+    }
     all.extend(env.clone());
     let invocation = Invocation {
         program: program.clone(),
@@ -141,11 +163,22 @@ pub fn run(
         folder: folder.clone(),
         limit: *limit + GRACE + *limit / 20,
     };
-    let heard = process::listen(&invocation, machine.guard.as_ref(), &machine.interrupt, hear)?;
+    let guard = machine.guard.as_ref();
+    let sealed = match (root, guard) {
+        (None, _) => None,
+        (Some(root), Some(guard)) => Some(Sealed::new(root, &invocation, guard)?),
+        (Some(_), None) => {
+            let why = "there is no guard, which a sealed run needs";
+            return Err(SealedError::NotSealed(why.to_owned()));
+        }
+    };
+    let invocation = sealed.as_ref().map_or(&invocation, |it| &it.invocation);
+    let heard = process::listen(invocation, guard, &machine.interrupt, hear)?;
+    let left_inside = sealed.as_ref().map_or(Ok(false), Sealed::left_behind)?;
     let end = match (heard.out_of_time, heard.status.code(), heard.status.signal()) {
         (true, ..) => ProcessEnd::OutOfTime(*limit),
         (false, Some(code), _) => ProcessEnd::Code(code),
         (false, None, signal) => ProcessEnd::Signal(signal.unwrap_or(0)),
     };
-    Ok(TestEnd { end, left_behind: heard.left_behind })
+    Ok(TestEnd { end, left_behind: heard.left_behind || left_inside })
 }

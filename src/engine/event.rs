@@ -3,6 +3,7 @@
 //!
 //! The engine sends events to a [`Sink`]; it formats nothing.
 
+use crate::model::run_in::RunIn;
 use crate::plan::record::Attempt;
 use crate::plan::test_account::{Case, Outcome};
 use crate::words::label::Label;
@@ -242,6 +243,8 @@ pub struct TestFinished {
     pub source_folder: Option<String>,
     /// The verdict over its last run, or over all of them where it was to be repeated.
     pub outcome: Outcome,
+    /// Where it ran: on the machine as it is, or in a sealed root; nowhere if it never began.
+    pub ran_in: Option<RunIn>,
     /// Whether it is that of an earlier call, with the same inputs, and nothing was run.
     pub kept: bool,
     /// Whether it passed after it had failed.

@@ -21,5 +21,6 @@ pub mod scheduler;
 pub mod session;
 pub mod smoke;
 pub mod test_job;
+pub mod test_root;
 pub mod test_run;
 pub mod why;

@@ -3,6 +3,7 @@
 //! The engine reads neither by itself; two equal requests on equal files do the same.
 
 use crate::effects::process::Guard;
+use crate::model::run_in::RunIn;
 use crate::words::pattern::PatternSet;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -55,6 +56,8 @@ pub struct TestRequest {
     pub retries: usize,
     /// How long each may take, whatever its target says.
     pub timeout: Option<Duration>,
+    /// Where each runs, whatever its target says.
+    pub run_in: Option<RunIn>,
     /// How often each is run.
     pub effort: Effort,
     /// Whether no kept result is taken.

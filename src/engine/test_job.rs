@@ -1,7 +1,7 @@
 //! One test binary: its kept result, or runs of it until there is a verdict.
 //!
 //! ```text
-//! prepare    the binary and the declared files by content ▶ TestInputs ▶ key
+//! prepare    the binary and the declared files by content, its root ▶ TestInputs ▶ key
 //! recall     what a run with this key looked at, as it is today ▶ the pass that is kept, if one is
 //! once       a folder of its own, the process, its stream ▶ Account
 //! keep       all that the run read, looked at again: only if it was the same all the time
@@ -10,15 +10,16 @@
 //! A pass is kept if the first run of a call gives it; one that follows a failure never is.
 
 use crate::effects::digests::Stamps;
-use crate::effects::globs::expand_target;
 use crate::effects::machine::Machine;
 use crate::effects::observe;
-use crate::effects::process::ProcessError;
+use crate::effects::sealed::Root;
 use crate::effects::test_process::{self, Scratch, TestCommand};
 use crate::engine::event::{CaseAction, Event, Finished, Sink, TestFinished};
 use crate::engine::request::{Effort, TestRequest};
+use crate::engine::test_root::{self, Unrun};
 use crate::formats::test_log::{Manner, TestLog};
 use crate::formats::test_stream::{End, Said, TestStream};
+use crate::model::run_in::RunIn;
 use crate::model::target::{Target, TestRun};
 use crate::plan::test_account::{Account, Books, Outcome};
 use crate::plan::test_inputs::{Observed, Pass, TestInputs, result_key};
@@ -73,6 +74,8 @@ struct Prepared {
     paths: Vec<PathBuf>,
     stamps: Stamps,
     env: BTreeMap<OsString, OsString>,
+    /// The root that it runs in, if it is not the machine's, and the folder there.
+    root: Option<(Root, PathBuf)>,
     limit: Duration,
 }
 
@@ -110,13 +113,14 @@ impl<'a> TestBinary<'a> {
     pub fn judge(&self, session: &TestSession<'_>) -> TestFinished {
         let prepared = match self.prepare(session) {
             Ok(prepared) => prepared,
-            Err(reason) => return self.not_run(reason),
+            Err(unrun) => return self.not_run(unrun),
         };
         let recalls = session.request.effort == Effort::Once && !session.request.fresh;
         if recalls && let Some(pass) = recall(session, &prepared.inputs.key()) {
             let outcome = if pass.cases.is_empty() { Outcome::NoTests } else { Outcome::Passed };
             let (kept, milliseconds, cases) = (true, pass.milliseconds, pass.cases);
-            return TestFinished { outcome, kept, milliseconds, cases, ..self.finished() };
+            let ran_in = prepared.ran_in();
+            return TestFinished { outcome, ran_in, kept, milliseconds, cases, ..self.finished() };
         }
         match session.request.effort {
             Effort::Once => self.try_again_and_again(session, &prepared),
@@ -129,46 +133,54 @@ impl<'a> TestBinary<'a> {
         }
     }
 
-    fn prepare(&self, session: &TestSession<'_>) -> Result<Prepared, String> {
+    fn prepare(&self, session: &TestSession<'_>) -> Result<Prepared, Unrun> {
         let machine = session.machine;
         let digests = &machine.digests;
         let unreadable = |path: &Path, error: &std::io::Error| {
             format!("cannot read `{}`: {error}", path.display())
         };
-        let declared = self.declared(session.root)?;
+        let root = match (session.request.run_in, &self.run.sealed) {
+            (Some(RunIn::Host), _) | (None, None) => None,
+            (_, sealed) => {
+                let sealed = sealed.clone().unwrap_or_default();
+                let place = test_root::place((session.root, &self.folder), &self.go_package);
+                let whose = (session.root, self.target);
+                Some((test_root::root(&sealed, whose, (&self.folder, &place))?, place))
+            }
+        };
+        let declared = self.declared(session, root.as_ref())?;
         let paths: Vec<_> = std::iter::once(&self.program).chain(&declared).cloned().collect();
         // Before anything is read: what is written meanwhile must show.
         let stamps = Stamps::of(&paths);
         let binary = digests.digest(&self.program).map_err(|it| unreadable(&self.program, &it))?;
         let read = digests.digest_all(&declared).map_err(|(path, it)| unreadable(&path, &it))?;
         let limit = session.request.timeout.or(self.run.timeout).unwrap_or(TIMEOUT);
-        let env = test_process::environment(machine, &self.run.pass_env, &self.folder);
+        let pass = &self.run.pass_env;
+        let (env, folder) = match &root {
+            None => (test_process::environment(machine, pass, &self.folder), &self.folder),
+            Some((_, there)) => (test_process::sealed_environment(machine, pass, there), there),
+        };
+        let version = || std::iter::once(env!("CARGO_PKG_VERSION").to_owned());
+        let words = |it: &Root| version().chain(it.words().iter().map(|it| exact(it))).collect();
         let inputs = TestInputs {
             binary,
-            folder: exact(self.folder.as_os_str()),
+            folder: exact(folder.as_os_str()),
             arguments: self.arguments(session.request, limit),
             environment: env.iter().map(|(name, value)| (exact(name), exact(value))).collect(),
             declared: declared.iter().map(|it| exact(it.as_os_str())).zip(read).collect(),
+            root: root.as_ref().map(|it| words(&it.0)),
         };
-        Ok(Prepared { inputs, paths, stamps, env, limit })
+        Ok(Prepared { inputs, paths, stamps, env, root, limit })
     }
 
-    /// Returns the files that the target says the test reads: `testdata` beside the sources, and
-    /// what `data` stands for.
-    fn declared(&self, root: &Path) -> Result<Vec<PathBuf>, String> {
-        let testdata = walkdir::WalkDir::new(self.folder.join("testdata")).follow_links(true);
-        let files = testdata.into_iter().flatten().filter(|it| it.file_type().is_file());
-        let mut declared: Vec<_> = files.map(walkdir::DirEntry::into_path).collect();
-        if !self.run.data.is_empty() {
-            let data = expand_target(root, self.target).map_err(|problems| {
-                let messages: Vec<_> = problems.into_iter().map(|it| it.message).collect();
-                messages.join("; ")
-            })?;
-            declared.extend(data.iter().map(|it| it.below(root)));
-        }
-        declared.sort();
-        declared.dedup();
-        Ok(declared)
+    /// Returns all files that it is known to read before it runs.
+    fn declared(
+        &self,
+        session: &TestSession<'_>,
+        root: Option<&(Root, PathBuf)>,
+    ) -> Result<Vec<PathBuf>, Unrun> {
+        let shown = root.iter().flat_map(|it| it.0.files.values());
+        test_root::declared((session.root, self.target), &self.folder, shown)
     }
 
     fn arguments(&self, request: &TestRequest, limit: Duration) -> Vec<String> {
@@ -188,11 +200,11 @@ impl<'a> TestBinary<'a> {
             runs += 1;
             let ran = match self.once(session, prepared, runs) {
                 Ok(ran) => ran,
-                Err(reason) => return self.not_run(reason),
+                Err(unrun) => return self.not_run(unrun),
             };
             let passed = matches!(ran.account.outcome, Outcome::Passed | Outcome::NoTests);
             if passed && runs == 1 {
-                return self.keep(session, ran);
+                return self.keep(session, prepared, ran);
             }
             let flaky = passed && runs > 1;
             let again = !passed && runs <= session.request.retries;
@@ -201,7 +213,7 @@ impl<'a> TestBinary<'a> {
                 continue;
             }
             let why = first.as_ref().filter(|_| flaky).map(|it: &Ran| failure_of(&it.account));
-            let mut finished = self.told(ran, runs);
+            let mut finished = self.told(prepared, ran, runs);
             finished.flaky = flaky;
             finished.notes.extend(why.map(|it| format!("it failed before it passed: {it}")));
             return finished;
@@ -221,7 +233,7 @@ impl<'a> TestBinary<'a> {
             runs += 1;
             let ran = match self.once(session, prepared, runs) {
                 Ok(ran) => ran,
-                Err(reason) => return self.not_run(reason),
+                Err(unrun) => return self.not_run(unrun),
             };
             if matches!(ran.account.outcome, Outcome::Passed | Outcome::NoTests) {
                 last = Some(ran);
@@ -234,7 +246,7 @@ impl<'a> TestBinary<'a> {
             }
         }
         let Some(ran) = bad.or(last) else { unreachable!("invariant: it was run once") };
-        let mut finished = self.told(ran, runs);
+        let mut finished = self.told(prepared, ran, runs);
         let note = format!("{failures} of {runs} runs did not pass");
         finished.notes.extend((failures > 0).then_some(note));
         finished
@@ -246,16 +258,20 @@ impl<'a> TestBinary<'a> {
         session: &TestSession<'_>,
         prepared: &Prepared,
         run: usize,
-    ) -> Result<Ran, String> {
+    ) -> Result<Ran, Unrun> {
         let scratch = Scratch::new(session.machine)
             .map_err(|error| format!("cannot make a folder for it: {error}"))?;
         let log = format!("-test.testlogfile={}", scratch.log().display());
-        let args = std::iter::once(&log).chain(&prepared.inputs.arguments);
+        // What a sealed root holds is known, and a log would stay in it.
+        let log = Some(&log).filter(|_| prepared.root.is_none());
+        let args = log.into_iter().chain(&prepared.inputs.arguments);
+        let there = prepared.root.as_ref().map(|it| &it.1);
         let command = TestCommand {
             program: self.program.clone(),
             args: args.map(OsString::from).collect(),
             env: prepared.env.clone(),
-            folder: self.folder.clone(),
+            folder: there.unwrap_or(&self.folder).clone(),
+            root: prepared.root.as_ref().map(|it| it.0.clone()),
             limit: prepared.limit,
         };
         let step = self.tell_start(session, prepared, run);
@@ -274,7 +290,7 @@ impl<'a> TestBinary<'a> {
         let account = ended.map(|it| (books.close_with(it.end), it.left_behind));
         let is_well = account.as_ref().is_ok_and(|it| !is_failure(it.0.outcome));
         (session.sink)(Event::StepFinished { step, ok: is_well });
-        let (account, left_behind) = account.map_err(|it| not_started(&it))?;
+        let (account, left_behind) = account.map_err(|it| Unrun::of(&it))?;
         let mut notes = Vec::new();
         let left = "it left processes behind, which were ended";
         notes.extend(left_behind.then(|| left.to_owned()));
@@ -314,15 +330,17 @@ impl<'a> TestBinary<'a> {
         if let Some(path) = touched.first() {
             return Err(format!("`{}` changed while it ran", path.display()));
         }
-        if self.declared(session.root)? != prepared.paths[1..] {
+        let declared = self.declared(session, prepared.root.as_ref());
+        if declared.map_err(|it| it.reason)? != prepared.paths[1..] {
             return Err("files were added or removed while it ran".to_owned());
         }
-        let log = std::fs::read(scratch.log()).ok();
-        let log = log.and_then(|it| TestLog::parse(&it, &self.folder));
-        let Some(log) = log else { return Err("Go did not tell what it read".to_owned()) };
-        let all = log.paths.into_iter();
-        let paths: Vec<(PathBuf, Manner)> =
-            all.filter(|(path, _)| observe::counts(path, scratch.path())).collect();
+        let paths = if prepared.root.is_none() {
+            self.read(scratch)?
+        } else {
+            // It sees these and the declared files, and nothing besides.
+            let all = observe::below(&self.folder.join("testdata")).into_iter();
+            all.map(|it| (it, Manner::Open)).collect()
+        };
         // Looked at first, so that what changes now is too young.
         let seen = observe::look(&paths, &session.machine.digests);
         let declared = prepared.paths.iter().skip(1).map(|it| (it.clone(), Manner::Open));
@@ -332,8 +350,17 @@ impl<'a> TestBinary<'a> {
         Ok(Keep { key: prepared.inputs.key(), seen, observed: Observed { paths } })
     }
 
+    /// Returns what a run on the machine read, as Go tells it.
+    fn read(&self, scratch: &Scratch) -> Result<Vec<(PathBuf, Manner)>, String> {
+        let log = std::fs::read(scratch.log()).ok();
+        let log = log.and_then(|it| TestLog::parse(&it, &self.folder));
+        let Some(log) = log else { return Err("Go did not tell what it read".to_owned()) };
+        let all = log.paths.into_iter();
+        Ok(all.filter(|(path, _)| observe::counts(path, scratch.path())).collect())
+    }
+
     /// Keeps a pass, and tells it.
-    fn keep(&self, session: &TestSession<'_>, ran: Ran) -> TestFinished {
+    fn keep(&self, session: &TestSession<'_>, prepared: &Prepared, ran: Ran) -> TestFinished {
         let mut notes = Vec::new();
         match &ran.keeps {
             Ok(Keep { key, observed, seen }) => {
@@ -345,21 +372,21 @@ impl<'a> TestBinary<'a> {
             }
             Err(why) => notes.push(format!("the pass is not kept: {why}")),
         }
-        let mut finished = self.told(ran, 1);
+        let mut finished = self.told(prepared, ran, 1);
         finished.notes.extend(notes);
         finished
     }
 
-    fn told(&self, ran: Ran, runs: usize) -> TestFinished {
+    fn told(&self, prepared: &Prepared, ran: Ran, runs: usize) -> TestFinished {
         let Account { outcome, reason, cases, output } = ran.account;
         let output = if is_failure(outcome) { output } else { String::new() };
         let (milliseconds, notes) = (millis(ran.time), ran.notes);
-        let rest = self.finished();
-        TestFinished { outcome, runs, milliseconds, reason, notes, cases, output, ..rest }
+        let (ran_in, rest) = (prepared.ran_in(), self.finished());
+        TestFinished { outcome, ran_in, runs, milliseconds, reason, notes, cases, output, ..rest }
     }
 
-    fn not_run(&self, reason: String) -> TestFinished {
-        TestFinished { reason: Some(reason), ..self.finished() }
+    fn not_run(&self, Unrun { outcome, reason }: Unrun) -> TestFinished {
+        TestFinished { outcome, reason: Some(reason), ..self.finished() }
     }
 
     fn finished(&self) -> TestFinished {
@@ -381,7 +408,8 @@ impl<'a> TestBinary<'a> {
         let env = env.map(|(name, value)| format!("{name}={value}")).collect();
         let folder = self.built.source_folder.clone().unwrap_or_default();
         let again = if run > 1 { format!(" (run {run})") } else { String::new() };
-        let what = format!("test {}{again}", self.go_package);
+        let sealed = if prepared.root.is_some() { " in a sealed root" } else { "" };
+        let what = format!("test {}{sealed}{again}", self.go_package);
         (session.sink)(Event::StepStarted { step, what, argv, env, folder });
         let (label, go_package) = (self.target.label.clone(), self.go_package.clone());
         (session.sink)(Event::TestStarted { label, go_package, run });
@@ -421,6 +449,7 @@ pub fn unknown(built: &Finished) -> TestFinished {
         go_package: built.go_package.clone().unwrap_or_default(),
         source_folder: built.source_folder.clone(),
         outcome: Outcome::NotRun,
+        ran_in: None,
         kept: false,
         flaky: false,
         runs: 0,
@@ -459,18 +488,11 @@ fn failure_of(account: &Account) -> String {
     }
 }
 
-fn not_started(error: &ProcessError) -> String {
-    match error {
-        ProcessError::Interrupted => "interrupted".to_owned(),
-        ProcessError::Spawn { source, .. } if is_foreign(source) => {
-            format!("{error}: it is built for another platform")
-        }
-        ProcessError::Spawn { .. } | ProcessError::TooLong { .. } => error.to_string(),
+impl Prepared {
+    #[expect(clippy::unnecessary_wraps, reason = "it is told so")]
+    fn ran_in(&self) -> Option<RunIn> {
+        Some(if self.root.is_some() { RunIn::Sealed } else { RunIn::Host })
     }
-}
-
-fn is_foreign(error: &std::io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
 }
 
 fn listed(names: &[String]) -> String {

@@ -5,7 +5,7 @@
 //! is read by itself, so one that is wrong hides nothing in another.
 
 use crate::formats::ron_fields::{Fields, Reader, Table};
-use crate::formats::ron_syntax::{Node, parse as parse_ron};
+use crate::formats::ron_syntax::{Node, Shape, parse as parse_ron};
 use crate::words::label::{Label, PackagePath};
 use crate::words::problem::Problem;
 use crate::words::span::{Source, Span, Spanned};
@@ -44,7 +44,7 @@ pub const GO_BINARY_FIELDS: [&str; 18] = with(["name", "package", "platforms", "
 pub const SMOKE_FIELDS: [&str; 3] = ["args", "stdout", "timeout"];
 
 /// The fields of `go_tests(…)`.
-pub const GO_TESTS_FIELDS: [&str; 23] = with([
+pub const GO_TESTS_FIELDS: [&str; 24] = with([
     "name",
     "packages",
     "exclude",
@@ -55,7 +55,28 @@ pub const GO_TESTS_FIELDS: [&str; 23] = with([
     "args",
     "data",
     "pass_env",
+    "run_in",
 ]);
+
+/// Where tests can run.
+pub const RUN_IN: [&str; 2] = ["host", "sealed"];
+
+/// The fields of `run_in: sealed(…)`: what is in the root, then the [`SEALED_LIMITS`].
+pub const SEALED_FIELDS: [&str; 9] = [
+    "with",
+    "hosts",
+    "host_name",
+    "address_space",
+    "processes",
+    "open_files",
+    "file_size",
+    "tmp_size",
+    "cpu_time",
+];
+
+/// The limits among the [`SEALED_FIELDS`].
+pub const SEALED_LIMITS: [&str; 6] =
+    ["address_space", "processes", "open_files", "file_size", "tmp_size", "cpu_time"];
 
 /// The fields of `command(…)`.
 pub const COMMAND_FIELDS: [&str; 7] =
@@ -166,8 +187,23 @@ pub struct GoTestsSpec {
     pub data: Vec<Spanned<String>>,
     /// Names of variables that they are given.
     pub pass_env: Vec<Spanned<String>>,
+    /// The root that they run in, if it is one of their own.
+    pub sealed: Option<SealedSpec>,
     /// How they are linked.
     pub settings: SettingsSpec,
+}
+
+/// `run_in: sealed(…)`
+#[derive(Debug, Clone, Default)]
+pub struct SealedSpec {
+    /// What the root holds besides.
+    pub with: Vec<Spanned<String>>,
+    /// Names to addresses.
+    pub hosts: Table,
+    /// The host's name.
+    pub host_name: Option<Spanned<String>>,
+    /// Limits by name, each of [`SEALED_LIMITS`] at most once.
+    pub limits: Vec<(&'static str, Spanned<String>)>,
 }
 
 /// `command(…)`
@@ -330,8 +366,30 @@ fn go_tests<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
         args: texts(reader, fields, "args"),
         data: texts(reader, fields, "data"),
         pass_env: texts(reader, fields, "pass_env"),
+        sealed: fields.get("run_in").and_then(|it| run_in(reader, it)),
         settings: settings(reader, fields),
     }))
+}
+
+/// Reads `host`, `sealed` or `sealed(…)`; `None` for the first, and for what is none of them.
+fn run_in<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<SealedSpec> {
+    let word = reader.kind(node, &RUN_IN)?;
+    if matches!(node.shape, Shape::Word(_)) {
+        return (word == "sealed").then(SealedSpec::default);
+    }
+    let known: &[&str] = if word == "sealed" { &SEALED_FIELDS } else { &[] };
+    let fields = reader.fields(node, word, known).filter(|_| word == "sealed")?;
+    let mut limits = Vec::new();
+    for name in SEALED_LIMITS {
+        let limit = fields.get(name).and_then(|it| reader.text(name, it));
+        limits.extend(limit.map(|it| (name, it)));
+    }
+    Some(SealedSpec {
+        with: fields.get("with").and_then(|it| reader.words("with", it)).unwrap_or_default(),
+        hosts: fields.get("hosts").and_then(|it| reader.table("hosts", it)).unwrap_or_default(),
+        host_name: fields.get("host_name").and_then(|it| reader.text("host_name", it)),
+        limits,
+    })
 }
 
 fn command<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<RuleSpec> {

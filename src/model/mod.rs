@@ -9,6 +9,7 @@ pub mod platform;
 pub mod policy;
 pub mod resolve;
 pub mod rules;
+pub mod run_in;
 pub mod settings;
 pub mod strategy;
 pub mod target;

@@ -4,6 +4,7 @@
 //! `model::resolve` checks it), so whoever holds one need not look at names again.
 
 use crate::model::policy::Policy;
+use crate::model::run_in::SealedRoot;
 use crate::model::strategy::Ladder;
 use crate::words::label::Label;
 use crate::words::path::RelPath;
@@ -96,6 +97,8 @@ pub struct TestRun {
     pub data_at: Vec<Span>,
     /// Names of variables that are passed through from the caller; sorted, without repetition.
     pub pass_env: Vec<String>,
+    /// The root that they run in, if it is one of their own.
+    pub sealed: Option<SealedRoot>,
 }
 
 /// A Go package pattern as the `go` command reads it from the declaring folder; never an option.

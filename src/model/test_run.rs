@@ -2,6 +2,7 @@
 
 use crate::formats::build_file::GoTestsSpec;
 use crate::model::command::glob;
+use crate::model::run_in::SealedRoot;
 use crate::model::target::TestRun;
 use crate::words::amount::parse_time;
 use crate::words::problem::Problem;
@@ -51,6 +52,7 @@ pub(in crate::model) fn check(spec: &GoTestsSpec, problems: &mut Vec<Problem>) -
     run.pass_env = spec.pass_env.iter().filter_map(|it| variable(it, problems)).collect();
     run.pass_env.sort();
     run.pass_env.dedup();
+    run.sealed = spec.sealed.as_ref().map(|it| SealedRoot::check(it, problems));
     run
 }
 

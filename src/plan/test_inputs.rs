@@ -6,10 +6,11 @@
 //! | arguments, the time limit among them | the test sees them |
 //! | every variable that it is given | so no variable is missed, `GODEBUG` and those of its children neither |
 //! | the folder that it runs in | it sees it |
+//! | the root that it runs in: every file and limit of it, and the version of linkwright, which makes it | what passes in the one may fail in the other |
 //! | declared files: `testdata` beside the sources, and `data` of the target, by content | the target says so |
 //! | observed paths: what Go's own log says that the last run looked at or opened, by content | the test read them |
 //!
-//! What was observed is known only after a run. So the first five make a key under which the list
+//! What was observed is known only after a run. So all others make a key under which the list
 //! of observed paths stands, and the key of the result is that key with what these paths are today.
 //!
 //! Left out: times of files that were opened and not looked at, the network, the clock, how many
@@ -38,6 +39,8 @@ pub struct TestInputs {
     pub environment: BTreeMap<String, String>,
     /// Declared files, by path.
     pub declared: BTreeMap<String, Digest>,
+    /// What its root is, if it is not the machine's.
+    pub root: Option<Vec<String>>,
 }
 
 /// The list of paths that a run looked at, as it is stored.
@@ -60,13 +63,14 @@ impl TestInputs {
     /// Returns the key under which the list of observed paths stands.
     #[must_use]
     pub fn key(&self) -> Digest {
-        let Self { binary, folder, arguments, environment, declared } = self;
-        let mut framed = Framed::new("linkwright test 1");
+        let Self { binary, folder, arguments, environment, declared, root } = self;
+        let mut framed = Framed::new("linkwright test 2");
         framed.digest(binary);
         framed.text(folder);
         framed.list(arguments);
         framed.texts(environment);
         framed.digests(declared);
+        framed.optional(root.as_ref(), |framed, it| framed.list(it));
         framed.finish()
     }
 }
@@ -93,12 +97,13 @@ mod tests {
             arguments: vec!["-test.timeout=600s".into()],
             environment: BTreeMap::from([("PATH".into(), "/bin".into())]),
             declared: BTreeMap::from([("testdata/x".into(), Digest::of(b"x"))]),
+            root: None,
         }
     }
 
     #[test]
     fn each_field_alone_changes_the_key() {
-        let changes: [fn(&mut TestInputs); 7] = [
+        let changes: [fn(&mut TestInputs); 9] = [
             |it| it.binary = Digest::of(b"other"),
             |it| it.folder.push('b'),
             |it| it.arguments.push("-test.short".into()),
@@ -106,6 +111,8 @@ mod tests {
             |it| _ = it.environment.insert("PATH".into(), "/usr/bin".into()),
             |it| _ = it.declared.insert("testdata/x".into(), Digest::of(b"y")),
             |it| it.declared.clear(),
+            |it| it.root = Some(Vec::new()),
+            |it| it.root = Some(vec!["user".into(), "1000".into()]),
         ];
         let mut keys = BTreeSet::from([inputs().key()]);
         for (index, change) in changes.iter().enumerate() {
@@ -119,9 +126,9 @@ mod tests {
     #[test]
     fn the_key_of_known_inputs_is_known() {
         let key = inputs().key();
-        expect!["2b432d99d161dba6"].assert_eq(&key.to_string()[..16]);
+        expect!["949884f86bf9fe33"].assert_eq(&key.to_string()[..16]);
         let (same, other) = (result_key(&key, &key), result_key(&key, &Digest::of(b"")));
-        expect!["0a8956aee63900c3"].assert_eq(&same.to_string()[..16]);
+        expect!["79b10edbcce4e708"].assert_eq(&same.to_string()[..16]);
         assert_ne!(same, other);
     }
 }

@@ -5,6 +5,7 @@
 //! hold are replaced.
 
 use crate::engine::event::TestFinished;
+use crate::model::run_in::RunIn;
 use crate::plan::test_account::{Case, CaseOutcome, Outcome};
 use std::fmt::Write as _;
 
@@ -32,8 +33,14 @@ fn suite(it: &TestFinished, out: &mut String) {
         number(CaseOutcome::Skipped),
         seconds(it.milliseconds),
     );
+    let ran_in = match it.ran_in {
+        Some(RunIn::Host) => "host",
+        Some(RunIn::Sealed) => "sealed",
+        None => "",
+    };
     let properties = [
         ("label", it.label.to_string()),
+        ("ran_in", ran_in.to_owned()),
         ("runs", it.runs.to_string()),
         ("flaky", it.flaky.to_string()),
         ("kept", it.kept.to_string()),
@@ -146,6 +153,7 @@ mod tests {
               <testsuite name="m/a" tests="5" failures="1" errors="2" skipped="1" time="2.340">
                 <properties>
                   <property name="label" value="//:tests"/>
+                  <property name="ran_in" value="host"/>
                   <property name="runs" value="1"/>
                   <property name="flaky" value="false"/>
                   <property name="kept" value="false"/>

@@ -206,6 +206,7 @@ pub fn summary(counts: &Counts) -> String {
 #[cfg(test)]
 pub(crate) mod samples {
     use super::*;
+    use crate::model::run_in::RunIn;
     use crate::report::outcome::samples::label;
 
     pub(crate) fn case(name: &str, outcome: CaseOutcome, output: &str) -> Case {
@@ -218,6 +219,7 @@ pub(crate) mod samples {
             go_package: package.to_owned(),
             source_folder: Some("a".to_owned()),
             outcome,
+            ran_in: Some(RunIn::Host),
             kept: false,
             flaky: false,
             runs: 1,

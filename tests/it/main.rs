@@ -43,6 +43,7 @@ mod recall;
 mod refusals;
 mod rules_doc;
 mod sealed;
+mod sealed_tests;
 mod smoke;
 mod store_faults;
 mod story;

@@ -2,7 +2,8 @@
 
 use linkwright::effects::workspace::load_rules;
 use linkwright::formats::build_file::{
-    BUILD_FIELDS, COMMAND_FIELDS, DEFAULTS_FIELDS, EXAMPLE, KINDS, fields_of, parse,
+    BUILD_FIELDS, COMMAND_FIELDS, DEFAULTS_FIELDS, EXAMPLE, KINDS, RUN_IN, SEALED_FIELDS,
+    fields_of, parse,
 };
 use linkwright::formats::rules_file::{
     LADDER_FIELDS, POLICY_FIELDS, RULES_FIELDS, STRATEGY_FIELDS, TOOLCHAIN_FIELDS,
@@ -14,6 +15,7 @@ use linkwright::model::flag_lists::{
 use linkwright::model::rules::{
     BUILD_MODES, CGO, CLASSES, DEMAND_WORDS, FAMILIES, LINK_MODES, LINKERS, NEEDS, PROMISES, RELROS,
 };
+use linkwright::model::run_in::WITH;
 use linkwright::model::settings::GO_ENV;
 use linkwright::model::toolchain::Linker;
 use linkwright::words::label::PackagePath;
@@ -50,6 +52,7 @@ fn every_field_is_explained_where_it_belongs() {
         let own = section(&document, &format!("\n### `{kind}`"));
         holds(&format!("{own}{settings}"), fields_of(kind));
     }
+    holds(section(&document, "\n### `go_tests`"), SEALED_FIELDS);
     holds(section(&document, "\n### `command`"), COMMAND_FIELDS);
     holds(&document, DEFAULTS_FIELDS);
     holds(section(&document, "\n## rules/*.ron"), RULES_FIELDS);
@@ -76,6 +79,9 @@ fn every_word_is_listed() {
     holds(policy, CLASSES.map(|it| it.0));
     holds(policy, DEMAND_WORDS.map(|it| it.0));
     holds(policy, RELROS.map(|it| it.0));
+    let tests = section(&document, "\n### `go_tests`");
+    holds(tests, RUN_IN);
+    holds(tests, WITH.map(|it| it.0));
     let refused = section(&document, "\n## What is refused");
     holds(refused, GO_ENV.map(|it| it.0));
     for list in [C_LINKER, C_LINKER_PAIRS, LD, LD_PAIRS, C_COMPILER, C_COMPILER_PAIRS] {

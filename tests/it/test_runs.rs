@@ -12,20 +12,20 @@ const TESTS: &str =
     r#"build(targets: [go_tests(name: "tests", packages: ["./..."], link: "netgo")])"#;
 
 /// A test file of package `name` with these imports and functions.
-fn test_file(name: &str, imports: &str, functions: &str) -> String {
+pub(crate) fn test_file(name: &str, imports: &str, functions: &str) -> String {
     let imports: Vec<_> = imports.split_whitespace().map(|it| format!("\t{it:?}\n")).collect();
     let imports = imports.concat();
     format!("package {name}\n\nimport (\n\t\"testing\"\n{imports})\n\n{functions}\n")
 }
 
 #[track_caller]
-fn tests(workspace: &Workspace, arguments: &[&str]) -> Run {
+pub(crate) fn tests(workspace: &Workspace, arguments: &[&str]) -> Run {
     let arguments = [&["test", "--json"], arguments].concat();
     Run::of(&workspace.linkwright(&arguments).output().unwrap())
 }
 
 /// How each test binary ended, by the last part of its Go package.
-fn ended(run: &Run) -> BTreeMap<&str, &Value> {
+pub(crate) fn ended(run: &Run) -> BTreeMap<&str, &Value> {
     let name = |it: &'_ Value| -> Option<usize> { it["go_package"].as_str()?.rfind('/') };
     let all = run.all("test_finished");
     all.map(|it| {
@@ -37,7 +37,7 @@ fn ended(run: &Run) -> BTreeMap<&str, &Value> {
 
 /// The outcome of a binary, with its reason and its notes.
 #[track_caller]
-fn check(ended: &BTreeMap<&str, &Value>, name: &str, outcome: &str, parts: &[&str]) {
+pub(crate) fn check(ended: &BTreeMap<&str, &Value>, name: &str, outcome: &str, parts: &[&str]) {
     let it = ended.get(name).unwrap_or_else(|| panic!("no `{name}` in {ended:#?}"));
     assert_eq!(it["outcome"], outcome, "{it:#}");
     holds(&format!("{} {}", it["reason"], it["notes"]), parts);
@@ -152,7 +152,7 @@ fn kept(run: &Run) -> bool {
 }
 
 /// A file that is as young as the run that reads it is not trusted.
-fn settle() {
+pub(crate) fn settle() {
     std::thread::sleep(Duration::from_millis(250));
 }
 

@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "model",
-        "flag_lists flags platform policy toolchain strategy rules target settings command test_run cycle outputs \
+        "flag_lists flags platform policy toolchain strategy rules run_in target settings command test_run cycle outputs \
          targets resolve",
     ),
     (
@@ -29,13 +29,13 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "effects",
-        "limits lock file stamp store compile_cache cache_server digests looked sight scene proc_table guard_words guard process machine test_process observe inspect sealed \
+        "limits lock file stamp store compile_cache cache_server digests looked sight scene proc_table guard_words guard process machine observe inspect sealed test_process \
          c_includes c_libraries c_compiler c_probe c_tools out_folder c_files last_run workspace globs go_tool go_tree outputs",
     ),
     (
         "engine",
         "event request scheduler listing kept_listing session go_unit go_look c_side go_inputs go_batch go_settle go_advice smoke go_job \
-         command_job recall build test_job test_run why discover probe",
+         command_job recall build test_root test_job test_run why discover probe",
     ),
     (
         "report",

@@ -1,8 +1,8 @@
 //! The first process inside: pid 1 of the new pid namespace. When it ends, the kernel ends all
 //! that is left in there, so nothing needs to be searched for.
 //!
-//! It makes the root, gives up every right, starts the program as its only child, waits for what
-//! the program leaves behind, and ends with it. In this order:
+//! It makes the root, gives up every right, starts the program as its only child, takes over what
+//! the program leaves behind, and ends with the program, or soon after. In this order:
 //!
 //! | step | because |
 //! |---|---|
@@ -21,7 +21,8 @@
 use super::news::News;
 use super::words::Order;
 use super::{Limits, mounts, raw};
-use rustix::event::{PollFd, PollFlags, poll};
+use crate::effects::guard::LEFTOVER_GRACE;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{
@@ -39,6 +40,7 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// What could not be done, and why.
 #[derive(Debug)]
@@ -68,10 +70,14 @@ pub(super) fn serve(control: RawFd, user: Option<u32>, order: &Order) {
         Err(Broken(text)) => News::NotSealed(text),
         Ok(()) => match start(order) {
             Err(Broken(text)) => News::NotStarted(text),
-            Ok((program, children)) => match watch(program, children, &mut control) {
-                None => return,
-                Some(status) => News::Ended(status),
-            },
+            Ok((program, children)) => {
+                // A person sees the end at once; a run that is judged may end what it began.
+                let grace = order.report.as_ref().map_or(Duration::ZERO, |_| LEFTOVER_GRACE);
+                match watch((program, grace), children, &mut control) {
+                    None => return,
+                    Some(news) => news,
+                }
+            }
         },
     };
     // Who does not listen any more is gone, and ends all this by that.
@@ -211,20 +217,34 @@ fn no_start(program: &Path, error: &io::Error) -> Broken {
     Broken(format!("{error}: {because}"))
 }
 
-/// Waits for the program's end; `None` if the one outside is gone.
-fn watch(program: Pid, mut children: UnixStream, control: &mut UnixStream) -> Option<i32> {
+/// Waits for the program's end, and then with patience for that of what it leaves behind; `None`
+/// if the one outside is gone.
+fn watch(
+    (program, grace): (Pid, Duration),
+    mut children: UnixStream,
+    control: &mut UnixStream,
+) -> Option<News> {
+    let mut ended: Option<(i32, Instant)> = None;
     loop {
         loop {
             match wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) if pid == program => return Some(status.as_raw()),
+                Ok(Some((pid, status))) if pid == program => {
+                    ended = Some((status.as_raw(), Instant::now() + grace));
+                }
                 Ok(Some(_)) | Err(Errno::INTR) => {}
                 Ok(None) => break,
-                Err(_) => return None,
+                // There is no child any more.
+                Err(_) => return ended.map(|it| News::Ended(it.0)),
             }
+        }
+        let patience = ended.map(|it| it.1.saturating_duration_since(Instant::now()));
+        if let (Some((status, _)), Some(Duration::ZERO)) = (ended, patience) {
+            return Some(News::EndedLeaving(status));
         }
         let flags = PollFlags::IN;
         let mut waits = [PollFd::new(&children, flags), PollFd::new(&*control, flags)];
-        let _ = poll(&mut waits, None);
+        let patience = patience.and_then(|it| Timespec::try_from(it).ok());
+        let _ = poll(&mut waits, patience.as_ref());
         let is_told = !waits[1].revents().is_empty();
         while matches!(children.read(&mut [0; 64]), Ok(1..)) {}
         if is_told {

@@ -33,7 +33,7 @@ use crate::effects::inspect::linkage_of_file;
 use crate::effects::process::{self, Ended, Guard, Interrupt, Invocation, ProcessError};
 use crate::effects::sealed::news::News;
 use crate::effects::sealed::words::Order;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -64,6 +64,8 @@ pub struct Root {
     pub files: BTreeMap<PathBuf, PathBuf>,
     /// Small files that are made for the run, by their places; read-only.
     pub texts: BTreeMap<PathBuf, String>,
+    /// Folders that are there, whether something is in them or not.
+    pub folders: BTreeSet<PathBuf>,
     /// Which network it sees.
     pub network: Network,
     /// The name of the host.
@@ -172,6 +174,7 @@ impl Default for Root {
         Self {
             files: BTreeMap::new(),
             texts: BTreeMap::new(),
+            folders: BTreeSet::new(),
             network: Network::Own,
             host_name: "sealed".to_owned(),
             user: 1000,
@@ -280,6 +283,12 @@ impl Root {
         let hosts = self.texts.entry("/etc/hosts".into()).or_default();
         hosts.extend([address, " ", name, "\n"]);
     }
+
+    /// Returns all that is said of it, as words: equal roots have equal ones, and no others do.
+    #[must_use]
+    pub fn words(&self) -> Vec<OsString> {
+        words::of_root(self)
+    }
 }
 
 impl Sealed {
@@ -311,13 +320,23 @@ impl Sealed {
     ///
     /// Returns [`SealedError::NotSealed`] or [`SealedError::NotStarted`] if the program never ran.
     pub fn judge(&self, ended: Ended) -> Result<Ended, SealedError> {
+        self.left_behind().map(|_| ended)
+    }
+
+    /// Says of a run that has ended whether it left processes behind, which were killed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sealed::judge`].
+    pub fn left_behind(&self) -> Result<bool, SealedError> {
         let report = std::fs::read(self.report.path()).unwrap_or_default();
         match News::of(&report) {
             Some(News::NotSealed(why)) => Err(SealedError::NotSealed(why)),
             Some(News::NotStarted(why)) => {
                 Err(SealedError::NotStarted { program: self.program.clone(), why })
             }
-            Some(News::Ended(_)) | None => Ok(ended),
+            Some(News::EndedLeaving(_)) => Ok(true),
+            Some(News::Ended(_)) | None => Ok(false),
         }
     }
 }
@@ -416,6 +435,9 @@ fn order(
         check_place(place)?;
         // Links of this machine mean nothing in the root.
         *outside = std::fs::canonicalize(&*outside).map_err(|it| missing(outside, it))?;
+    }
+    for place in &root.folders {
+        check_place(place)?;
     }
     for (place, text) in &root.texts {
         check_place(place)?;

@@ -85,6 +85,9 @@ fn furnish(root: &Root) -> Result<(), Broken> {
         let to = format!("/proc/self/fd{to}");
         symlink(to, new.join("dev").join(name)).step(|| format!("cannot make `/dev/{name}`"))?;
     }
+    for inside in &root.folders {
+        make_folder(&below(new, inside))?;
+    }
     for (inside, outside) in &root.files {
         declared(&below(new, inside), &below(Path::new("/old"), outside), outside)?;
     }

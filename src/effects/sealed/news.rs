@@ -15,6 +15,8 @@ pub(super) enum News {
     NotStarted(String),
     /// The program has ended; its status, as `wait` gives it.
     Ended(i32),
+    /// The same, and what it left behind was killed.
+    EndedLeaving(i32),
 }
 
 impl News {
@@ -23,6 +25,7 @@ impl News {
             Self::NotSealed(text) => (b'S', text.clone()),
             Self::NotStarted(text) => (b'N', text.clone()),
             Self::Ended(status) => (b'E', status.to_string()),
+            Self::EndedLeaving(status) => (b'L', status.to_string()),
         };
         to.write_all(&[&[kind], text.as_bytes()].concat())
     }
@@ -41,6 +44,7 @@ impl News {
             b'S' => Some(Self::NotSealed(text)),
             b'N' => Some(Self::NotStarted(text)),
             b'E' => Some(Self::Ended(text.parse().ok()?)),
+            b'L' => Some(Self::EndedLeaving(text.parse().ok()?)),
             _ => None,
         }
     }
@@ -52,9 +56,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        for news in
-            [News::NotSealed("a: b".into()), News::NotStarted(String::new()), News::Ended(0x8b)]
-        {
+        for news in [
+            News::NotSealed("a: b".into()),
+            News::NotStarted(String::new()),
+            News::Ended(0x8b),
+            News::EndedLeaving(0),
+        ] {
             let mut bytes = Vec::new();
             news.write(&mut bytes).unwrap();
             assert_eq!(News::read(&mut bytes.as_slice()), Some(news));

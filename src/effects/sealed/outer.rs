@@ -7,7 +7,8 @@
 //! It is the parent that a guard or a shell sees. A signal that ends other programs does not end
 //! it: the program gets its own (from the terminal, or from a guard, which signals all below it),
 //! and its end is ours. Where linkwright has become this process (`run --sealed`), SIGTERM, SIGHUP,
-//! SIGUSR1 and SIGUSR2 are passed on, since whoever sends them knows this process alone.
+//! SIGUSR1 and SIGUSR2 are passed on, since whoever sends them knows this process alone. A guard
+//! that asks what the program does sends SIGQUIT to this process alone, and so it is passed on too.
 
 use super::init::{Broken, Step as _, new_user_namespace};
 use super::news::News;
@@ -33,20 +34,35 @@ use std::time::{Duration, Instant};
 /// How long the network of another run is waited for.
 const NETWORK_LIMIT: Duration = Duration::from_mins(1);
 
-/// Signals that do not end this process; whether they are passed on.
-const SIGNALS: [(i32, bool); 6] = [
-    (SIGTERM, true),
-    (SIGHUP, true),
-    (SIGUSR1, true),
-    (SIGUSR2, true),
-    (SIGINT, false),
-    (SIGQUIT, false),
+/// Whose signals are passed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PassedOn {
+    /// Whoever's, where linkwright has become this process.
+    ForPeople,
+    /// A guard's.
+    ForGuard,
+    /// Nobody's: the program has got it too.
+    Never,
+}
+
+/// Signals that do not end this process.
+const SIGNALS: [(i32, PassedOn); 6] = [
+    (SIGTERM, PassedOn::ForPeople),
+    (SIGHUP, PassedOn::ForPeople),
+    (SIGUSR1, PassedOn::ForPeople),
+    (SIGUSR2, PassedOn::ForPeople),
+    (SIGINT, PassedOn::Never),
+    (SIGQUIT, PassedOn::ForGuard),
 ];
 
 /// Is the process outside; returns the exit code.
 pub(super) fn serve(order: &Order) -> u8 {
     let news = match run(order) {
         Ok(Outcome::Ended(status)) => return end_as(status),
+        Ok(Outcome::EndedLeaving(status)) => {
+            tell(&News::EndedLeaving(status.into_raw()), order);
+            return end_as(status);
+        }
         Ok(Outcome::Told(news)) => news,
         Err(Broken(text)) => News::NotSealed(text),
     };
@@ -56,6 +72,7 @@ pub(super) fn serve(order: &Order) -> u8 {
 
 enum Outcome {
     Ended(ExitStatus),
+    EndedLeaving(ExitStatus),
     Told(News),
 }
 
@@ -67,11 +84,12 @@ fn run(order: &Order) -> Result<Outcome, Broken> {
     let user = is_root.then_some(NOBODY);
     let mut child = spawn(&theirs, user, order).step(|| "cannot start its own program".into())?;
     drop(theirs);
-    let is_forwarding = order.report.is_none();
-    let news = watch(&mut line, &signals, is_forwarding);
+    let whose = if order.report.is_none() { PassedOn::ForPeople } else { PassedOn::ForGuard };
+    let news = watch(&mut line, &signals, whose);
     let status = wait(&mut child).step(|| "cannot wait for the root's first process".into())?;
     Ok(match news {
         Some(News::Ended(status)) => Outcome::Ended(ExitStatus::from_raw(status)),
+        Some(News::EndedLeaving(status)) => Outcome::EndedLeaving(ExitStatus::from_raw(status)),
         Some(news) => Outcome::Told(news),
         // It was killed, and everything in the root with it.
         None => Outcome::Ended(status),
@@ -136,7 +154,7 @@ fn spawn(line: &UnixStream, user: Option<u32>, order: &Order) -> io::Result<Chil
 
 /// Returns a stream for each of [`SIGNALS`], which can be read once it has come.
 fn listen() -> io::Result<Vec<UnixStream>> {
-    let listen = |(signal, _): &(i32, bool)| {
+    let listen = |(signal, _): &(i32, PassedOn)| {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         pipe::register(*signal, writer)?;
@@ -146,7 +164,7 @@ fn listen() -> io::Result<Vec<UnixStream>> {
 }
 
 /// Waits for news from inside; `None` if there is none and never will be.
-fn watch(line: &mut UnixStream, signals: &[UnixStream], is_forwarding: bool) -> Option<News> {
+fn watch(line: &mut UnixStream, signals: &[UnixStream], whose: PassedOn) -> Option<News> {
     loop {
         let mut waits: Vec<_> = signals.iter().map(|it| PollFd::new(it, PollFlags::IN)).collect();
         waits.push(PollFd::new(&*line, PollFlags::IN));
@@ -154,12 +172,12 @@ fn watch(line: &mut UnixStream, signals: &[UnixStream], is_forwarding: bool) -> 
             continue;
         }
         let ready: Vec<bool> = waits.iter().map(|it| !it.revents().is_empty()).collect();
-        for ((mut signal, (number, is_passed)), ready) in signals.iter().zip(SIGNALS).zip(&ready) {
+        for ((mut signal, (number, passed)), ready) in signals.iter().zip(SIGNALS).zip(&ready) {
             if !*ready {
                 continue;
             }
             while matches!(signal.read(&mut [0; 64]), Ok(1..)) {}
-            if let (true, Ok(number)) = (is_passed && is_forwarding, u8::try_from(number)) {
+            if let (true, Ok(number)) = (passed == whose, u8::try_from(number)) {
                 let _ = line.write_all(&[number]);
             }
         }
@@ -207,7 +225,7 @@ fn tell(news: &News, order: &Order) {
         News::NotStarted(text) => {
             format!("error: cannot start `{program}` in a sealed root\n  because: {text}\n")
         }
-        News::Ended(_) => return,
+        News::Ended(_) | News::EndedLeaving(_) => return,
     };
     let _ = io::stderr().write_all(text.as_bytes());
 }

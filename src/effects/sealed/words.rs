@@ -32,38 +32,15 @@ impl Order {
     /// Returns the words that [`Order::from_words`] understands.
     pub(super) fn to_words(&self) -> Vec<OsString> {
         let Self { root, program, args, env, folder, report } = self;
-        let Root { files, texts, network, host_name, user, group, tmp_size, limits } = root;
-        let mut words = Vec::new();
-        let mut say = |name: &str, values: &[&OsStr]| {
-            words.push(name.into());
-            words.extend(values.iter().map(|it| (*it).to_owned()));
-        };
-        for (inside, outside) in files {
-            say("file", &[inside.as_os_str(), outside.as_os_str()]);
-        }
-        for (inside, text) in texts {
-            say("text", &[inside.as_os_str(), text.as_ref()]);
-        }
-        if let Network::Of(pid) = network {
-            say("network", &[pid.to_string().as_ref()]);
-        }
-        say("host_name", &[host_name.as_ref()]);
-        say("user", &[user.to_string().as_ref()]);
-        say("group", &[group.to_string().as_ref()]);
-        say("tmp_size", &[tmp_size.to_string().as_ref()]);
-        for (name, limit) in limits.by_name() {
-            if let Some(limit) = limit {
-                say(name, &[limit.to_string().as_ref()]);
-            }
-        }
+        let mut words = of_root(root);
         for (name, value) in env {
-            say("env", &[name, value]);
+            say(&mut words, "env", &[name, value]);
         }
-        say("folder", &[folder.as_os_str()]);
+        say(&mut words, "folder", &[folder.as_os_str()]);
         if let Some(report) = report {
-            say("report", &[report.as_os_str()]);
+            say(&mut words, "report", &[report.as_os_str()]);
         }
-        say("--", &[program.as_os_str()]);
+        say(&mut words, "--", &[program.as_os_str()]);
         words.extend(args.iter().cloned());
         words
     }
@@ -84,6 +61,7 @@ impl Order {
             let value = words.next()?;
             match name.to_str()? {
                 "file" => drop(order.root.files.insert(value.into(), words.next()?.into())),
+                "empty" => drop(order.root.folders.insert(value.into())),
                 "text" => {
                     let text = words.next()?.into_string().ok()?;
                     order.root.texts.insert(value.into(), text);
@@ -107,6 +85,40 @@ impl Order {
     }
 }
 
+/// Returns the words that say what is in a root.
+pub(super) fn of_root(root: &Root) -> Vec<OsString> {
+    let Root { files, texts, folders, network, host_name, user, group, tmp_size, limits } = root;
+    let mut words = Vec::new();
+    let mut say = |name: &str, values: &[&OsStr]| say(&mut words, name, values);
+    for (inside, outside) in files {
+        say("file", &[inside.as_os_str(), outside.as_os_str()]);
+    }
+    for (inside, text) in texts {
+        say("text", &[inside.as_os_str(), text.as_ref()]);
+    }
+    for inside in folders {
+        say("empty", &[inside.as_os_str()]);
+    }
+    if let Network::Of(pid) = network {
+        say("network", &[pid.to_string().as_ref()]);
+    }
+    say("host_name", &[host_name.as_ref()]);
+    say("user", &[user.to_string().as_ref()]);
+    say("group", &[group.to_string().as_ref()]);
+    say("tmp_size", &[tmp_size.to_string().as_ref()]);
+    for (name, limit) in limits.by_name() {
+        if let Some(limit) = limit {
+            say(name, &[limit.to_string().as_ref()]);
+        }
+    }
+    words
+}
+
+fn say(words: &mut Vec<OsString>, name: &str, values: &[&OsStr]) {
+    words.push(name.into());
+    words.extend(values.iter().map(|it| (*it).to_owned()));
+}
+
 fn number<T: FromStr>(word: &OsStr) -> Option<T> {
     word.to_str()?.parse().ok()
 }
@@ -114,6 +126,7 @@ fn number<T: FromStr>(word: &OsStr) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
     use std::os::unix::ffi::OsStringExt as _;
 
     #[test]
@@ -122,6 +135,7 @@ mod tests {
         let root = Root {
             files: BTreeMap::from([("/bin/a".into(), odd.clone().into())]),
             texts: BTreeMap::from([("/etc/hosts".into(), "127.0.0.1 a\n".to_owned())]),
+            folders: BTreeSet::from(["/src".into()]),
             network: Network::Of(7),
             host_name: "alpha".to_owned(),
             user: 5,
