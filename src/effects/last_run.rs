@@ -10,7 +10,7 @@
 //! | length | of the head, eight bytes, little-endian |
 //! | head | postcard: the question, what was told, and of each piece its length and BLAKE3 |
 //! | seal | BLAKE3 of all before |
-//! | pieces | postcard: sights, folder by folder; each is read, checked and looked at by itself |
+//! | pieces | postcard: sights near each other; each piece is read, checked and looked at by itself |
 
 use crate::effects::file;
 use crate::effects::sight::{Folder, Sight};
@@ -33,7 +33,7 @@ const MAGIC: &[u8; 12] = b"LWLASTRUN\x02\0\0";
 /// The longest file that is read: 1 GiB, some millions of sights.
 const LIMIT: u64 = 1 << 30;
 
-/// How many sights a piece has at least, if there are as many: one look takes about a microsecond.
+/// How many sights a piece has: one look takes about a microsecond.
 const PIECE: usize = 1024;
 
 /// The run.
@@ -62,11 +62,13 @@ struct Head<T> {
     pieces: Vec<(u64, [u8; 32])>,
 }
 
-/// Sights in one folder, by name; `.` is the folder itself.
+/// Sights that lie near each other.
 #[derive(Serialize, Deserialize)]
-struct Room<'a> {
+struct Piece<'a> {
+    /// The folder above all of them.
     #[serde(borrow)]
-    folder: &'a Bytes,
+    base: &'a Bytes,
+    /// By path below it; `.` is the folder itself.
     sights: Vec<(&'a Bytes, Sight)>,
 }
 
@@ -128,8 +130,7 @@ impl<T: Serialize + DeserializeOwned + Send> LastRun<T> {
         }
         let mut sights = BTreeMap::new();
         for (piece, _) in pieces {
-            let rooms: Vec<Room<'_>> = postcard::from_bytes(piece).ok()?;
-            sights.extend(rooms.iter().flat_map(Room::by_path));
+            sights.extend(postcard::from_bytes::<Piece<'_>>(piece).ok()?.by_path());
         }
         sights.extend(newer);
         let variables = (names, Digest::from_bytes(were));
@@ -139,55 +140,47 @@ impl<T: Serialize + DeserializeOwned + Send> LastRun<T> {
     }
 }
 
-impl Room<'_> {
-    fn by_path(&self) -> impl Iterator<Item = (PathBuf, Sight)> {
-        let folder = Path::new(OsStr::from_bytes(self.folder));
-        self.sights.iter().map(|(name, sight)| (joined(folder, OsStr::from_bytes(name)), *sight))
-    }
-}
-
-/// The path of a name in a folder.
-fn joined(folder: &Path, name: &OsStr) -> PathBuf {
-    if name == "." { folder.to_owned() } else { folder.join(name) }
-}
-
-/// Writes sights folder by folder, in pieces.
-fn pieces(sights: &BTreeMap<PathBuf, Sight>) -> io::Result<Vec<Vec<u8>>> {
-    let mut folders: BTreeMap<&Path, Vec<(&Bytes, Sight)>> = BTreeMap::new();
-    for (path, sight) in sights {
-        // A path without a last name is that of a root, or ends in `..`.
-        let (folder, name) = match (path.parent(), path.file_name()) {
-            (Some(folder), Some(name)) => (folder, name),
-            _ => (path.as_path(), OsStr::new(".")),
-        };
-        folders.entry(folder).or_default().push((Bytes::new(name.as_bytes()), *sight));
-    }
-    let (mut pieces, mut rooms, mut count) = (Vec::new(), Vec::new(), 0);
-    let mut close = |rooms: &mut Vec<Room<'_>>| {
-        let piece = postcard::to_stdvec(&std::mem::take(rooms)).map_err(io::Error::other);
-        piece.map(|it| pieces.push(it))
-    };
-    for (folder, mut sights) in folders {
-        while !sights.is_empty() {
-            let rest = sights.split_off(sights.len().min(PIECE - count));
-            count += sights.len();
-            rooms.push(Room { folder: Bytes::new(folder.as_os_str().as_bytes()), sights });
-            if count == PIECE {
-                close(&mut rooms)?;
-                count = 0;
+impl<'a> Piece<'a> {
+    /// Puts sights under the folder that all of their folders lie in.
+    fn of(sights: &[(&'a PathBuf, &Sight)]) -> Self {
+        let folder = |path: &'a PathBuf| path.parent().unwrap_or(path);
+        let mut base = sights.first().map_or(Path::new("/"), |(path, _)| folder(path));
+        for (path, _) in sights {
+            while !folder(path).starts_with(base) {
+                base = base.parent().unwrap_or(Path::new("/"));
             }
-            sights = rest;
         }
+        let below = |path: &'a PathBuf| match path.strip_prefix(base) {
+            Ok(it) if it != Path::new("") => it.as_os_str(),
+            _ => OsStr::new("."),
+        };
+        let named = sights.iter().map(|(path, it)| (Bytes::new(below(path).as_bytes()), **it));
+        Self { base: Bytes::new(base.as_os_str().as_bytes()), sights: named.collect() }
     }
-    close(&mut rooms)?;
-    Ok(pieces)
+
+    fn by_path(&self) -> impl Iterator<Item = (PathBuf, Sight)> {
+        let base = Path::new(OsStr::from_bytes(self.base));
+        self.sights.iter().map(|(name, sight)| (joined(base, OsStr::from_bytes(name)), *sight))
+    }
+}
+
+/// The path of what lies below a folder.
+fn joined(base: &Path, name: &OsStr) -> PathBuf {
+    if name == "." { base.to_owned() } else { base.join(name) }
+}
+
+/// Writes sights in pieces, in the order of their paths.
+fn pieces(sights: &BTreeMap<PathBuf, Sight>) -> io::Result<Vec<Vec<u8>>> {
+    let sights: Vec<_> = sights.iter().collect();
+    let written = |it: &[_]| postcard::to_stdvec(&Piece::of(it)).map_err(io::Error::other);
+    sights.chunks(PIECE).map(written).collect()
 }
 
 /// A piece as it was written, and the digest that it must have.
-type Piece<'a> = (&'a [u8], [u8; 32]);
+type Written<'a> = (&'a [u8], [u8; 32]);
 
 /// Reads the head of a file; `None` if that, or the file's length, is not as it was written.
-fn opened<T: DeserializeOwned>(bytes: &[u8]) -> Option<(Head<T>, Vec<Piece<'_>>)> {
+fn opened<T: DeserializeOwned>(bytes: &[u8]) -> Option<(Head<T>, Vec<Written<'_>>)> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (length, rest) = rest.split_first_chunk::<8>()?;
     let (head, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
@@ -216,22 +209,17 @@ fn look_again(
     if *Digest::of(piece).as_bytes() != digest && !planted(Defect::LastRunWithoutSeal) {
         return None;
     }
-    let rooms: Vec<Room<'_>> = postcard::from_bytes(piece).ok()?;
+    let Piece { base, sights } = postcard::from_bytes(piece).ok()?;
+    let base = Path::new(OsStr::from_bytes(base));
+    let folder = Folder::open(base);
     let mut newer = Vec::new();
-    for Room { folder, sights } in &rooms {
-        let path = Path::new(OsStr::from_bytes(folder));
-        let folder = Folder::open(path);
-        for (name, before) in sights {
-            let name = OsStr::from_bytes(name);
-            let after = before.again(folder.spot(name), drawn)?;
-            let is_same = *before == after && (before.is_sure(drawn) || !after.is_sure(now));
-            // Too young to be trusted, it stays as it was drawn: then it is read again next time.
-            if !is_same {
-                newer.push((
-                    joined(path, name),
-                    if after.is_settled(now) { after } else { *before },
-                ));
-            }
+    for (name, before) in sights {
+        let name = OsStr::from_bytes(name);
+        let after = before.again(folder.spot(name), drawn)?;
+        let is_same = before == after && (before.is_sure(drawn) || !after.is_sure(now));
+        // Too young to be trusted, it stays as it was drawn: then it is read again next time.
+        if !is_same {
+            newer.push((joined(base, name), if after.is_settled(now) { after } else { before }));
         }
     }
     Some(newer)
@@ -285,8 +273,8 @@ mod tests {
         run.sights.extend(many.map(|it| (it, Sight::Nothing)));
         let pieces = pieces(&run.sights).unwrap();
         assert_eq!(pieces.len(), 4);
-        let rooms = pieces.iter().flat_map(|it| postcard::from_bytes::<Vec<Room<'_>>>(it).unwrap());
-        let read: BTreeMap<_, _> = rooms.flat_map(|it| it.by_path().collect::<Vec<_>>()).collect();
+        let read = pieces.iter().map(|it| postcard::from_bytes::<Piece<'_>>(it).unwrap());
+        let read: BTreeMap<_, _> = read.flat_map(|it| it.by_path().collect::<Vec<_>>()).collect();
         assert_eq!(read, run.sights);
         run.write(folder.path()).unwrap();
         assert_eq!(told(folder.path(), b"what?", b"A=1").as_deref(), Some("this"));

@@ -9,8 +9,8 @@
 //! | a program on PATH | its stamp is the same | its content counts elsewhere; here only that it is the one found |
 //! | an output | its stamp is the same and not racy, or its bytes have the same digest, and it is a file that may be started, if it was one | somebody may have edited or removed it |
 //!
-//! Sights are looked at folder by folder: the folder is opened once and its names are looked up in
-//! it, which spares the system the way from the root for each.
+//! Sights that lie near each other are looked up from a folder above all of them, opened once, which
+//! spares the system the way from the root for each.
 
 use crate::effects::stamp::Stamp;
 use crate::effects::store::digest_of;
@@ -47,14 +47,14 @@ pub enum Sight {
     Output(Stamp, Bytes, bool),
 }
 
-/// A folder in which names are looked up, opened if it is there.
+/// A folder from which paths are looked up, opened if it is there.
 #[derive(Debug)]
 pub struct Folder<'a> {
     path: &'a Path,
     opened: Result<OwnedFd, Errno>,
 }
 
-/// A name in a folder: where a sight is.
+/// A path below a folder: where a sight is.
 #[derive(Debug, Clone, Copy)]
 pub struct Spot<'a> {
     folder: &'a Folder<'a>,
@@ -69,7 +69,7 @@ impl<'a> Folder<'a> {
         Self { path, opened: openat(CWD, path, flags, Mode::empty()) }
     }
 
-    /// Returns the place of `name` in it.
+    /// Returns the place of `name`, a path below it; `.` is the folder itself.
     #[must_use]
     pub fn spot(&'a self, name: &'a OsStr) -> Spot<'a> {
         Spot { folder: self, name }

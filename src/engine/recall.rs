@@ -202,11 +202,10 @@ fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
         }
     }
     let roots = seen.modules.iter().map(|it| &it.folder).chain(&seen.folders);
+    // Where one of these is absent, the names in its folder say so.
+    let is_read = |it: &Path| is_go(it) || it.ends_with("go.mod") || it.ends_with("go.sum");
     for root in roots {
-        for name in ["go.mod", "go.sum"] {
-            scene.perhaps(&root.join(name), digests);
-        }
-        scene.tree(root, digests, enter, is_go);
+        scene.tree(root, digests, enter, is_read);
     }
 }
 

@@ -316,11 +316,13 @@ impl<'a> Session<'a> {
         root: &str,
     ) -> Option<Arc<Listing>> {
         let known = self.listings.0.lock().ok()?;
-        let fits = |key: &&ListingKey| key.module == *module && key.selection == *selection;
-        let mut keys: Vec<_> = known.keys().filter(fits).collect();
-        keys.sort();
-        let holds = |it: &Arc<Listing>| it.graph.package(root).is_some();
-        keys.into_iter().filter_map(|it| known.get(it)).find(|it| holds(it)).cloned()
+        let fits = |key: &ListingKey| key.module == *module && key.selection == *selection;
+        // Its patterns may be as many as there are targets: no key is looked up, none is cloned.
+        let holds = |(key, it): &(&ListingKey, &Arc<Listing>)| {
+            fits(key) && it.graph.package(root).is_some()
+        };
+        let first = known.iter().filter(holds).min_by_key(|(key, _)| *key)?;
+        Some(Arc::clone(first.1))
     }
 
     /// Returns the modules that packages were looked up from, and the folders of local packages
