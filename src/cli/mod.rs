@@ -24,6 +24,7 @@ pub mod run;
 pub mod seal;
 pub mod settings;
 pub mod test;
+pub mod test_rooms;
 pub mod verify;
 pub mod why;
 

@@ -22,10 +22,9 @@ use crate::effects::store::Store;
 use crate::effects::workspace::{self, FindError, LoadError};
 use crate::engine::build::{self, BuildError};
 use crate::engine::discover;
-use crate::engine::event::{Counts, Event, Finished, Sink, TestCounts, TestFinished};
+use crate::engine::event::Sink;
 use crate::engine::recall::recall;
-use crate::engine::request::{AfterFailure, BuildRequest, Mode, TestRequest};
-use crate::engine::test_run;
+use crate::engine::request::BuildRequest;
 use crate::engine::why::{self, WhyError};
 use crate::formats::inspection::Inspection;
 use crate::model::policy::Policy;
@@ -49,7 +48,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 /// A folder's place in a workspace.
@@ -98,7 +97,9 @@ pub fn start_threads(jobs: NonZeroUsize) -> Result<(), Failure> {
     }
 }
 
-fn no_threads(error: &rayon::ThreadPoolBuildError) -> Failure {
+/// Blames the machine for threads that it has no room for.
+#[must_use]
+pub fn no_threads(error: &rayon::ThreadPoolBuildError) -> Failure {
     Failure::new(ExitCode::MachineLacks, "cannot start worker threads")
         .because(error)
         .hint("say a smaller `--jobs`, or raise the limits that `ulimit -a` shows")
@@ -172,17 +173,6 @@ pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure
     Ok(code.unwrap_or(ExitCode::Bug))
 }
 
-/// What came of a run of tests.
-#[derive(Debug)]
-pub struct Tested {
-    /// The exit code.
-    pub code: ExitCode,
-    /// The test binaries, sorted.
-    pub finished: Vec<TestFinished>,
-    /// The counts; those of the build too.
-    pub counts: Counts,
-}
-
 /// Writes a report that the user asked for into a file.
 ///
 /// # Errors
@@ -193,62 +183,6 @@ pub fn write_report(path: &Path, text: &str) -> Result<(), Failure> {
         let message = format!("cannot write `{}`", path.display());
         Failure::new(ExitCode::Disk, message).because(&error)
     })
-}
-
-/// What is remembered of a build for its tests.
-#[derive(Default)]
-struct Heard {
-    built: Vec<Finished>,
-    last_step: usize,
-    counts: Counts,
-}
-
-/// Builds test binaries and runs them. The build's last event waits for the end of the tests.
-///
-/// # Errors
-///
-/// Says why the build could not begin or go on, or the tests could not be run.
-pub fn test(
-    request: &BuildRequest,
-    tests: &TestRequest,
-    sink: Sink<'_>,
-) -> Result<Tested, Failure> {
-    let heard = Mutex::new(Heard::default());
-    let code = build(request, &|event| {
-        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-        match &event {
-            Event::Finished(it) if it.rule == "go_tests" => heard.built.push(it.as_ref().clone()),
-            Event::StepStarted { step, .. } => heard.last_step = heard.last_step.max(*step),
-            Event::Done(counts) => {
-                heard.counts = *counts;
-                return;
-            }
-            _ => {}
-        }
-        drop(heard);
-        sink(event);
-    })?;
-    let Heard { built, last_step, mut counts } =
-        heard.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let goes_on = code == ExitCode::Done || request.after_failure == AfterFailure::KeepGoing;
-    let mut tested = Tested { code, finished: Vec::new(), counts };
-    if goes_on && request.mode == Mode::Build && code != ExitCode::Interrupted {
-        let machine = machine_for(request)?;
-        let targets = load(&request.root)?.targets;
-        let built = (built.as_slice(), last_step);
-        let finished = test_run::run((request, tests), &targets, &machine, built, sink);
-        tested.finished = finished.map_err(|it| no_threads(&it))?;
-        let of_tests = TestCounts::of(&tested.finished);
-        tested.code = of_tests.exit_code(code, machine.interrupt.is_set());
-        counts.tests = Some(of_tests);
-        for message in machine.store.troubles() {
-            sink(Event::Warning { label: None, message });
-        }
-    }
-    counts.exit_code = tested.code.number();
-    tested.counts = counts;
-    sink(Event::Done(counts));
-    Ok(tested)
 }
 
 /// Says what a build would do with one target, and why.
@@ -268,7 +202,9 @@ pub fn why(request: &BuildRequest) -> Result<Explanation, Failure> {
     })
 }
 
-fn no_build(error: &BuildError) -> Failure {
+/// Says who is to blame for a build that could not begin.
+#[must_use]
+pub fn no_build(error: &BuildError) -> Failure {
     use crate::effects::outputs::OutputError;
     let (code, hint) = match error {
         BuildError::NoTarget(_) => {
@@ -305,7 +241,12 @@ fn no_build(error: &BuildError) -> Failure {
     own.into_iter().chain(hint.map(str::to_owned)).fold(failure, Failure::hint)
 }
 
-fn machine_for(request: &BuildRequest) -> Result<Machine, Failure> {
+/// Makes the machine ready for a build.
+///
+/// # Errors
+///
+/// Blames the machine.
+pub fn machine_for(request: &BuildRequest) -> Result<Machine, Failure> {
     let BuildRequest { store, go_cache, variables, guard, paranoid, .. } = request;
     machine(store, go_cache.as_deref(), (variables, guard.as_ref()), *paranoid)
 }

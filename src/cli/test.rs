@@ -3,15 +3,18 @@
 use crate::cli::build::{BuildOptions, look, prepare};
 use crate::cli::console::{Console, Stopped};
 use crate::cli::flags::unmask;
-use crate::cli::rooms::{self, Tested};
+use crate::cli::rooms;
+use crate::cli::test_rooms::{self, Tested};
 use crate::engine::event::TestFinished;
 use crate::engine::request::{BuildRequest, Effort, Shard, TestRequest};
+use crate::engine::test_run;
 use crate::model::run_in::RunIn;
 use crate::report::annotation::annotations;
 use crate::report::failure::Failure;
 use crate::report::junit;
 use crate::report::reporter::{Reporter, Stream};
 use crate::report::terminal::Verbosity;
+use crate::report::test_list::{write_json, write_list};
 use crate::report::test_table::{summary, write_failures, write_tests};
 use crate::words::amount::parse_time;
 use crate::words::exit_code::ExitCode;
@@ -32,6 +35,14 @@ pub struct TestArgs {
     /// Which targets: //..., //dir/..., //dir:name, :name; -//dir:name leaves one out
     #[arg(value_name = "PATTERN", value_parser = unmask)]
     pub patterns: Vec<String>,
+
+    /// Build, and list the test binaries and their tests; run none
+    ///
+    /// Each binary that can be started here is asked for its tests. With --json one object is
+    /// printed.
+    #[arg(long, conflicts_with_all = ["filter", "retries", "repeat", "stress", "no_cache", "stream",
+          "junit", "coverprofile", "github", "dry_run"])]
+    pub list: bool,
 
     /// Run only the tests that match REGEX, as `go test -run` has it
     #[arg(long, value_name = "REGEX")]
@@ -76,6 +87,10 @@ pub struct TestArgs {
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 
+    /// Write what the tests covered to FILE, for `go tool cover`: of targets that say `cover`
+    #[arg(long, value_name = "FILE", alias = "coverage-profile")]
+    pub coverprofile: Option<PathBuf>,
+
     /// Write annotations for GitHub Actions [default: where GITHUB_ACTIONS is set]
     #[arg(long)]
     pub github: bool,
@@ -114,7 +129,7 @@ fn parse_shard(text: &str) -> Result<Shard, String> {
 ///
 /// Returns why the build could not begin or go on. A test that fails is not an error but a code.
 pub fn run(args: TestArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
-    let TestArgs { patterns, options, json, junit, github, stream, .. } = &args;
+    let TestArgs { patterns, options, json, junit, coverprofile, github, stream, .. } = &args;
     let request = prepare(patterns, *options, console)?;
     let request = BuildRequest { only_tests: true, ..request };
     let tests = TestRequest {
@@ -133,6 +148,14 @@ pub fn run(args: TestArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
         },
         fresh: args.no_cache,
     };
+    if coverprofile.is_some() && !test_rooms::covers(&request, tests.run_in)? {
+        let failure = Failure::new(ExitCode::BadInput, "none of these tests counts what it runs");
+        let hint = "write `cover: true` in a `go_tests`; in a sealed root nothing is counted";
+        return Err(failure.hint(hint).into());
+    }
+    if args.list {
+        return list((&request, &tests), *json, console);
+    }
     let told = match (json, options.dry_run) {
         (true, _) => Stream::JsonLines,
         (false, true) => Stream::Commands,
@@ -141,7 +164,7 @@ pub fn run(args: TestArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let mut look = look(told, console);
     look.streams = *stream;
     let reporter = Reporter::new(look, console.out, console.err);
-    let result = rooms::test(&request, &tests, &|event| reporter.event(event));
+    let result = test_rooms::test(&request, &tests, &|event| reporter.event(event));
     let written = reporter.finish(result.as_ref().err());
     let tested = result?;
     written?;
@@ -154,10 +177,42 @@ pub fn run(args: TestArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
             &junit::document(&tested.finished),
         )?;
     }
+    if let Some(file) = coverprofile {
+        write_profile(&tested, &console.settings.folder.join(file))?;
+    }
     if *github || console.environment.get("GITHUB_ACTIONS").is_some_and(|it| it == "true") {
         annotate(&tested.finished, &request.root, console)?;
     }
     Ok(tested.code.number())
+}
+
+/// Builds, and lists what was built.
+fn list(
+    (request, tests): (&BuildRequest, &TestRequest),
+    json: bool,
+    console: &mut Console<'_>,
+) -> Result<u8, Stopped> {
+    let reporter = Reporter::new(look(Stream::Nothing, console), console.out, console.err);
+    let result = test_rooms::list_tests(request, tests, &|event| reporter.event(event));
+    let told = reporter.finish(result.as_ref().err());
+    let (code, listed) = result?;
+    told?;
+    if json {
+        write_json(&listed, console.out)?;
+    } else {
+        write_list(&listed, console.settings.out_paint, console.out)?;
+    }
+    if code == ExitCode::NoTests {
+        tell_none(console)?;
+    }
+    Ok(code.number())
+}
+
+fn tell_none(console: &mut Console<'_>) -> Result<(), Stopped> {
+    let failure = Failure::new(ExitCode::NoTests, "there are no tests to run");
+    let failure = failure.hint("`linkwright query --kind go_tests` lists the targets");
+    console.err.write_all(failure.render(console.settings.err_paint).as_bytes())?;
+    Ok(())
 }
 
 /// Writes the table and the failures.
@@ -170,15 +225,26 @@ fn tell(tested: &Tested, console: &mut Console<'_>) -> Result<(), Stopped> {
     }
     write_failures(&tested.finished, err_paint, console.err)?;
     if tested.code == ExitCode::NoTests {
-        let failure = Failure::new(ExitCode::NoTests, "there are no tests to run");
-        let failure = failure.hint("`linkwright query --kind go_tests` lists the targets");
-        console.err.write_all(failure.render(err_paint).as_bytes())?;
+        tell_none(console)?;
     }
     console.err.flush()?;
     if !quiet && tested.counts.tests.is_some() {
         writeln!(console.out, "{}", summary(&tested.counts))?;
     }
     Ok(())
+}
+
+/// Writes what all test binaries counted.
+fn write_profile(tested: &Tested, file: &Path) -> Result<(), Stopped> {
+    match test_run::profile(&tested.finished) {
+        Ok(Some(profile)) => Ok(rooms::write_report(file, &profile.text())?),
+        // Nothing was counted, in this shard for example. So Go writes it.
+        Ok(None) => Ok(rooms::write_report(file, "mode: set\n")?),
+        Err(file) => {
+            let message = format!("the test binaries counted different texts of `{file}`");
+            Err(Failure::new(ExitCode::InputsChanged, message).into())
+        }
+    }
 }
 
 /// Writes annotations to stderr, where GitHub reads them as on stdout.

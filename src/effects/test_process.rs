@@ -88,6 +88,23 @@ impl Scratch {
         self.path().join("testlog")
     }
 
+    /// Returns where the test writes its coverage profile.
+    #[must_use]
+    pub fn profile(&self) -> PathBuf {
+        self.path().join("profile")
+    }
+
+    /// Makes the folder for what a test, and what it starts, counts while it runs.
+    ///
+    /// # Errors
+    ///
+    /// Returns the system's error.
+    pub fn counters(&self) -> std::io::Result<PathBuf> {
+        let folder = self.path().join("counters");
+        std::fs::create_dir(&folder)?;
+        Ok(folder)
+    }
+
     /// Returns the variables that name places in it.
     #[must_use]
     pub fn environment(&self) -> [(OsString, OsString); 2] {

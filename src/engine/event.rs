@@ -3,6 +3,7 @@
 //!
 //! The engine sends events to a [`Sink`]; it formats nothing.
 
+use crate::formats::cover_profile::{Coverage, Profile};
 use crate::model::run_in::RunIn;
 use crate::plan::record::Attempt;
 use crate::plan::test_account::{Case, Outcome};
@@ -10,6 +11,7 @@ use crate::words::label::Label;
 use crate::words::path::RelPath;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Receives events; called from worker threads too.
 pub type Sink<'a> = &'a (dyn Fn(Event) + Sync);
@@ -88,6 +90,9 @@ pub enum Event {
         label: Label,
         /// The Go package.
         go_package: String,
+        /// The platform, where the target names one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        platform: Option<String>,
         /// Which run of it in this call, from 1.
         run: usize,
     },
@@ -97,6 +102,9 @@ pub enum Event {
         label: Label,
         /// The Go package.
         go_package: String,
+        /// The platform, where the target names one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        platform: Option<String>,
         /// The test's name.
         test: String,
         /// What happens.
@@ -110,6 +118,9 @@ pub enum Event {
         label: Label,
         /// The Go package.
         go_package: String,
+        /// The platform, where the target names one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        platform: Option<String>,
         /// The test's name, if it is one's output.
         test: Option<String>,
         /// A line, or a part of one; bytes that are no UTF-8 are replaced.
@@ -239,6 +250,9 @@ pub struct TestFinished {
     pub label: Label,
     /// The Go package.
     pub go_package: String,
+    /// The platform, where the target names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
     /// The folder in which it ran, as in `Finished`.
     pub source_folder: Option<String>,
     /// The verdict over its last run, or over all of them where it was to be repeated.
@@ -255,6 +269,12 @@ pub struct TestFinished {
     pub milliseconds: u64,
     /// Why, where no test says it.
     pub reason: Option<String>,
+    /// How much of what it covers ran, if it counts that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
+    /// What it counted.
+    #[serde(skip)]
+    pub profile: Option<Arc<Profile>>,
     /// What a person should know besides: what it left behind, why a pass is not kept.
     pub notes: Vec<String>,
     /// Its tests, in the order in which they ended.
@@ -285,6 +305,9 @@ pub struct TestCounts {
     pub cases_failed: usize,
     /// Tests that were skipped.
     pub cases_skipped: usize,
+    /// How much of what all of them cover ran, each statement counted once; of those that count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
 }
 
 /// The counts of a run.

@@ -1,8 +1,10 @@
 //! Few processes: links that share a configuration go into one `go build` or one `go test -c`.
 //!
 //! A batch holds links of one module, one configuration and one kind, whose outputs have different
-//! base names. What fails in it is attributed to its packages (`-json`), the others still come out.
-//! If the tool refuses the whole batch without naming a package, each link is run alone.
+//! base names; with `-coverpkg` those of one Go package, since `go` writes into each test binary
+//! which packages of the whole process are covered, and its bytes would depend on its neighbours.
+//! What fails in a batch is attributed to its packages (`-json`), the others still come out. If the
+//! tool refuses the whole batch without naming a package, each link is run alone.
 
 use crate::effects::compile_cache::Pending;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
@@ -28,6 +30,8 @@ struct Shared {
     configuration: Configuration,
     salt: Option<String>,
     kind: Kind,
+    /// The Go package that must have a process of its own.
+    alone: Option<String>,
 }
 
 /// Links for one process: units by number, with their plans.
@@ -77,6 +81,7 @@ pub fn sort(units: &[Unit<'_>], links: Vec<(usize, Planned)>) -> Vec<Batch> {
             configuration: planned.configuration.clone(),
             salt: planned.salt.clone(),
             kind: units[index].kind,
+            alone: planned.configuration.covers_others().then(|| units[index].go_package.clone()),
         };
         sorted.entry(shared).or_default().push((index, planned));
     }
@@ -233,7 +238,7 @@ impl Batch {
         let packages: BTreeSet<_> =
             self.links.iter().map(|(index, _)| units[*index].go_package.as_str()).collect();
         let packages: Vec<_> = packages.into_iter().collect();
-        let Shared { module: _, configuration, salt, kind } = &self.shared;
+        let Shared { module: _, configuration, salt, kind, alone: _ } = &self.shared;
         let mut args = arguments(*kind, configuration, output, &packages);
         let flags = args.iter().position(|it| it == "-o").unwrap_or(1);
         args.insert(flags, "-json".to_owned());

@@ -92,6 +92,7 @@ pub fn gather(
     let settings = unit.of.settings;
     let (selection, c) = (at.selection.clone(), (compilers, at.linker));
     let configuration = Configuration::new(&at.strategy, settings, selection, c);
+    let configuration = unit.of.covering(session, configuration);
     let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
     let c_side = CSide::gather(session, go, unit, at, &closure)?;
     let salt = c_side.salt().filter(|_| !planted(Defect::NoSalt));

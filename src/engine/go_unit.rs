@@ -12,7 +12,7 @@ use crate::formats::tool_limits::ToolLimit;
 use crate::model::strategy::{Cgo, Strategy};
 use crate::model::target::{GoPattern, GoSettings, GoTests, Rule, Target};
 use crate::model::toolchain::{Compilers, Linker, LinkerChoice};
-use crate::plan::configuration::{CgoFacts, GoPlatform, Selection};
+use crate::plan::configuration::{CgoFacts, Configuration, GoPlatform, Selection};
 use crate::plan::go_graph::GoGraph;
 use crate::plan::ladder::Climb;
 use crate::plan::predict::{CFacts, Forecast, forecast, needs, without_cxx};
@@ -356,6 +356,16 @@ impl<'a> Prepared<'a> {
         let rest = pattern.as_str().trim_start_matches('.').trim_start_matches('/');
         let path = below.join(rest).to_string_lossy().trim_end_matches('/').to_owned();
         if path.is_empty() { ".".to_owned() } else { format!("./{path}") }
+    }
+
+    /// Adds what the target says of coverage.
+    #[must_use]
+    pub fn covering(&self, session: &Session<'_>, plain: Configuration) -> Configuration {
+        let Some(cover) = self.target.rule.tests().and_then(|it| it.cover.as_ref()) else {
+            return plain;
+        };
+        let packages = cover.go_packages.iter().map(|it| self.pattern(session, it));
+        plain.covering(cover.mode, &packages.collect::<Vec<_>>())
     }
 
     /// Finds the Go packages that the target names, as units.

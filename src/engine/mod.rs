@@ -21,6 +21,8 @@ pub mod scheduler;
 pub mod session;
 pub mod smoke;
 pub mod test_job;
+pub mod test_list;
 pub mod test_root;
 pub mod test_run;
+pub mod test_told;
 pub mod why;

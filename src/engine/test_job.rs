@@ -14,11 +14,13 @@ use crate::effects::machine::Machine;
 use crate::effects::observe;
 use crate::effects::sealed::Root;
 use crate::effects::test_process::{self, Scratch, TestCommand};
-use crate::engine::event::{CaseAction, Event, Finished, Sink, TestFinished};
+use crate::engine::event::{Event, Finished, Sink, TestFinished};
 use crate::engine::request::{Effort, TestRequest};
 use crate::engine::test_root::{self, Unrun};
+use crate::engine::test_told::{Naming, is_failure, millis, unknown};
+use crate::formats::cover_profile::Profile;
 use crate::formats::test_log::{Manner, TestLog};
-use crate::formats::test_stream::{End, Said, TestStream};
+use crate::formats::test_stream::{Said, TestStream};
 use crate::model::run_in::RunIn;
 use crate::model::target::{Target, TestRun};
 use crate::plan::test_account::{Account, Books, Outcome};
@@ -65,6 +67,8 @@ pub struct TestBinary<'a> {
     pub program: PathBuf,
     /// The folder that it runs in.
     pub folder: PathBuf,
+    /// Whether it counts what it runs.
+    pub covers: bool,
 }
 
 /// A binary with all that is known before it runs.
@@ -82,6 +86,8 @@ struct Prepared {
 /// One run that came to its end.
 struct Ran {
     account: Account,
+    /// What it counted.
+    profile: Option<Profile>,
     time: Duration,
     notes: Vec<String>,
     /// Why a pass would not be kept, or where it is kept.
@@ -100,12 +106,14 @@ impl<'a> TestBinary<'a> {
     /// Finds the place of a built test binary; `None` if it is none.
     #[must_use]
     pub fn of(root: &Path, target: &'a Target, built: &'a Finished) -> Option<Self> {
-        let run = &target.rule.tests()?.run;
+        let tests = target.rule.tests()?;
+        let (run, covers) = (&tests.run, tests.cover.is_some());
         let program = built.output.as_ref()?.below(&root.join(OUTPUT_FOLDER));
         let folder = root.join(built.source_folder.as_ref()?);
         // `.` would show in the working folder.
         let folder = folder.components().collect();
-        Some(Self { target, run, built, go_package: built.go_package.clone()?, program, folder })
+        let go_package = built.go_package.clone()?;
+        Some(Self { target, run, built, go_package, program, folder, covers })
     }
 
     /// Runs it as often as is asked for, or takes its kept result.
@@ -116,11 +124,11 @@ impl<'a> TestBinary<'a> {
             Err(unrun) => return self.not_run(unrun),
         };
         let recalls = session.request.effort == Effort::Once && !session.request.fresh;
-        if recalls && let Some(pass) = recall(session, &prepared.inputs.key()) {
-            let outcome = if pass.cases.is_empty() { Outcome::NoTests } else { Outcome::Passed };
-            let (kept, milliseconds, cases) = (true, pass.milliseconds, pass.cases);
-            let ran_in = prepared.ran_in();
-            return TestFinished { outcome, ran_in, kept, milliseconds, cases, ..self.finished() };
+        if recalls
+            && let Some(pass) = recall(session, &prepared.inputs.key())
+            && let Some(kept) = self.kept(&prepared, pass)
+        {
+            return kept;
         }
         match session.request.effort {
             Effort::Once => self.try_again_and_again(session, &prepared),
@@ -133,33 +141,60 @@ impl<'a> TestBinary<'a> {
         }
     }
 
+    /// Returns how long it may run.
+    #[must_use]
+    pub fn limit(&self, request: &TestRequest) -> Duration {
+        request.timeout.or(self.run.timeout).unwrap_or(TIMEOUT)
+    }
+
+    /// Returns the root that it runs in and the folder there, if it is not the machine's.
+    ///
+    /// # Errors
+    ///
+    /// Returns what this machine does not have of what is to be in it.
+    pub fn own_root(
+        &self,
+        workspace: &Path,
+        request: &TestRequest,
+    ) -> Result<Option<(Root, PathBuf)>, Unrun> {
+        let sealed = match (request.run_in, &self.run.sealed) {
+            (Some(RunIn::Host), _) | (None, None) => return Ok(None),
+            (_, sealed) => sealed.clone().unwrap_or_default(),
+        };
+        let place = test_root::place((workspace, &self.folder), &self.go_package);
+        let whose = (workspace, self.target);
+        Ok(Some((test_root::root(&sealed, whose, (&self.folder, &place))?, place)))
+    }
+
+    /// Returns the variables that it is given, and the folder that it runs in.
+    #[must_use]
+    pub fn surroundings<'r>(
+        &'r self,
+        machine: &Machine,
+        root: Option<&'r (Root, PathBuf)>,
+    ) -> (BTreeMap<OsString, OsString>, &'r Path) {
+        let pass = &self.run.pass_env;
+        match root {
+            None => (test_process::environment(machine, pass, &self.folder), &self.folder),
+            Some((_, there)) => (test_process::sealed_environment(machine, pass, there), there),
+        }
+    }
+
     fn prepare(&self, session: &TestSession<'_>) -> Result<Prepared, Unrun> {
         let machine = session.machine;
         let digests = &machine.digests;
         let unreadable = |path: &Path, error: &std::io::Error| {
             format!("cannot read `{}`: {error}", path.display())
         };
-        let root = match (session.request.run_in, &self.run.sealed) {
-            (Some(RunIn::Host), _) | (None, None) => None,
-            (_, sealed) => {
-                let sealed = sealed.clone().unwrap_or_default();
-                let place = test_root::place((session.root, &self.folder), &self.go_package);
-                let whose = (session.root, self.target);
-                Some((test_root::root(&sealed, whose, (&self.folder, &place))?, place))
-            }
-        };
+        let root = self.own_root(session.root, session.request)?;
         let declared = self.declared(session, root.as_ref())?;
         let paths: Vec<_> = std::iter::once(&self.program).chain(&declared).cloned().collect();
         // Before anything is read: what is written meanwhile must show.
         let stamps = Stamps::of(&paths);
         let binary = digests.digest(&self.program).map_err(|it| unreadable(&self.program, &it))?;
         let read = digests.digest_all(&declared).map_err(|(path, it)| unreadable(&path, &it))?;
-        let limit = session.request.timeout.or(self.run.timeout).unwrap_or(TIMEOUT);
-        let pass = &self.run.pass_env;
-        let (env, folder) = match &root {
-            None => (test_process::environment(machine, pass, &self.folder), &self.folder),
-            Some((_, there)) => (test_process::sealed_environment(machine, pass, there), there),
-        };
+        let limit = self.limit(session.request);
+        let (env, folder) = self.surroundings(machine, root.as_ref());
         let version = || std::iter::once(env!("CARGO_PKG_VERSION").to_owned());
         let words = |it: &Root| version().chain(it.words().iter().map(|it| exact(it))).collect();
         let inputs = TestInputs {
@@ -171,6 +206,11 @@ impl<'a> TestBinary<'a> {
             root: root.as_ref().map(|it| words(&it.0)),
         };
         Ok(Prepared { inputs, paths, stamps, env, root, limit })
+    }
+
+    /// Tells whether what it runs is counted: nothing that is written in a sealed root leaves it.
+    fn covers_in(&self, prepared: &Prepared) -> bool {
+        self.covers && prepared.root.is_none()
     }
 
     /// Returns all files that it is known to read before it runs.
@@ -192,6 +232,19 @@ impl<'a> TestBinary<'a> {
         args.extend(request.filter.as_ref().map(|it| format!("-test.run={it}")));
         args.extend(self.run.args.iter().cloned());
         args
+    }
+
+    /// Tells a kept pass; `None` if what it counted is not kept with it.
+    fn kept(&self, prepared: &Prepared, pass: Pass) -> Option<TestFinished> {
+        let Pass { milliseconds, cases, profile } = pass;
+        let profile = match profile {
+            Some(text) => Some(Profile::parse(&text).ok()?),
+            None if self.covers_in(prepared) => return None,
+            None => None,
+        };
+        let outcome = if cases.is_empty() { Outcome::NoTests } else { Outcome::Passed };
+        let rest = TestFinished { kept: true, ran_in: prepared.ran_in(), ..self.finished() };
+        Some(TestFinished { outcome, milliseconds, cases, ..rest }.covering(profile))
     }
 
     fn try_again_and_again(&self, session: &TestSession<'_>, prepared: &Prepared) -> TestFinished {
@@ -259,17 +312,27 @@ impl<'a> TestBinary<'a> {
         prepared: &Prepared,
         run: usize,
     ) -> Result<Ran, Unrun> {
-        let scratch = Scratch::new(session.machine)
-            .map_err(|error| format!("cannot make a folder for it: {error}"))?;
-        let log = format!("-test.testlogfile={}", scratch.log().display());
+        let no_folder = |error| format!("cannot make a folder for it: {error}");
+        let scratch = Scratch::new(session.machine).map_err(no_folder)?;
+        let (mut args, mut env) = (Vec::new(), prepared.env.clone());
         // What a sealed root holds is known, and a log would stay in it.
-        let log = Some(&log).filter(|_| prepared.root.is_none());
-        let args = log.into_iter().chain(&prepared.inputs.arguments);
+        if prepared.root.is_none() {
+            args.push(format!("-test.testlogfile={}", scratch.log().display()));
+        }
+        let covers = self.covers_in(prepared);
+        if covers {
+            let counters = scratch.counters().map_err(no_folder)?;
+            args.push(format!("-test.gocoverdir={}", counters.display()));
+            args.push(format!("-test.coverprofile={}", scratch.profile().display()));
+            // For what it starts, as under `go test`.
+            env.insert("GOCOVERDIR".into(), counters.into());
+        }
+        let args = args.iter().chain(&prepared.inputs.arguments);
         let there = prepared.root.as_ref().map(|it| &it.1);
         let command = TestCommand {
             program: self.program.clone(),
             args: args.map(OsString::from).collect(),
-            env: prepared.env.clone(),
+            env,
             folder: there.unwrap_or(&self.folder).clone(),
             root: prepared.root.as_ref().map(|it| it.0.clone()),
             limit: prepared.limit,
@@ -277,10 +340,11 @@ impl<'a> TestBinary<'a> {
         let step = self.tell_start(session, prepared, run);
         let before = observe::sources(&self.folder);
         let (began, clock) = (now(), Instant::now());
+        let naming = Naming::of(self.built);
         let (mut stream, mut books) = (TestStream::default(), Books::default());
         let mut note = |said: Said| {
             books.note(&said);
-            self.tell(session, said);
+            naming.tell(session.sink, said);
         };
         let ended = test_process::run(session.machine, &command, &scratch, &mut |bytes| {
             stream.feed(bytes, &mut note);
@@ -299,11 +363,13 @@ impl<'a> TestBinary<'a> {
         if !home.is_empty() {
             notes.push(format!("it wrote into its home, which is gone: {}", listed(&home)));
         }
-        let keeps = match written.as_slice() {
-            [] => self.may_be_kept(session, prepared, &scratch, began),
-            names => Err(format!("files beside its sources changed: {}", listed(names))),
+        let counted = covers.then(|| counted(&scratch)).transpose();
+        let keeps = match (&counted, written.as_slice()) {
+            (Err(why), _) => Err(why.clone()),
+            (_, []) => self.may_be_kept(session, prepared, &scratch, began),
+            (_, names) => Err(format!("files beside its sources changed: {}", listed(names))),
         };
-        Ok(Ran { account, time, notes, keeps })
+        Ok(Ran { account, profile: counted.ok().flatten(), time, notes, keeps })
     }
 
     /// Returns what differs in the folder of the sources from what was there `before`.
@@ -366,7 +432,8 @@ impl<'a> TestBinary<'a> {
             Ok(Keep { key, observed, seen }) => {
                 let store = &session.machine.store;
                 let milliseconds = millis(ran.time);
-                let pass = Pass { milliseconds, cases: ran.account.cases.clone() };
+                let (cases, profile) = (ran.account.cases.clone(), ran.profile.as_ref());
+                let pass = Pass { milliseconds, cases, profile: profile.map(Profile::text) };
                 store.put_action(&result_key(key, seen), &pass);
                 store.put_action(key, observed);
             }
@@ -383,6 +450,7 @@ impl<'a> TestBinary<'a> {
         let (milliseconds, notes) = (millis(ran.time), ran.notes);
         let (ran_in, rest) = (prepared.ran_in(), self.finished());
         TestFinished { outcome, ran_in, runs, milliseconds, reason, notes, cases, output, ..rest }
+            .covering(ran.profile)
     }
 
     fn not_run(&self, Unrun { outcome, reason }: Unrun) -> TestFinished {
@@ -409,65 +477,20 @@ impl<'a> TestBinary<'a> {
         let folder = self.built.source_folder.clone().unwrap_or_default();
         let again = if run > 1 { format!(" (run {run})") } else { String::new() };
         let sealed = if prepared.root.is_some() { " in a sealed root" } else { "" };
-        let what = format!("test {}{sealed}{again}", self.go_package);
+        let Naming { label, go_package, platform } = Naming::of(self.built);
+        let on = platform.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+        let what = format!("test {go_package}{on}{sealed}{again}");
         (session.sink)(Event::StepStarted { step, what, argv, env, folder });
-        let (label, go_package) = (self.target.label.clone(), self.go_package.clone());
-        (session.sink)(Event::TestStarted { label, go_package, run });
+        (session.sink)(Event::TestStarted { label, go_package, platform, run });
         step
     }
-
-    fn tell(&self, session: &TestSession<'_>, said: Said) {
-        let (label, go_package) = (self.target.label.clone(), self.go_package.clone());
-        let (test, action, time) = match said {
-            Said::Began(test) => (test, CaseAction::Run, None),
-            Said::Paused(test) => (test, CaseAction::Pause, None),
-            Said::Continued(test) => (test, CaseAction::Continue, None),
-            Said::Ended(test, end, time) => {
-                let action = match end {
-                    End::Passed | End::Measured => CaseAction::Pass,
-                    End::Failed => CaseAction::Fail,
-                    End::Skipped => CaseAction::Skip,
-                };
-                (test, action, Some(time))
-            }
-            Said::Output(test, bytes) => {
-                let output = String::from_utf8_lossy(&bytes).into_owned();
-                return (session.sink)(Event::TestOutput { label, go_package, test, output });
-            }
-            Said::Verdict(_) => return,
-        };
-        let milliseconds = time.map(millis);
-        (session.sink)(Event::TestCase { label, go_package, test, action, milliseconds });
-    }
 }
 
-/// Returns what is told of a test binary of which nothing more is known than that it was not run.
-#[must_use]
-pub fn unknown(built: &Finished) -> TestFinished {
-    TestFinished {
-        label: built.label.clone(),
-        go_package: built.go_package.clone().unwrap_or_default(),
-        source_folder: built.source_folder.clone(),
-        outcome: Outcome::NotRun,
-        ran_in: None,
-        kept: false,
-        flaky: false,
-        runs: 0,
-        milliseconds: 0,
-        reason: None,
-        notes: Vec::new(),
-        cases: Vec::new(),
-        output: String::new(),
-    }
-}
-
-/// Tells whether an outcome fails the run.
-#[must_use]
-pub fn is_failure(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Failed | Outcome::TimedOut | Outcome::Crashed | Outcome::Broken => true,
-        Outcome::Passed | Outcome::NoTests | Outcome::NotRun => false,
-    }
+/// Reads what a test binary counted.
+fn counted(scratch: &Scratch) -> Result<Profile, String> {
+    let text = std::fs::read_to_string(scratch.profile());
+    let text = text.map_err(|error| format!("it wrote no coverage profile: {error}"))?;
+    Profile::parse(&text).map_err(|error| error.to_string())
 }
 
 /// Returns the pass that is kept under `key`, if what its run looked at is as it was.
@@ -507,10 +530,6 @@ fn listed(names: &[String]) -> String {
 fn exact(text: &OsStr) -> String {
     let escaped = || format!("bytes {}", text.as_encoded_bytes().escape_ascii());
     text.to_str().map_or_else(escaped, str::to_owned)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]

@@ -158,7 +158,9 @@ impl Unrun {
     }
 }
 
-fn is_foreign(error: &io::Error) -> bool {
+/// Tells whether a binary could not be started because it is for another platform.
+#[must_use]
+pub fn is_foreign(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
 }
 

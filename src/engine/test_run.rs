@@ -3,7 +3,9 @@
 use crate::effects::machine::Machine;
 use crate::engine::event::{Event, Finished, Sink, State, TestCounts, TestFinished};
 use crate::engine::request::{BuildRequest, Shard, TestRequest};
-use crate::engine::test_job::{TestBinary, TestSession, unknown};
+use crate::engine::test_job::{TestBinary, TestSession};
+use crate::engine::test_told::unknown;
+use crate::formats::cover_profile::Profile;
 use crate::model::targets::Targets;
 use crate::plan::test_account::{CaseOutcome, Outcome};
 use crate::words::exit_code::ExitCode;
@@ -53,11 +55,24 @@ fn not_run(built: &Finished, reason: &str) -> TestFinished {
     TestFinished { reason: Some(reason.to_owned()), ..unknown(built) }
 }
 
+/// Returns what all test binaries counted together; `None` if none of them counts.
+///
+/// # Errors
+///
+/// Returns the file of which they counted different texts.
+pub fn profile(finished: &[TestFinished]) -> Result<Option<Profile>, String> {
+    let mut profiles = finished.iter().filter_map(|it| it.profile.as_deref());
+    let Some(mut all) = profiles.next().cloned() else { return Ok(None) };
+    profiles.try_for_each(|it| all.merge(it))?;
+    Ok(Some(all))
+}
+
 /// Returns every `count`th of the test binaries, sorted by name: which one is where depends on the
 /// names alone.
-fn shard(built: &[Finished], shard: Option<Shard>) -> Vec<&Finished> {
+#[must_use]
+pub fn shard(built: &[Finished], shard: Option<Shard>) -> Vec<&Finished> {
     let mut sorted: Vec<_> = built.iter().collect();
-    sorted.sort_by(|a, b| (&a.label, &a.go_package).cmp(&(&b.label, &b.go_package)));
+    sorted.sort_by_key(|it| (&it.label, &it.go_package, &it.platform));
     let Some(Shard { index, count }) = shard else { return sorted };
     let own = sorted.into_iter().enumerate().filter(|it| it.0 % count.get() + 1 == index);
     own.map(|it| it.1).collect()
@@ -67,7 +82,8 @@ impl TestCounts {
     /// Counts.
     #[must_use]
     pub fn of(finished: &[TestFinished]) -> Self {
-        let mut counts = Self::default();
+        let coverage = profile(finished).ok().flatten().map(|it| it.coverage());
+        let mut counts = Self { coverage, ..Self::default() };
         for it in finished {
             counts.kept += usize::from(it.kept);
             counts.flaky += usize::from(it.flaky);

@@ -44,7 +44,7 @@ pub const GO_BINARY_FIELDS: [&str; 18] = with(["name", "package", "platforms", "
 pub const SMOKE_FIELDS: [&str; 3] = ["args", "stdout", "timeout"];
 
 /// The fields of `go_tests(…)`.
-pub const GO_TESTS_FIELDS: [&str; 24] = with([
+pub const GO_TESTS_FIELDS: [&str; 27] = with([
     "name",
     "packages",
     "exclude",
@@ -56,6 +56,9 @@ pub const GO_TESTS_FIELDS: [&str; 24] = with([
     "data",
     "pass_env",
     "run_in",
+    "cover",
+    "covermode",
+    "coverpkg",
 ]);
 
 /// Where tests can run.
@@ -189,6 +192,12 @@ pub struct GoTestsSpec {
     pub pass_env: Vec<Spanned<String>>,
     /// The root that they run in, if it is one of their own.
     pub sealed: Option<SealedSpec>,
+    /// Whether they count what they run.
+    pub cover: Option<bool>,
+    /// How they count it.
+    pub covermode: Option<Spanned<String>>,
+    /// Go package patterns: in which packages they count.
+    pub coverpkg: Vec<Spanned<String>>,
     /// How they are linked.
     pub settings: SettingsSpec,
 }
@@ -367,6 +376,9 @@ fn go_tests<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
         data: texts(reader, fields, "data"),
         pass_env: texts(reader, fields, "pass_env"),
         sealed: fields.get("run_in").and_then(|it| run_in(reader, it)),
+        cover: fields.get("cover").and_then(|it| reader.flag("cover", it)),
+        covermode: fields.get("covermode").and_then(|it| reader.text("covermode", it)),
+        coverpkg: texts(reader, fields, "coverpkg"),
         settings: settings(reader, fields),
     }))
 }

@@ -6,6 +6,7 @@ pub mod bytes;
 pub mod c_text;
 pub mod c_words;
 pub mod cacheprog;
+pub mod cover_profile;
 pub mod elf;
 pub mod go_events;
 pub mod go_header;
@@ -24,6 +25,7 @@ pub mod ron_lexer;
 pub mod ron_syntax;
 pub mod rules_file;
 pub mod test_log;
+pub mod test_names;
 pub mod test_stream;
 pub mod tool_limits;
 

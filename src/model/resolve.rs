@@ -24,7 +24,7 @@ use crate::model::target::{
     Files, Glob, GoBinary, GoPattern, GoSettings, GoTests, Rule, Smoke, Target, TestRun,
 };
 use crate::model::targets::{Targets, unknown_label};
-use crate::model::test_run::check as check_test_run;
+use crate::model::test_run::{check as check_test_run, cover as check_cover};
 use crate::words::amount::parse_time;
 use crate::words::label::{Label, PackagePath};
 use crate::words::path::RelPath;
@@ -216,8 +216,14 @@ impl<'r> Resolver<'r> {
         let run = check_test_run(&spec, &mut self.problems);
         draft.literals = literal_data(&run, draft.label.package());
         let vet = spec.settings.vet.or(defaults.vet).unwrap_or(true);
-        let settings = self.each(draft, spec.platforms.as_deref(), (spec.settings, defaults))?;
-        Some(Rule::GoTests(GoTests { go_packages, exclude, vet, run, settings }))
+        let covered = self.go_patterns(&spec.coverpkg);
+        let own = spec.settings.clone();
+        let settings = self.each(draft, spec.platforms.as_deref(), (own, defaults));
+        let linked = settings.as_deref().unwrap_or_default();
+        let cover = check_cover(&spec, covered, linked, &mut self.problems);
+        let settings = settings?;
+        let tests = GoTests { go_packages, exclude, vet, cover, run, settings };
+        Some(Rule::GoTests(Box::new(tests)))
     }
 
     /// Settles a target once, or once for each of its platforms.

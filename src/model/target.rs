@@ -3,6 +3,7 @@
 //! A [`Target`] comes only out of resolution (`formats::build_file` gives what was written;
 //! `model::resolve` checks it), so whoever holds one need not look at names again.
 
+use crate::formats::cover_profile::CoverMode;
 use crate::model::policy::Policy;
 use crate::model::run_in::SealedRoot;
 use crate::model::strategy::Ladder;
@@ -32,7 +33,7 @@ pub enum Rule {
     /// A Go program.
     GoBinary(GoBinary),
     /// One test binary for each Go package that has tests.
-    GoTests(GoTests),
+    GoTests(Box<GoTests>),
     /// A program run on declared inputs that makes declared outputs.
     Command(Command),
     /// A named glob.
@@ -78,10 +79,22 @@ pub struct GoTests {
     pub exclude: Vec<GoPattern>,
     /// Whether `go test -c` runs its part of `go vet` (it fails the build on a finding).
     pub vet: bool,
+    /// Whether they count what they run, and how.
+    pub cover: Option<Cover>,
     /// How they are run.
     pub run: TestRun,
     /// How they are built and linked: once, or once for each of their platforms.
     pub settings: Vec<GoSettings>,
+}
+
+/// What test binaries count while they run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cover {
+    /// What is counted, if the target says; else what Go takes: `set`, and `atomic` with the race
+    /// detector.
+    pub mode: Option<CoverMode>,
+    /// In which Go packages, `...` allowed; none: in the package under test.
+    pub go_packages: Vec<GoPattern>,
 }
 
 /// How test binaries are run.

@@ -4,6 +4,7 @@
 //! holds. Everything the `go` command would read from elsewhere is said here outright (`GOFLAGS`,
 //! `GOENV`, `GOTOOLCHAIN`, `CC`, `CGO_CFLAGS`, …), so nothing is inherited.
 
+use crate::formats::cover_profile::CoverMode;
 use crate::model::platform::level_variable;
 use crate::model::strategy::{BuildMode, Cgo, LinkMode, Strategy};
 use crate::model::target::{GoSettings, Platform};
@@ -175,6 +176,24 @@ impl Configuration {
         flags.push(format!("-ldflags={}", quoted(&linker_words(strategy, settings, linker))));
         let compilers = if selection.cgo { compilers } else { None };
         Self { selection, compilers, flags }
+    }
+
+    /// Lets test binaries count what they run: how, if that is said, and in which packages, if not
+    /// in the one under test alone.
+    #[must_use]
+    pub fn covering(mut self, mode: Option<CoverMode>, packages: &[String]) -> Self {
+        self.flags.push("-cover".to_owned());
+        self.flags.extend(mode.map(|it| format!("-covermode={}", it.as_str())));
+        let all = (!packages.is_empty()).then(|| format!("-coverpkg={}", packages.join(",")));
+        self.flags.extend(all);
+        self
+    }
+
+    /// Tells whether test binaries count in other packages than their own. `go` writes into such a
+    /// binary which packages of the whole process are covered, so it gets a process of its own.
+    #[must_use]
+    pub fn covers_others(&self) -> bool {
+        self.flags.iter().any(|it| it.starts_with("-coverpkg="))
     }
 
     /// Returns the variables of the `go` command that differ from the fixed base.
@@ -368,6 +387,23 @@ mod tests {
         (selection.cgo, selection.race) = (false, true);
         let other = ("linux", "arm64");
         assert_eq!(selection.unlike_plain(other), " (for linux/amd64; without cgo; race detector)");
+    }
+
+    #[test]
+    fn what_is_counted_is_among_the_flags() {
+        let facts = CgoFacts { compiler: true };
+        let selection = Selection::new(&strategy(), &settings(), ("linux", "amd64"), facts);
+        let plain = Configuration::new(&strategy(), &settings(), selection, (None, None));
+        let flags = |mode, packages: &[&str]| {
+            let packages: Vec<_> = packages.iter().map(ToString::to_string).collect();
+            let covering = plain.clone().covering(mode, &packages);
+            let more = covering.flags[plain.flags.len()..].join(" ");
+            (more, covering.covers_others())
+        };
+        assert_eq!(flags(None, &[]), ("-cover".to_owned(), false));
+        let all = "-cover -covermode=atomic -coverpkg=./...,std";
+        assert_eq!(flags(Some(CoverMode::Atomic), &["./...", "std"]), (all.to_owned(), true));
+        assert!(!plain.covers_others());
     }
 
     #[test]

@@ -57,6 +57,9 @@ pub struct Pass {
     pub milliseconds: u64,
     /// Its tests.
     pub cases: Vec<Case>,
+    /// Its coverage profile, if it counts what it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
 }
 
 impl TestInputs {

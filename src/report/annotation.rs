@@ -10,7 +10,7 @@
 use crate::engine::event::TestFinished;
 use crate::plan::test_account::CaseOutcome;
 use crate::report::paint::Tone;
-use crate::report::test_table::outcome_word;
+use crate::report::test_table::{outcome_word, shown_package};
 use std::fmt::Write as _;
 
 /// How many annotations are written: GitHub shows ten of a step.
@@ -44,7 +44,7 @@ pub fn annotations(tests: &[TestFinished], prefix: &str) -> String {
                 continue;
             }
             (left, any) = (left - 1, true);
-            let title = format!("{} {} {word}", it.go_package, case.name);
+            let title = format!("{} {} {word}", shown_package(it), case.name);
             write(&mut out, "error", place(&case.output, folder, prefix), &title, &case.output);
         }
         if !any && left > 0 {
@@ -52,7 +52,7 @@ pub fn annotations(tests: &[TestFinished], prefix: &str) -> String {
             let kind = if it.flaky { "warning" } else { "error" };
             let notes = it.notes.join("\n");
             let message = it.reason.as_ref().unwrap_or(&notes);
-            write(&mut out, kind, None, &format!("{} {word}", it.go_package), message);
+            write(&mut out, kind, None, &format!("{} {word}", shown_package(it)), message);
         }
     }
     out

@@ -1,12 +1,14 @@
 //! Test results as `JUnit` XML, which pipelines read.
 //!
 //! One `testsuite` for each test binary, one `testcase` for each test; what befell the binary as a
-//! whole is a case of its own, named `(binary)`, with an `error`. Characters that XML 1.0 cannot
-//! hold are replaced.
+//! whole is a case of its own, named `(binary)`, with an `error`. Where a target names platforms,
+//! the platform stands behind the Go package, and as a property: readers that merge suites by name
+//! keep them apart. Characters that XML 1.0 cannot hold are replaced.
 
 use crate::engine::event::TestFinished;
 use crate::model::run_in::RunIn;
 use crate::plan::test_account::{Case, CaseOutcome, Outcome};
+use crate::report::test_table::shown_package;
 use std::fmt::Write as _;
 
 /// Returns the document.
@@ -26,7 +28,7 @@ fn suite(it: &TestFinished, out: &mut String) {
     let _ = writeln!(
         out,
         "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{}\">",
-        escaped(&it.go_package),
+        escaped(&shown_package(it)),
         it.cases.len() + usize::from(whole.is_some()),
         number(CaseOutcome::Failed),
         number(CaseOutcome::Unfinished) + usize::from(whole.is_some()),
@@ -38,6 +40,7 @@ fn suite(it: &TestFinished, out: &mut String) {
         Some(RunIn::Sealed) => "sealed",
         None => "",
     };
+    let platform = it.platform.iter().map(|it| ("platform", it.clone()));
     let properties = [
         ("label", it.label.to_string()),
         ("ran_in", ran_in.to_owned()),
@@ -46,16 +49,16 @@ fn suite(it: &TestFinished, out: &mut String) {
         ("kept", it.kept.to_string()),
     ];
     out.push_str("    <properties>\n");
-    for (name, value) in properties {
+    for (name, value) in properties.into_iter().chain(platform) {
         let value = escaped(&value);
         let _ = writeln!(out, "      <property name=\"{name}\" value=\"{value}\"/>");
     }
     out.push_str("    </properties>\n");
     for case in &it.cases {
-        write_case(&it.go_package, case, out);
+        write_case(&shown_package(it), case, out);
     }
     if let Some((message, text)) = whole {
-        let package = escaped(&it.go_package);
+        let package = escaped(&shown_package(it));
         let _ = writeln!(
             out,
             "    <testcase name=\"(binary)\" classname=\"{package}\" time=\"0.000\">"
@@ -147,28 +150,30 @@ mod tests {
         ];
         let mut crashed = tested("m/a", Outcome::Crashed, cases);
         crashed.reason = Some("panic: \"boom\"".to_owned());
+        crashed.platform = Some("linux/arm/7".to_owned());
         expect![[r#"
             <?xml version="1.0" encoding="UTF-8"?>
             <testsuites>
-              <testsuite name="m/a" tests="5" failures="1" errors="2" skipped="1" time="2.340">
+              <testsuite name="m/a linux/arm/7" tests="5" failures="1" errors="2" skipped="1" time="2.340">
                 <properties>
                   <property name="label" value="//:tests"/>
                   <property name="ran_in" value="host"/>
                   <property name="runs" value="1"/>
                   <property name="flaky" value="false"/>
                   <property name="kept" value="false"/>
+                  <property name="platform" value="linux/arm/7"/>
                 </properties>
-                <testcase name="TestA" classname="m/a" time="1.250"/>
-                <testcase name="TestB/&lt;x&gt;" classname="m/a" time="1.250">
+                <testcase name="TestA" classname="m/a linux/arm/7" time="1.250"/>
+                <testcase name="TestB/&lt;x&gt;" classname="m/a linux/arm/7" time="1.250">
                   <failure message="failed">a&lt;b&gt; &amp; &quot;c&quot;&#10;�]]&gt;</failure>
                 </testcase>
-                <testcase name="TestC" classname="m/a" time="1.250">
+                <testcase name="TestC" classname="m/a linux/arm/7" time="1.250">
                   <skipped message="skipped">why</skipped>
                 </testcase>
-                <testcase name="TestD" classname="m/a" time="1.250">
+                <testcase name="TestD" classname="m/a linux/arm/7" time="1.250">
                   <error message="did not end"></error>
                 </testcase>
-                <testcase name="(binary)" classname="m/a" time="0.000">
+                <testcase name="(binary)" classname="m/a linux/arm/7" time="0.000">
                   <error message="panic: &quot;boom&quot;"></error>
                 </testcase>
               </testsuite>

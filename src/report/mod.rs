@@ -18,6 +18,7 @@ pub mod reporter;
 pub mod schema;
 pub mod table;
 pub mod terminal;
+pub mod test_list;
 pub mod test_table;
 pub mod verify;
 pub mod why;

@@ -11,17 +11,19 @@ use crate::plan::record::Ledger;
 use crate::report::cache::CacheStats;
 use crate::report::doctor::Diagnosis;
 use crate::report::graph::GraphDocument;
+use crate::report::test_list::TestsDocument;
 use crate::report::verify::Inspection;
 use schemars::Schema;
 
 /// Returns each published schema with the name of its file, `<name>.schema.json`.
 #[must_use]
-pub fn published() -> [(&'static str, Schema); 9] {
+pub fn published() -> [(&'static str, Schema); 10] {
     [
         ("ledger", schemars::schema_for!(Ledger)),
         ("event", schemars::schema_for!(Event)),
         ("verify", schemars::schema_for!(Inspection)),
         ("query-graph", schemars::schema_for!(GraphDocument<'static>)),
+        ("tests", schemars::schema_for!(TestsDocument<'static>)),
         ("doctor", schemars::schema_for!(Diagnosis)),
         ("why", schemars::schema_for!(Explanation)),
         ("cache-stats", schemars::schema_for!(CacheStats)),
@@ -41,6 +43,8 @@ mod tests {
     use crate::report::cache::damaged;
     use crate::report::graph::write_json;
     use crate::report::outcome::samples::{attempt, finished};
+    use crate::report::test_list::TESTS_FORMAT;
+    use crate::report::test_list::samples::listed;
     use crate::report::verify::{FileFacts, Finding, sample_linkage};
     use expect_test::expect_file;
     use std::path::Path;
@@ -67,6 +71,8 @@ mod tests {
         let facts = FileFacts { linkage, build_info, policy, violations };
         let finding = Finding::Read(Box::new(facts));
         check("verify", &Inspection { file: "a".to_owned(), finding });
+        let binaries = &listed()[..];
+        check("tests", &TestsDocument { format: TESTS_FORMAT, binaries });
         check("doctor", &Diagnosis::default());
         check("why", &explanation(vec![output("m/a", &["x"]), output("m/b", &[])]));
         check("cache-stats", &CacheStats::default());

@@ -10,7 +10,7 @@ use crate::report::escape;
 use crate::report::outcome::{Outcome, Position, has_output, state_word};
 use crate::report::paint::{Paint, Tone};
 use crate::report::table::shown_name;
-use crate::report::test_table::{outcome_word, seconds};
+use crate::report::test_table::{outcome_word, seconds, shown_package};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -134,8 +134,9 @@ impl Progress {
                 }
             }
             Event::Finished(it) => lines.extend(self.finished_line(it, position)),
-            Event::TestOutput { go_package, output, .. } if self.streams => {
-                let name = format!("{}:", escape::line(go_package));
+            Event::TestOutput { go_package, platform, output, .. } if self.streams => {
+                let on = platform.as_ref().map(|it| format!(" {it}")).unwrap_or_default();
+                let name = format!("{}{on}:", escape::line(go_package));
                 let name = self.paint.say(Tone::Faint, &name);
                 let text = escape::block(output);
                 lines.extend(text.lines().map(|line| format!("{name} {line}")));
@@ -170,7 +171,8 @@ impl Progress {
             None => self.verbosity > Verbosity::Quiet,
         };
         let (word, time) = (self.paint.say(tone, word), seconds(finished.milliseconds));
-        let package = escape::line(&finished.go_package);
+        let package = shown_package(finished);
+        let package = escape::line(&package);
         wanted.then(|| format!("{word} {package} ({time})"))
     }
 

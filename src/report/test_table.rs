@@ -2,6 +2,7 @@
 //! what was flaky, and one line that sums it up.
 
 use crate::engine::event::{Counts, TestCounts, TestFinished};
+use crate::formats::cover_profile::Coverage;
 use crate::plan::test_account::{Case, CaseOutcome, Outcome};
 use crate::report::escape;
 use crate::report::paint::{Paint, Tone};
@@ -55,33 +56,38 @@ pub fn write_tests(tests: &[TestFinished], paint: Paint, out: &mut dyn Write) ->
         return Ok(());
     }
     let heading = |text: &str| Cell { text: text.to_owned(), tone: Some(Tone::Faint) };
-    let names = ["TEST", "RESULT", "TIME", "PASSED", "FAILED", "SKIPPED"];
-    let mut rows = vec![names.map(heading).to_vec()];
+    let names = ["TEST", "RESULT", "TIME", "PASSED", "FAILED", "SKIPPED", "COVERAGE"];
+    let covers = tests.iter().any(|it| it.coverage.is_some());
+    let columns = names.len() - usize::from(!covers);
+    let mut rows = vec![names.map(heading)[..columns].to_vec()];
     let mut group = None;
     for it in tests {
         if group != Some(&it.label) {
             rows.push(vec![cell(&it.label.to_string())]);
         }
         group = Some(&it.label);
-        rows.push(row(it));
+        rows.push(row(it)[..columns].to_vec());
     }
-    let lean = [Lean::Left, Lean::Left, Lean::Right, Lean::Right, Lean::Right, Lean::Right];
-    write_aligned(&lean, &rows, paint, out)?;
+    let mut lean = [Lean::Right; 7];
+    lean[..2].fill(Lean::Left);
+    write_aligned(&lean[..columns], &rows, paint, out)?;
     let mut slow: Vec<_> =
         tests.iter().flat_map(|it| it.cases.iter().map(move |case| (it, case))).collect();
     slow.retain(|(_, case)| case.milliseconds >= SLOW && !case.name.contains('/'));
     slow.sort_by_key(|(it, case)| {
-        (std::cmp::Reverse(case.milliseconds), &it.go_package, &case.name)
+        (std::cmp::Reverse(case.milliseconds), &it.go_package, &it.platform, &case.name)
     });
     if !slow.is_empty() {
         writeln!(out, "{}", paint.say(Tone::Faint, "slowest:"))?;
     }
     for (it, case) in slow.into_iter().take(SLOWEST) {
-        let (name, package) = (escape::line(&case.name), escape::line(&it.go_package));
+        let package = shown_package(it);
+        let (name, package) = (escape::line(&case.name), escape::line(&package));
         writeln!(out, "  {:>9}  {name} ({package})", seconds(case.milliseconds))?;
     }
     for it in tests.iter().filter(|it| it.flaky) {
-        let (word, package) = (paint.say(Tone::Caution, "flaky:"), escape::line(&it.go_package));
+        let package = shown_package(it);
+        let (word, package) = (paint.say(Tone::Caution, "flaky:"), escape::line(&package));
         writeln!(out, "{word} {package} passed in run {}", it.runs)?;
     }
     Ok(())
@@ -94,13 +100,23 @@ fn row(it: &TestFinished) -> Vec<Cell> {
         cell(&if found == 0 { "-".to_owned() } else { found.to_string() })
     };
     vec![
-        cell(&format!("  {}", it.go_package)),
+        cell(&format!("  {}", shown_package(it))),
         Cell { text: word.to_owned(), tone: Some(tone) },
         cell(&seconds(it.milliseconds)),
         number(&[CaseOutcome::Passed]),
         number(&[CaseOutcome::Failed, CaseOutcome::Unfinished]),
         number(&[CaseOutcome::Skipped]),
+        cell(&it.coverage.and_then(Coverage::percent).unwrap_or_else(|| "-".to_owned())),
     ]
+}
+
+/// Returns the Go package of a test binary, with the platform where its target names one.
+#[must_use]
+pub fn shown_package(it: &TestFinished) -> String {
+    match &it.platform {
+        Some(platform) => format!("{} {platform}", it.go_package),
+        None => it.go_package.clone(),
+    }
 }
 
 fn cell(text: &str) -> Cell {
@@ -115,7 +131,8 @@ fn cell(text: &str) -> Cell {
 pub fn write_failures(tests: &[TestFinished], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     for it in tests {
         let (word, tone) = outcome_word(it);
-        let package = escape::line(&it.go_package);
+        let package = shown_package(it);
+        let package = escape::line(&package);
         let shown = matches!(tone, Tone::Bad) || it.outcome == Outcome::NotRun;
         if shown {
             writeln!(out, "{} {package} ({})", paint.say(tone, &format!("{word}:")), it.label)?;
@@ -180,6 +197,7 @@ pub fn summary(counts: &Counts) -> String {
         cases_passed,
         cases_failed,
         cases_skipped,
+        coverage,
     } = counts.tests.unwrap_or_default();
     let told = |parts: &[(usize, &str)]| {
         let parts = parts.iter().filter(|it| it.0 > 0);
@@ -199,7 +217,9 @@ pub fn summary(counts: &Counts) -> String {
     let all = passed + failed + without_tests + not_run;
     let total = if all == 1 { "1 test binary".to_owned() } else { format!("{all} test binaries") };
     let tests = count(cases.iter().map(|it| it.0).sum(), "test");
-    format!("{total}{binaries}; {tests}{}", told(&cases))
+    let covered = coverage.and_then(Coverage::percent);
+    let covered = covered.map(|it| format!("; {it} of statements covered")).unwrap_or_default();
+    format!("{total}{binaries}; {tests}{}{covered}", told(&cases))
 }
 
 /// Makes ended test binaries for tests.
@@ -217,6 +237,7 @@ pub(crate) mod samples {
         TestFinished {
             label: label("//:tests"),
             go_package: package.to_owned(),
+            platform: None,
             source_folder: Some("a".to_owned()),
             outcome,
             ran_in: Some(RunIn::Host),
@@ -225,6 +246,8 @@ pub(crate) mod samples {
             runs: 1,
             milliseconds: 2340,
             reason: None,
+            coverage: None,
+            profile: None,
             notes: Vec::new(),
             cases,
             output: String::new(),

@@ -214,3 +214,18 @@ fn where_no_root_can_be_made_no_test_runs() {
     check(&ended(&run), "a", "not_run", &["no sealed root can be made here", "namespaces"]);
     assert_eq!((run.code, &ended(&run)["a"]["ran_in"]), (36, &Value::Null));
 }
+
+#[test]
+fn a_list_of_tests_is_asked_for_in_the_root_too() {
+    let Some(it) = workspace(&[("data/x", "")]) else { return };
+    it.file("BUILD.ron", &sealed("sealed", ""));
+    let only = "func init() { if _, err := os.Stat(\"/src/a\"); err != nil { panic(err) } }\n\nfunc TestA(t *testing.T) {}";
+    it.file("a/a_test.go", &test_file("a", "os", only));
+    let names = |arguments: &[&str]| {
+        let output = it.run(&[&["test", "--list", "--json"], arguments].concat());
+        let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code().unwrap(), listed["binaries"][0]["tests"][0]["name"].clone())
+    };
+    assert_eq!(names(&[]), (0, "TestA".into()));
+    assert_eq!(names(&["--run-in", "host"]), (3, Value::Null));
+}

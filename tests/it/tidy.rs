@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("words", "amount defect digest exit_code label near path pattern span problem"),
     (
         "formats",
-        "linkage bytes magic c_text c_words linker_text elf image macho pe build_info inspection link_errors link_warnings go_events go_header go_list cacheprog test_stream test_log \
+        "linkage bytes magic c_text c_words linker_text elf image macho pe build_info inspection link_errors link_warnings go_events go_header go_list cacheprog test_stream test_log test_names cover_profile \
          ron_lexer ron_syntax ron_fields build_file rules_file tool_limits",
     ),
     (
@@ -35,16 +35,16 @@ const ROOMS: &[(&str, &str)] = &[
     (
         "engine",
         "event request scheduler listing kept_listing session go_unit go_look c_side go_inputs go_batch go_settle go_advice smoke go_job \
-         command_job recall build test_root test_job test_run why discover probe",
+         command_job recall build test_told test_root test_job test_run test_list why discover probe",
     ),
     (
         "report",
-        "escape paint command_line diagnostic outcome failure table test_table junit annotation terminal reporter doctor why \
+        "escape paint command_line diagnostic outcome failure table test_table test_list junit annotation terminal reporter doctor why \
          graph verify cache schema",
     ),
     (
         "cli",
-        "environment flags settings console examination seal rooms build test run why verify query graph init \
+        "environment flags settings console examination seal rooms test_rooms build test run why verify query graph init \
          doctor cache clean cacheprog completions man arguments",
     ),
 ];

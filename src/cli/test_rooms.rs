@@ -1,0 +1,133 @@
+//! What `test` asks of the rooms below: a build, and then its test binaries, run or listed.
+
+use crate::cli::rooms::{self, load, machine_for, no_build, no_threads};
+use crate::engine::build;
+use crate::engine::event::{Counts, Event, Finished, Sink, TestCounts, TestFinished};
+use crate::engine::request::{AfterFailure, BuildRequest, Mode, TestRequest};
+use crate::engine::test_list::{self, Listed};
+use crate::engine::test_run;
+use crate::model::run_in::RunIn;
+use crate::model::target::GoTests;
+use crate::report::failure::Failure;
+use crate::words::exit_code::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+/// What came of a run of tests.
+#[derive(Debug)]
+pub struct Tested {
+    /// The exit code.
+    pub code: ExitCode,
+    /// The test binaries, sorted.
+    pub finished: Vec<TestFinished>,
+    /// The counts; those of the build too.
+    pub counts: Counts,
+}
+
+/// What is remembered of a build for its tests.
+#[derive(Default)]
+struct Heard {
+    built: Vec<Finished>,
+    last_step: usize,
+    counts: Counts,
+}
+
+/// Builds test binaries and runs them. The build's last event waits for the end of the tests.
+///
+/// # Errors
+///
+/// Says why the build could not begin or go on, or the tests could not be run.
+pub fn test(
+    request: &BuildRequest,
+    tests: &TestRequest,
+    sink: Sink<'_>,
+) -> Result<Tested, Failure> {
+    let (code, Heard { built, last_step, mut counts }) = build_tests(request, sink)?;
+    let goes_on = code == ExitCode::Done || request.after_failure == AfterFailure::KeepGoing;
+    let mut tested = Tested { code, finished: Vec::new(), counts };
+    if goes_on && request.mode == Mode::Build && code != ExitCode::Interrupted {
+        let machine = machine_for(request)?;
+        let targets = load(&request.root)?.targets;
+        let built = (built.as_slice(), last_step);
+        let finished = test_run::run((request, tests), &targets, &machine, built, sink);
+        tested.finished = finished.map_err(|it| no_threads(&it))?;
+        let of_tests = TestCounts::of(&tested.finished);
+        tested.code = of_tests.exit_code(code, machine.interrupt.is_set());
+        counts.tests = Some(of_tests);
+        for message in machine.store.troubles() {
+            sink(Event::Warning { label: None, message });
+        }
+    }
+    counts.exit_code = tested.code.number();
+    tested.counts = counts;
+    sink(Event::Done(counts));
+    Ok(tested)
+}
+
+/// Tells whether any of the tests that are asked for counts what it runs; none does in a sealed
+/// root.
+///
+/// # Errors
+///
+/// Blames the input for what is wrong in rule files, or for patterns that match nothing.
+pub fn covers(request: &BuildRequest, run_in: Option<RunIn>) -> Result<bool, Failure> {
+    let targets = load(&request.root)?.targets;
+    let graph = build::plan(request, &targets).map_err(|it| no_build(&it))?;
+    let mut tests = graph.node_weights().filter_map(|it| it.rule.tests());
+    let on_machine = |it: &GoTests| match run_in {
+        Some(run_in) => run_in == RunIn::Host,
+        None => it.run.sealed.is_none(),
+    };
+    Ok(tests.any(|it| it.cover.is_some() && on_machine(it)))
+}
+
+/// Builds test binaries, and remembers what was told of them; the last event is held back.
+fn build_tests(request: &BuildRequest, sink: Sink<'_>) -> Result<(ExitCode, Heard), Failure> {
+    let heard = Mutex::new(Heard::default());
+    let code = rooms::build(request, &|event| {
+        let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match &event {
+            Event::Finished(it) if it.rule == "go_tests" => heard.built.push(it.as_ref().clone()),
+            Event::StepStarted { step, .. } => heard.last_step = heard.last_step.max(*step),
+            Event::Done(counts) => {
+                heard.counts = *counts;
+                return;
+            }
+            _ => {}
+        }
+        drop(heard);
+        sink(event);
+    })?;
+    Ok((code, heard.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// Builds test binaries and asks each for its tests.
+///
+/// # Errors
+///
+/// Says why the build could not begin or go on, or the binaries could not be asked.
+pub fn list_tests(
+    request: &BuildRequest,
+    tests: &TestRequest,
+    sink: Sink<'_>,
+) -> Result<(ExitCode, Vec<Listed>), Failure> {
+    let (code, Heard { built, last_step, counts: _ }) = build_tests(request, sink)?;
+    if code == ExitCode::Interrupted {
+        return Ok((code, Vec::new()));
+    }
+    let machine = machine_for(request)?;
+    let targets = load(&request.root)?.targets;
+    let built = (built.as_slice(), last_step);
+    let listed = test_list::list((request, tests), &targets, &machine, built, sink);
+    let listed = listed.map_err(|it| no_threads(&it))?;
+    let code = match code {
+        _ if machine.interrupt.is_set() => ExitCode::Interrupted,
+        ExitCode::Done if listed.is_empty() => ExitCode::NoTests,
+        ExitCode::Done => {
+            let codes = [ExitCode::TestFailed, ExitCode::MachineLacks, ExitCode::BuildFailed];
+            let any = |code: &ExitCode| listed.iter().any(|it| it.code == *code);
+            codes.into_iter().find(any).unwrap_or(ExitCode::Done)
+        }
+        other => other,
+    };
+    Ok((code, listed))
+}
