@@ -9,8 +9,8 @@
 //! | a program on PATH | its stamp is the same | its content counts elsewhere; here only that it is the one found |
 //! | an output | its stamp is the same and not racy, or its bytes have the same digest, and it is a file that may be started, if it was one | somebody may have edited or removed it |
 //!
-//! Sights that lie near each other are looked up from a folder above all of them, opened once, which
-//! spares the system the way from the root for each.
+//! Sights that lie near each other are looked up from a folder above all of them, opened once,
+//! which spares the system the way from the root for each.
 
 use crate::effects::stamp::Stamp;
 use crate::effects::store::digest_of;
