@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 #[derive(Debug, Clone, Default)]
 pub struct GoGraph {
     packages: BTreeMap<String, GoPackage>,
+    /// Import paths by the patterns that matched them.
+    matched: BTreeMap<String, Vec<String>>,
 }
 
 /// The standard library's packages whose cgo the Go linker can link by itself.
@@ -36,7 +38,13 @@ impl GoGraph {
     /// Takes what `go list` printed.
     #[must_use]
     pub fn new(packages: BTreeMap<String, GoPackage>) -> Self {
-        Self { packages }
+        let mut matched: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for package in packages.values().filter(|it| !it.dep_only) {
+            for pattern in &package.matched {
+                matched.entry(pattern.clone()).or_default().push(package.import_path.clone());
+            }
+        }
+        Self { packages, matched }
     }
 
     /// Returns a package by import path.
@@ -52,9 +60,8 @@ impl GoGraph {
 
     /// Returns the packages that a pattern matched: `pattern` as it was given to `go list`.
     pub fn matched_by(&self, pattern: &str) -> impl Iterator<Item = &GoPackage> + use<'_> {
-        let pattern = pattern.to_owned();
-        let packages = self.packages.values().filter(|it| !it.dep_only);
-        packages.filter(move |it| it.matched.contains(&pattern))
+        let paths = self.matched.get(pattern).into_iter().flatten();
+        paths.filter_map(|it| self.packages.get(it))
     }
 
     /// Returns every package that `root` is made of, itself included, by import path.
