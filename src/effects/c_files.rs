@@ -29,13 +29,13 @@ pub enum CFilesError {
     #[error(transparent)]
     Walk(#[from] CWalkError),
     /// `#cgo pkg-config` names something, and there is no pkg-config.
-    #[error("`#cgo pkg-config: {0}` needs `pkg-config`, which is not on PATH")]
+    #[error("`{0}` is to be asked of `pkg-config`, which is not on PATH")]
     NoPkgConfig(String),
     /// `#cgo pkg-config` holds a flag that may write a file, or read words from one.
     #[error("`#cgo pkg-config` may not hold `{0}`")]
     RefusedFlag(String),
     /// pkg-config does not know it.
-    #[error("`pkg-config --cflags --libs {0}` failed: {1}")]
+    #[error("`pkg-config {0}` failed: {1}")]
     PkgConfig(String, String),
 }
 
@@ -83,16 +83,20 @@ pub fn pkg_config(
     env: &BTreeMap<String, String>,
     folder: &Path,
 ) -> Result<String, CFilesError> {
-    let asked = words.join(" ");
-    let program = machine.program("pkg-config");
-    let program = program.ok_or_else(|| CFilesError::NoPkgConfig(asked.clone()))?;
     let (flags, packages): (Vec<_>, Vec<_>) = words.iter().partition(|it| it.starts_with('-'));
     // Go refuses the same (CVE-2025-61731), but asks later than we do.
     if let Some(flag) = flags.iter().find(|it| !is_pkg_config_flag(it)) {
         return Err(CFilesError::RefusedFlag((*flag).clone()));
     }
+    // Whoever asks for one kind of words says so.
+    let is_kind = |it: &&String| matches!(it.as_str(), "--cflags" | "--libs");
+    let all = if flags.iter().any(is_kind) { [].as_slice() } else { &["--cflags", "--libs"] };
+    let asked = all.iter().copied().chain(words.iter().map(String::as_str));
+    let asked = asked.collect::<Vec<_>>().join(" ");
+    let program = machine.program("pkg-config");
+    let program = program.ok_or_else(|| CFilesError::NoPkgConfig(words.join(" ")))?;
     let mut args: Vec<OsString> = flags.into_iter().map(OsString::from).collect();
-    args.extend(["--cflags", "--libs", "--"].map(OsString::from));
+    args.extend(all.iter().chain(&["--"]).map(OsString::from));
     args.extend(packages.into_iter().map(OsString::from));
     let mut variables = machine.base_environment();
     variables.extend(env.iter().map(|(name, value)| (name.into(), value.into())));

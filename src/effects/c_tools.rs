@@ -14,6 +14,7 @@ use crate::effects::machine::Machine;
 use crate::formats::c_words::CWords;
 use crate::model::strategy::Need;
 use crate::model::toolchain::{Compilers, Family, Linker, platform_of};
+use crate::plan::c_dependencies::CProgram;
 use crate::words::digest::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,6 +137,22 @@ impl CTools {
         let program = self.cc.tool(machine, &name)?;
         let text = machine.ask(&program, &[OsStr::new("--version")], Path::new("/")).ok()?;
         text.stdout_text().lines().next().map(str::to_owned)
+    }
+
+    /// Finds what makes archives: the compiler's own `ar`, with its digest; zig is one itself.
+    #[must_use]
+    pub fn archiver(&self, machine: &Machine) -> Option<(CProgram, Digest)> {
+        if self.own_folder.is_some() {
+            let Compiler { program, words: _, variables } = self.cc.clone();
+            let archiver = CProgram { program, words: vec!["ar".to_owned()], variables };
+            return Some((archiver, self.identity));
+        }
+        let program = self.cc.tool(machine, "ar").filter(|it| it.is_file())?;
+        let own = BTreeSet::from([program.clone()]);
+        let files = with_libraries(machine, own, &loader_folders(&self.folders));
+        let files: BTreeSet<_> = digested(machine, files).collect();
+        let archiver = CProgram { program, words: Vec::new(), variables: BTreeMap::new() };
+        Some((archiver, identity_of(&files, [&Vec::new(), &Vec::new()])))
     }
 
     /// Digests the linker that `-fuse-ld=NAME` means, and its libraries.

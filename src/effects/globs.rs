@@ -99,8 +99,8 @@ pub fn expand(
     if errors.is_empty() { Ok(files.into_iter().collect()) } else { Err(errors) }
 }
 
-/// Returns the files that a `files` target holds, that a `command` names as inputs, or that tests
-/// read; none for other targets.
+/// Returns the files that a `files` target holds, that are a C library's sources, that a `command`
+/// names as inputs, or that tests read; none for other targets.
 ///
 /// # Errors
 ///
@@ -110,7 +110,10 @@ pub fn expand_target(root: &Path, target: &Target) -> Result<Vec<RelPath>, Vec<P
         Rule::Files(it) => (&it.globs, &it.globs_at, it.exclude.as_slice()),
         Rule::Command(it) => (&it.inputs, &it.inputs_at, [].as_slice()),
         Rule::GoTests(it) => (&it.run.data, &it.run.data_at, [].as_slice()),
-        Rule::GoBinary(_) | Rule::Suite => return Ok(Vec::new()),
+        Rule::CLibrary(it) => {
+            (&it.sources.globs, &it.sources.globs_at, it.sources.exclude.as_slice())
+        }
+        Rule::GoBinary(_) | Rule::PkgConfig(_) | Rule::Suite => return Ok(Vec::new()),
     };
     let package = target.label.package();
     expand(root, package, globs, exclude).map_err(|mut errors| {

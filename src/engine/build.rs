@@ -3,6 +3,7 @@
 use crate::effects::lock::{Busy, Lock, LockError, Patience, Share};
 use crate::effects::machine::Machine;
 use crate::effects::outputs::{OutputError, Outputs};
+use crate::engine::c_dependencies;
 use crate::engine::command_job::{files_of, run_command};
 use crate::engine::event::{Counts, Event, Sink, State};
 use crate::engine::go_job;
@@ -12,7 +13,7 @@ use crate::engine::request::{BuildRequest, Mode};
 use crate::engine::scheduler::{self, Outcome};
 use crate::engine::session::{Delivery, Recorded, Session, finished};
 use crate::model::strategy::RuleSet;
-use crate::model::target::{Rule, Target};
+use crate::model::target::{CLibrary, Rule, Target};
 use crate::model::targets::Targets;
 use crate::plan::record::{CommandRecord, Ledger, Record};
 use crate::words::defect::{Defect, planted};
@@ -139,7 +140,7 @@ fn tests_among<'a>(targets: &'a Targets, mut open: Vec<&'a Target>) -> Vec<&'a T
             _ if !seen.insert(&target.label) => {}
             Rule::GoTests(_) => tests.push(target),
             Rule::Suite => open.extend(target.dependencies.iter().filter_map(|it| targets.get(it))),
-            Rule::GoBinary(_) | Rule::Command(_) | Rule::Files(_) => {}
+            _ => {}
         }
     }
     tests
@@ -198,7 +199,8 @@ fn execute(session: &Session<'_>, graph: &BuildGraph<'_>) -> Result<Vec<Outcome>
                 Rule::GoBinary(_) | Rule::GoTests(_) => !failed.contains(&target.label),
                 Rule::Command(it) => run_command(session, target, it),
                 Rule::Files(_) => check_files(session, target),
-                Rule::Suite => true,
+                Rule::CLibrary(it) => check_c_library(session, target, it),
+                Rule::PkgConfig(_) | Rule::Suite => true,
             };
             (*node, if done { Outcome::Done } else { Outcome::Failed })
         };
@@ -212,6 +214,17 @@ fn check_files(session: &Session<'_>, target: &Target) -> bool {
         Ok(_) => true,
         Err(problems) => {
             let Unfit { error, hints, code } = Unfit::of_problems(problems);
+            session.fail(target, error, hints, code);
+            false
+        }
+    }
+}
+
+/// What a C library says of its files; whoever links it has it compiled.
+fn check_c_library(session: &Session<'_>, target: &Target, library: &CLibrary) -> bool {
+    match c_dependencies::check(session, target, library) {
+        Ok(()) => true,
+        Err(Unfit { error, hints, code }) => {
             session.fail(target, error, hints, code);
             false
         }

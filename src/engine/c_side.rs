@@ -20,6 +20,7 @@ use crate::formats::c_words::CWords;
 use crate::formats::go_list::GoPackage;
 use crate::model::flags::split_quoted;
 use crate::model::strategy::LinkMode;
+use crate::plan::c_dependencies::CDependencies;
 use crate::plan::fingerprint::Framed;
 use crate::plan::origin::Origin;
 use crate::words::digest::Digest;
@@ -48,6 +49,7 @@ struct Surroundings<'a> {
     session: &'a Session<'a>,
     rung: &'a Rung,
     tools: &'a CTools,
+    c_deps: &'a CDependencies,
     /// Words for the C compilers from the target's variables.
     c_words: Vec<String>,
     /// Folders whose files count in another way: Go's own, and modules that `go.sum` pins.
@@ -67,7 +69,7 @@ impl CSide {
         go: &GoTool,
         unit: &Unit<'_>,
         rung: &Rung,
-        closure: &[&GoPackage],
+        (closure, c_deps): (&[&GoPackage], &CDependencies),
     ) -> Result<Self, CFilesError> {
         let takes_part = rung.selection.cgo
             && (rung.strategy.linkmode == LinkMode::External
@@ -76,13 +78,15 @@ impl CSide {
         let Some(tools) = rung.c_tools.as_ref().filter(|_| takes_part) else {
             return Ok(Self::default());
         };
-        let around = Surroundings::new(session, go, rung, tools, closure);
+        let around = Surroundings::new(session, go, rung, tools, (closure, c_deps));
         let internal = rung.strategy.linkmode == LinkMode::Internal;
         let mut this = Self { internal, ..Self::default() };
         let own = rung.strategy.extldflags.iter().chain(&unit.of.settings.extldflags);
         let mut linker_words: Vec<String> = own.cloned().collect();
         linker_words.extend(rung.linker.map(|it| format!("-fuse-ld={}", it.as_str())));
         linker_words.extend(around.words_of(&["CGO_LDFLAGS"]));
+        // Archives that are made for this link are held by the key of what they are made of.
+        linker_words.extend(c_deps.found().cloned());
         let mut headers: BTreeSet<PathBuf> = tools.folders.headers.iter().cloned().collect();
         let mut bases = vec![unit.of.module.folder.clone()];
         for package in closure.iter().filter(|it| it.files.use_cgo()) {
@@ -130,7 +134,11 @@ impl CSide {
     ) -> Result<Vec<PathBuf>, CFilesError> {
         let module = package.module.as_ref().zip(Origin::module_folder(package));
         if let Some((module, folder)) = module.filter(|_| Origin::of(package) == Origin::Local) {
-            for (name, digest) in around.session.c_files(&folder)?.iter() {
+            let files = around.session.c_files(&folder)?;
+            // Who edits a library has it compiled, and Go's own objects not.
+            let is_shared =
+                |it: &(&String, &Digest)| !around.c_deps.sources.contains(&folder.join(it.0));
+            for (name, digest) in files.iter().filter(is_shared) {
                 self.files.insert(format!("{}: {name}", module.path), *digest);
                 self.paths.push(folder.join(name));
             }
@@ -193,7 +201,7 @@ impl<'a> Surroundings<'a> {
         go: &GoTool,
         rung: &'a Rung,
         tools: &'a CTools,
-        closure: &[&GoPackage],
+        (closure, c_deps): (&[&GoPackage], &'a CDependencies),
     ) -> Self {
         let real = |it: PathBuf| it.canonicalize().unwrap_or(it);
         let mut pinned = BTreeSet::from([real(go.root.clone())]);
@@ -209,11 +217,13 @@ impl<'a> Surroundings<'a> {
             session,
             rung,
             tools,
+            c_deps,
             c_words: Vec::new(),
             pinned: pinned.into_iter().collect(),
             modules: modules.into_iter().rev().collect(),
         };
         this.c_words = this.words_of(&["CGO_CFLAGS", "CGO_CPPFLAGS", "CGO_CXXFLAGS", "CGO_FFLAGS"]);
+        this.c_words.extend(c_deps.compile.iter().cloned());
         this
     }
 

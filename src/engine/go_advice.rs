@@ -8,6 +8,7 @@
 //!
 //! It reads files only after something went wrong; a build that holds costs nothing.
 
+use crate::engine::c_dependencies::{Whereabouts, whereabouts};
 use crate::engine::go_inputs::Planned;
 use crate::engine::go_settle::Settled;
 use crate::engine::go_unit::{Rung, Unit};
@@ -111,15 +112,12 @@ fn missing(unit: &Unit<'_>, rung: &Rung, graph: &GoGraph, library: &str) -> Stri
     let own = rung.strategy.extldflags.iter().chain(&unit.of.settings.extldflags);
     let words = CWords::read(own.map(String::as_str));
     folders.extend(words.library_folders.into_iter().map(PathBuf::from));
-    let holds = |name: &str| folders.iter().map(|it| it.join(name)).find(|it| it.is_file());
-    let (archive, shared) = (format!("lib{library}.a"), format!("lib{library}.so"));
-    match (holds(&archive), holds(&shared)) {
-        (None, Some(shared)) => format!(
-            "there is no archive of `-l{library}`: `{}` is here and `{archive}` is not; install or build the archive, or link it dynamically",
-            shared.display()
-        ),
-        _ => format!(
-            "`-l{library}` is nowhere: neither `{archive}` nor `{shared}`; install the library's development package, or say its folder with `-L`"
+    match whereabouts(library, &folders) {
+        Whereabouts::Shared(clause) => {
+            format!("{clause}; install or build the archive, or link it dynamically")
+        }
+        Whereabouts::Archive | Whereabouts::Nowhere(_) => format!(
+            "`-l{library}` is nowhere: neither `lib{library}.a` nor `lib{library}.so`; install the library's development package, or say its folder with `-L`"
         ),
     }
 }

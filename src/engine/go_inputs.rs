@@ -3,12 +3,15 @@
 use crate::effects::c_files::CFilesError;
 use crate::effects::digests::Stamps;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
+use crate::engine::c_dependencies::{CDependencyError, plan as plan_c};
 use crate::engine::c_side::CSide;
-use crate::engine::go_unit::{Kind, Unit};
+use crate::engine::go_unit::{Kind, Unfit, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
-use crate::plan::configuration::{CompilerVariables, Configuration};
+use crate::model::strategy::LinkMode;
+use crate::plan::c_dependencies::CDependencies;
+use crate::plan::configuration::{CWordsOfLibraries, CompilerVariables, Configuration};
 use crate::plan::fingerprint::LinkInputs;
 use crate::plan::origin::Origin;
 use crate::words::defect::{Defect, planted};
@@ -17,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One link, ready to be looked up or run.
 #[derive(Debug, Clone)]
@@ -27,6 +31,8 @@ pub struct Planned {
     pub configuration: Configuration,
     /// Makes Go forget objects compiled from other C files: a macro that no code reads.
     pub salt: Option<String>,
+    /// The C libraries that have to be there.
+    pub c_deps: Arc<CDependencies>,
     /// Every input.
     pub inputs: LinkInputs,
     /// Their digest.
@@ -53,6 +59,9 @@ pub enum InputsError {
     /// The C side.
     #[error(transparent)]
     C(#[from] CFilesError),
+    /// C libraries that are targets.
+    #[error("{}", .0.error)]
+    Libraries(Box<Unfit>),
     /// `buildvcs` is on, and git does not answer.
     #[error("`buildvcs: true` needs a git repository: {0}")]
     Vcs(String),
@@ -66,7 +75,16 @@ impl InputsError {
             Self::Unreadable(path, error) | Self::C(CFilesError::Unreadable(path, error)) => {
                 Some(path.as_path()).filter(|_| error.kind() == io::ErrorKind::NotFound)
             }
-            Self::C(_) | Self::Vcs(_) => None,
+            Self::C(_) | Self::Libraries(_) | Self::Vcs(_) => None,
+        }
+    }
+}
+
+impl From<CDependencyError> for InputsError {
+    fn from(error: CDependencyError) -> Self {
+        match error {
+            CDependencyError::Unfit(it) => Self::Libraries(it),
+            CDependencyError::Files(it) => Self::C(it),
         }
     }
 }
@@ -94,14 +112,25 @@ pub fn gather(
     let configuration = Configuration::new(&at.strategy, settings, selection, c);
     let configuration = unit.of.covering(session, configuration);
     let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
-    let c_side = CSide::gather(session, go, unit, at, &closure)?;
+    // Where no cgo takes part nothing of C does.
+    let uses_c =
+        at.strategy.linkmode == LinkMode::External || closure.iter().any(|it| it.files.use_cgo());
+    let c_deps = if uses_c { plan_c(session, unit.of.target, at)? } else { Arc::default() };
+    let root = session.request.root.to_string_lossy().into_owned();
+    let (compile, link) = (c_deps.compile.clone(), c_deps.link.clone());
+    // Compilers cannot be told to leave out a path with this character.
+    let shows_root = root.contains('=') && !compile.is_empty();
+    let configuration = configuration.with_libraries(CWordsOfLibraries { compile, link, root });
+    let c_side = CSide::gather(session, go, unit, at, (&closure, &c_deps))?;
     let salt = c_side.salt().filter(|_| !planted(Defect::NoSalt));
     let Sources { files, modules, mut paths } = sources(session, unit, &closure)?;
     paths.extend(c_side.paths);
+    paths.extend(c_deps.paths.iter().cloned());
     let module = &unit.of.module;
     let own = module_files(module, &closure);
     paths.extend(own.values().cloned());
-    let sees_folder = !settings.trimpath || closure.iter().any(|it| names_its_folder(it));
+    let sees_folder =
+        !settings.trimpath || shows_root || closure.iter().any(|it| names_its_folder(it));
     let environment = configuration.keyed_environment();
     let inputs = LinkInputs {
         go_package: unit.go_package.clone(),
@@ -115,16 +144,18 @@ pub fn gather(
         c_tools: c_side.tools.map(|it| it.0),
         c_headers: c_side.tools.map(|it| it.1),
         c_libraries: c_side.libraries,
-        pkg_config: c_side.pkg_config,
+        pkg_config: c_side.pkg_config.into_iter().chain(c_deps.pkg_config.clone()).collect(),
         modules,
         module_files: digested(session, own)?,
         files,
         c_files: c_side.files,
+        c_deps: c_deps.inputs.clone(),
         folder: sees_folder.then(|| module.folder.to_string_lossy().into_owned()),
         vcs: if settings.buildvcs { Some(vcs(session, &module.folder)?) } else { None },
     };
     let key = inputs.key();
-    let planned = Planned { rung, configuration, salt, inputs, key, stamps: Stamps::default() };
+    let stamps = Stamps::default();
+    let planned = Planned { rung, configuration, salt, c_deps, inputs, key, stamps };
     Ok(Gathered { planned, paths })
 }
 

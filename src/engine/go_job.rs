@@ -10,13 +10,15 @@
 
 use crate::effects::digests::Stamps;
 use crate::effects::go_tool::{GoTool, GoToolError};
+use crate::engine::c_build::{self, Archives, Wanted};
+use crate::engine::c_dependencies::plan as plan_c;
 use crate::engine::event::{Event, State};
 use crate::engine::go_advice::advice;
 use crate::engine::go_batch;
 use crate::engine::go_inputs::{Gathered, Planned, gather};
 use crate::engine::go_look::{another_strategy, expand, look, no_go};
 use crate::engine::go_settle::{
-    Settled, changes, from_store, linked, listing_changes, tool_changes,
+    Settled, changes, from_store, linked, listing_changes, rewritten, tool_changes,
 };
 use crate::engine::go_unit::{Unfit, Unit};
 use crate::engine::listing::Listing;
@@ -31,6 +33,7 @@ use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
 use rayon::iter::{IntoParallelIterator, ParallelExtend, ParallelIterator};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 /// How often a link is begun again because its inputs changed meanwhile.
@@ -175,8 +178,15 @@ impl Job<'_, '_> {
         let listings: BTreeMap<_, _> =
             missing.iter().map(|(index, _, it)| (*index, Arc::clone(it))).collect();
         let links = missing.into_iter().map(|(index, planned, _)| (index, planned)).collect();
+        let (links, archives, mut unmade) = match session.outputs {
+            Some(_) => self.with_libraries(units, links),
+            None => (links, Archives::new(), Vec::new()),
+        };
         let batches = go_batch::sort(units, links);
         if session.outputs.is_none() {
+            for (_, planned) in batches.iter().flat_map(|it| &it.links) {
+                planned.c_deps.libraries.iter().for_each(|it| c_build::tell(session, it));
+            }
             for batch in &batches {
                 batch.tell(session, units);
             }
@@ -184,22 +194,62 @@ impl Job<'_, '_> {
             let told = told.map(|(index, it)| Tried::new(index, it.rung, Settled::Told));
             return told.collect();
         }
-        let run = |batch| self.run_batch(go, units, &listings, batch);
+        let run = |batch| self.run_batch((go, units), (&listings, &archives), batch);
         // Two `go` processes do not wait for each other's packages but compile them twice. So the
         // largest batch runs alone, and those after it find most of theirs compiled.
         let mut batches = batches.into_iter();
         let mut tried: Vec<_> = batches.next().map(run).unwrap_or_default();
         tried.par_extend(batches.collect::<Vec<_>>().into_par_iter().flat_map_iter(run));
+        tried.append(&mut unmade);
         tried
+    }
+
+    /// Makes the C libraries that links need, each once; returns the links whose libraries are all
+    /// in place, these libraries, and what becomes of the others.
+    fn with_libraries(
+        &self,
+        units: &[Unit<'_>],
+        links: Vec<(usize, Planned)>,
+    ) -> (Vec<(usize, Planned)>, Archives, Vec<Tried>) {
+        let session = self.session;
+        let mut wanted: BTreeMap<&Path, Wanted<'_>> = BTreeMap::new();
+        for (index, planned) in &links {
+            let of = &units[*index].of;
+            for library in &planned.c_deps.libraries {
+                let place = library.place.as_path();
+                let look_again = move || {
+                    let now = plan_c(session, of.target, &of.rungs[planned.rung]).ok()?;
+                    now.libraries.iter().find(|it| it.place == place).map(|it| it.key)
+                };
+                wanted.entry(place).or_insert(Wanted {
+                    library,
+                    paths: &planned.c_deps.paths,
+                    look_again: Box::new(look_again),
+                });
+            }
+        }
+        let wanted: Vec<_> = wanted.into_values().collect();
+        let made = c_build::make_all(session, &wanted);
+        drop(wanted);
+        let (mut ready, mut unmade) = (Vec::new(), Vec::new());
+        for (index, planned) in links {
+            let mut places = planned.c_deps.libraries.iter().map(|it| &it.place);
+            let not_made = places.find_map(|it| made.get(it)?.as_ref().err());
+            match not_made.map(|it| Settled::not_made(session, it)) {
+                Some(settled) => unmade.push(Tried::new(index, planned.rung, settled)),
+                None => ready.push((index, planned)),
+            }
+        }
+        let archives = made.into_iter().filter_map(|(place, it)| Some((place, it.ok()?))).collect();
+        (ready, archives, unmade)
     }
 
     /// Runs a batch and settles its links. What Go compiled is kept only if the inputs of each of
     /// them are still the same; it counts though a link failed, or was stopped.
     fn run_batch(
         &self,
-        go: &GoTool,
-        units: &[Unit<'_>],
-        listings: &BTreeMap<usize, Arc<Listing>>,
+        (go, units): (&GoTool, &[Unit<'_>]),
+        (listings, archives): (&BTreeMap<usize, Arc<Listing>>, &Archives),
         batch: go_batch::Batch,
     ) -> Vec<Tried> {
         let session = self.session;
@@ -211,7 +261,10 @@ impl Job<'_, '_> {
         };
         // The inputs are looked at again now; what was read of the C side is too old for that.
         session.forget_c_files();
-        let tools = tool_changes(session, go);
+        let mut tools = tool_changes(session, go);
+        tools.extend(
+            c_build::disturbed(session, archives).into_iter().map(|it| rewritten(session, it)),
+        );
         // Once for all links: each listing may name thousands of folders.
         let mut known: Vec<(&Arc<Listing>, Vec<Change>)> = Vec::new();
         for listing in ended.iter().flat_map(|it| &it.links).map(|it| &listings[&it.0]) {

@@ -3,6 +3,7 @@
 
 use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError};
 use crate::effects::limits::is_machines;
+use crate::engine::c_dependencies::forecast as c_forecast;
 use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
 use crate::engine::listing::{Listing, ListingKey};
 use crate::engine::session::Session;
@@ -142,7 +143,7 @@ pub fn another_strategy(
             continue;
         }
         let Some(listing) = listing_for(session, go, unit, &rung) else { continue };
-        if rung.forecast(&listing.graph, &unit.root) == Forecast::Holds {
+        if foreseen(session, unit, &rung, &listing) == Forecast::Holds {
             let colon = if strategy.doc.is_empty() { "" } else { ": " };
             let Strategy { name, doc, .. } = &**strategy;
             return Some(format!("`link: \"{name}\"` would hold{colon}{doc}"));
@@ -227,7 +228,16 @@ fn question(unit: &Unit<'_>, rung: &Rung) -> ListingKey {
 /// Forecasts a rung, if its packages are listed.
 fn forecast_of(session: &Session<'_>, unit: &Unit<'_>, rung: &Rung) -> Option<Forecast> {
     let listing = session.listing_of(&unit.of.module, &rung.selection, &unit.root)?;
-    Some(rung.forecast(&listing.graph, &unit.root))
+    Some(foreseen(session, unit, rung, &listing))
+}
+
+/// Forecasts a rung for listed packages, C libraries included.
+fn foreseen(session: &Session<'_>, unit: &Unit<'_>, rung: &Rung, listing: &Listing) -> Forecast {
+    let (graph, root) = (&listing.graph, unit.root.as_str());
+    match rung.forecast(graph, root) {
+        impossible @ Forecast::Impossible { .. } => impossible,
+        other => c_forecast(session, unit.of.target, rung, (graph, root)).unwrap_or(other),
+    }
 }
 
 /// Tells whether the next rung of `unit` is what a question was about.

@@ -11,6 +11,7 @@ use crate::effects::inspect::inspect_file;
 use crate::effects::limits::is_machines;
 use crate::effects::outputs::{OutputError, Outputs};
 use crate::effects::store::RestoreError;
+use crate::engine::c_build::NotMade;
 use crate::engine::event::State;
 use crate::engine::go_batch::{Linked, arguments};
 use crate::engine::go_inputs::{Gathered, InputsError, Planned, gather};
@@ -86,6 +87,10 @@ impl Settled {
         if let Some(path) = error.vanished() {
             return Self::Changed(vec![gone(session, path)]);
         }
+        if let InputsError::Libraries(it) = error {
+            let Unfit { error, hints, code } = &**it;
+            return Self::Unfit(Unfit { error: error.clone(), hints: hints.clone(), code: *code });
+        }
         let (mut text, mut code) = (error.to_string(), ExitCode::BuildFailed);
         if matches!(error, InputsError::C(CFilesError::RefusedFlag(_))) {
             code = ExitCode::Refused;
@@ -99,6 +104,20 @@ impl Settled {
             cause = it.source();
         }
         Self::Unfit(Unfit { error: text, hints: Vec::new(), code })
+    }
+
+    /// Settles a link whose C libraries are not in place.
+    #[must_use]
+    pub fn not_made(session: &Session<'_>, why: &NotMade) -> Self {
+        match why {
+            NotMade::Failed(reason) => Self::Failed(reason.clone()),
+            NotMade::Unfit { error, hints, code } => {
+                Self::Unfit(Unfit { error: error.clone(), hints: hints.clone(), code: *code })
+            }
+            NotMade::Changed(paths) => {
+                Self::Changed(paths.iter().map(|it| rewritten(session, it)).collect())
+            }
+        }
     }
 }
 
@@ -278,7 +297,9 @@ pub fn listing_changes(session: &Session<'_>, listing: &Listing) -> Vec<Change> 
     files.map(change).collect()
 }
 
-fn rewritten(session: &Session<'_>, path: &Path) -> Change {
+/// Says that a file was written while it was used.
+#[must_use]
+pub fn rewritten(session: &Session<'_>, path: &Path) -> Change {
     file_change(session, path, Some("as read"), Some("written again"))
 }
 

@@ -341,7 +341,7 @@ impl<'a> Prepared<'a> {
         let (one, many): (_, &[&Vec<GoPattern>]) = match &self.target.rule {
             Rule::GoBinary(it) => (Some(&it.go_package), &[]),
             Rule::GoTests(it) => (None, &[&it.go_packages, &it.exclude]),
-            Rule::Command(_) | Rule::Files(_) | Rule::Suite => (None, &[]),
+            _ => (None, &[]),
         };
         one.into_iter().chain(many.iter().copied().flatten().collect::<Vec<_>>())
     }
@@ -376,7 +376,7 @@ impl<'a> Prepared<'a> {
                 vec![self.program(session, &self.pattern(session, &it.go_package), graph)]
             }
             Rule::GoTests(it) => self.tests(session, it, graph),
-            Rule::Command(_) | Rule::Files(_) | Rule::Suite => Vec::new(),
+            _ => Vec::new(),
         }
     }
 

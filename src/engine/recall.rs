@@ -261,7 +261,9 @@ fn draw_targets(scene: &mut Scene, request: &BuildRequest, machine: &Machine, se
         let enter =
             |it: &walkdir::DirEntry| it.file_name() != ".git" && it.file_name() != OUTPUT_FOLDER;
         match &target.rule {
-            Rule::Files(_) => scene.tree(&folder, &machine.digests, enter, |_| false),
+            Rule::Files(_) | Rule::CLibrary(_) => {
+                scene.tree(&folder, &machine.digests, enter, |_| false);
+            }
             Rule::Command(it) => {
                 scene.tree(&folder, &machine.digests, enter, |_| false);
                 for output in &it.outputs {
@@ -273,7 +275,7 @@ fn draw_targets(scene: &mut Scene, request: &BuildRequest, machine: &Machine, se
                 }
             }
             rule if rule.go_settings().iter().any(|it| it.buildvcs) => scene.unclear(&folder),
-            Rule::GoBinary(_) | Rule::GoTests(_) | Rule::Suite => {}
+            Rule::GoBinary(_) | Rule::GoTests(_) | Rule::PkgConfig(_) | Rule::Suite => {}
         }
     }
 }

@@ -23,12 +23,14 @@ use crate::model::strategy::RuleSet;
 use crate::model::target::Target;
 use crate::model::targets::Targets;
 use crate::model::toolchain::{Compilers, Linker};
+use crate::plan::c_dependencies::{CDependencies, CProgram};
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
 use crate::plan::origin::Origin;
 use crate::plan::record::{CommandRecord, Record};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
+use crate::words::label::Label;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
@@ -65,6 +67,22 @@ pub type ReadByC = Arc<BTreeMap<PathBuf, Digest>>;
 /// What pkg-config is asked: words, the target's variables, and the folder.
 type PkgConfigQuestion = (Vec<String>, BTreeMap<String, String>, PathBuf);
 
+/// What C libraries are planned for: a target, the tools, the target's variables, and whether all
+/// is to be linked in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CQuestion {
+    /// The Go target.
+    pub target: Label,
+    /// The C compiler.
+    pub cc: Compiler,
+    /// The platform's system and architecture.
+    pub platform: (String, String),
+    /// The target's variables.
+    pub env: BTreeMap<String, String>,
+    /// The words of the strategy for the linker.
+    pub extldflags: Vec<String>,
+}
+
 /// What the jobs of one run share.
 pub struct Session<'a> {
     /// What was asked for.
@@ -95,6 +113,8 @@ pub struct Session<'a> {
     c_links: Memory<(CWords, Vec<PathBuf>, CFolders), ReadByC>,
     c_headers: Memory<Vec<PathBuf>, Digest>,
     pkg_config: Memory<PkgConfigQuestion, String>,
+    c_dependencies: Memory<CQuestion, Arc<CDependencies>>,
+    archivers: Memory<PathBuf, Option<(CProgram, Digest)>>,
     listings: Memory<ListingKey, Arc<Listing>>,
 }
 
@@ -158,6 +178,8 @@ impl<'a> Session<'a> {
             c_links: Memory::new(),
             c_headers: Memory::new(),
             pkg_config: Memory::new(),
+            c_dependencies: Memory::new(),
+            archivers: Memory::new(),
             listings: Memory::new(),
         }
     }
@@ -273,6 +295,26 @@ impl<'a> Session<'a> {
         self.pkg_config.get_or(&key, ask)
     }
 
+    /// Returns what C libraries bring into a link, planned once.
+    ///
+    /// # Errors
+    ///
+    /// Returns what `plan` does.
+    pub fn c_dependencies<E>(
+        &self,
+        question: &CQuestion,
+        plan: impl FnOnce() -> Result<Arc<CDependencies>, E>,
+    ) -> Result<Arc<CDependencies>, E> {
+        self.c_dependencies.get_or(question, plan)
+    }
+
+    /// Returns what makes archives for C tools.
+    #[must_use]
+    pub fn archiver(&self, tools: &CTools) -> Option<(CProgram, Digest)> {
+        let find = || Ok::<_, ()>(tools.archiver(self.machine));
+        self.archivers.get_or(&tools.cc.program, find).ok().flatten()
+    }
+
     /// Asks `go list`, unless it was asked before about a tree like this.
     ///
     /// # Errors
@@ -363,6 +405,7 @@ impl<'a> Session<'a> {
         self.c_links.forget(|_| true);
         self.c_headers.forget(|_| true);
         self.pkg_config.forget(|_| true);
+        self.c_dependencies.forget(|_| true);
     }
 
     /// Tells that a process starts, and returns its number.

@@ -114,8 +114,8 @@ impl Asking<'_, '_> {
                     explained.remove(&target.label).unwrap_or_else(|| Ok(Vec::new()))
                 }
                 Rule::Command(it) => self.command(target, it).map(|it| vec![it]),
-                Rule::Files(_) | Rule::Suite if target.label == *label => Err(no_output(target)),
-                Rule::Files(_) | Rule::Suite => continue,
+                _ if target.label == *label => Err(no_output(target)),
+                _ => continue,
             };
             if target.label == *label {
                 outputs = Some(own.map_err(WhyError::Unfit)?);

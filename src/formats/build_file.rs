@@ -15,7 +15,8 @@ use std::sync::Arc;
 pub const BUILD_FIELDS: [&str; 3] = ["workspace", "defaults", "targets"];
 
 /// The kinds of targets.
-pub const KINDS: [&str; 5] = ["go_binary", "go_tests", "command", "files", "suite"];
+pub const KINDS: [&str; 7] =
+    ["go_binary", "go_tests", "c_library", "pkg_config", "command", "files", "suite"];
 
 /// The settings of Go targets, which `defaults` may hold too.
 pub const SETTINGS: [&str; 13] = [
@@ -38,18 +39,20 @@ pub const SETTINGS: [&str; 13] = [
 pub const DEFAULTS_FIELDS: [&str; 14] = with(["vet"]);
 
 /// The fields of `go_binary(…)`.
-pub const GO_BINARY_FIELDS: [&str; 18] = with(["name", "package", "platforms", "deps", "smoke"]);
+pub const GO_BINARY_FIELDS: [&str; 19] =
+    with(["name", "package", "platforms", "c_deps", "deps", "smoke"]);
 
 /// The fields of `smoke: (…)`.
 pub const SMOKE_FIELDS: [&str; 3] = ["args", "stdout", "timeout"];
 
 /// The fields of `go_tests(…)`.
-pub const GO_TESTS_FIELDS: [&str; 27] = with([
+pub const GO_TESTS_FIELDS: [&str; 28] = with([
     "name",
     "packages",
     "exclude",
     "platforms",
     "vet",
+    "c_deps",
     "deps",
     "timeout",
     "args",
@@ -80,6 +83,15 @@ pub const SEALED_FIELDS: [&str; 9] = [
 /// The limits among the [`SEALED_FIELDS`].
 pub const SEALED_LIMITS: [&str; 6] =
     ["address_space", "processes", "open_files", "file_size", "tmp_size", "cpu_time"];
+
+/// The fields of `c_library(…)`.
+pub const C_LIBRARY_FIELDS: [&str; 12] = [
+    "name", "srcs", "exclude", "hdrs", "archive", "includes", "defines", "copts", "cxxopts",
+    "linkopts", "c_deps", "deps",
+];
+
+/// The fields of `pkg_config(…)`.
+pub const PKG_CONFIG_FIELDS: [&str; 3] = ["name", "packages", "deps"];
 
 /// The fields of `command(…)`.
 pub const COMMAND_FIELDS: [&str; 7] =
@@ -137,6 +149,10 @@ pub enum RuleSpec {
     GoBinary(Box<GoBinarySpec>),
     /// `go_tests(…)`
     GoTests(Box<GoTestsSpec>),
+    /// `c_library(…)`
+    CLibrary(Box<CLibrarySpec>),
+    /// `pkg_config(…)`
+    PkgConfig(PkgConfigSpec),
     /// `command(…)`
     Command(Box<CommandSpec>),
     /// `files(…)`
@@ -152,6 +168,8 @@ pub struct GoBinarySpec {
     pub package: Spanned<String>,
     /// The platforms to build for, one output each.
     pub platforms: Option<Vec<Spanned<String>>>,
+    /// Labels of C libraries that it links.
+    pub c_deps: Vec<Spanned<String>>,
     /// Labels of what must be made before.
     pub deps: Vec<Spanned<String>>,
     /// How it is started to see that it starts.
@@ -180,6 +198,8 @@ pub struct GoTestsSpec {
     pub exclude: Vec<Spanned<String>>,
     /// The platforms to build for, one output of each Go package for each.
     pub platforms: Option<Vec<Spanned<String>>>,
+    /// Labels of C libraries that they link.
+    pub c_deps: Vec<Spanned<String>>,
     /// Labels of what must be made before.
     pub deps: Vec<Spanned<String>>,
     /// How long one of them may run.
@@ -213,6 +233,42 @@ pub struct SealedSpec {
     pub host_name: Option<Spanned<String>>,
     /// Limits by name, each of [`SEALED_LIMITS`] at most once.
     pub limits: Vec<(&'static str, Spanned<String>)>,
+}
+
+/// `c_library(…)`
+#[derive(Debug, Clone)]
+pub struct CLibrarySpec {
+    /// Globs of C, C++ and assembly sources.
+    pub srcs: Vec<Spanned<String>>,
+    /// Globs to leave out of them.
+    pub exclude: Vec<Spanned<String>>,
+    /// Globs of headers.
+    pub hdrs: Vec<Spanned<String>>,
+    /// An archive that is there already, or that a command makes.
+    pub archive: Option<Spanned<String>>,
+    /// Folders in which its users find its headers.
+    pub includes: Option<Vec<Spanned<String>>>,
+    /// Macros, for itself and its users.
+    pub defines: Vec<Spanned<String>>,
+    /// Words for the C compiler.
+    pub copts: Vec<Spanned<String>>,
+    /// Words for the C++ compiler.
+    pub cxxopts: Vec<Spanned<String>>,
+    /// Words for whoever links it.
+    pub linkopts: Vec<Spanned<String>>,
+    /// Labels of C libraries that it uses.
+    pub c_deps: Vec<Spanned<String>>,
+    /// Labels of what must be made before.
+    pub deps: Vec<Spanned<String>>,
+}
+
+/// `pkg_config(…)`
+#[derive(Debug, Clone)]
+pub struct PkgConfigSpec {
+    /// What pkg-config is asked for.
+    pub packages: Vec<Spanned<String>>,
+    /// Labels of what must be made before.
+    pub deps: Vec<Spanned<String>>,
 }
 
 /// `command(…)`
@@ -318,6 +374,8 @@ fn target<'s>(
     let rule = match kind {
         "go_binary" => go_binary(reader, &fields),
         "go_tests" => Some(go_tests(reader, &fields)),
+        "c_library" => Some(c_library(reader, &fields)),
+        "pkg_config" => pkg_config(reader, &fields),
         "command" => command(reader, &fields),
         "files" => files(reader, &fields),
         _ => {
@@ -341,6 +399,8 @@ pub fn fields_of(kind: &str) -> &'static [&'static str] {
     match kind {
         "go_binary" => &GO_BINARY_FIELDS,
         "go_tests" => &GO_TESTS_FIELDS,
+        "c_library" => &C_LIBRARY_FIELDS,
+        "pkg_config" => &PKG_CONFIG_FIELDS,
         "command" => &COMMAND_FIELDS,
         "files" => &FILES_FIELDS,
         _ => &SUITE_FIELDS,
@@ -361,7 +421,9 @@ fn go_binary<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<Rul
         None => Spanned { value: ".".to_owned(), span: reader.span(fields.range.clone()) },
     };
     let platforms = fields.get("platforms").and_then(|it| reader.texts("platforms", it));
-    Some(RuleSpec::GoBinary(Box::new(GoBinarySpec { package, platforms, deps, smoke, settings })))
+    let c_deps = texts(reader, fields, "c_deps");
+    let spec = GoBinarySpec { package, platforms, c_deps, deps, smoke, settings };
+    Some(RuleSpec::GoBinary(Box::new(spec)))
 }
 
 fn go_tests<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
@@ -370,6 +432,7 @@ fn go_tests<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
         packages: packages.and_then(|it| reader.texts("packages", it)).unwrap_or_default(),
         exclude: texts(reader, fields, "exclude"),
         platforms: fields.get("platforms").and_then(|it| reader.texts("platforms", it)),
+        c_deps: texts(reader, fields, "c_deps"),
         deps: texts(reader, fields, "deps"),
         timeout: fields.get("timeout").and_then(|it| reader.text("timeout", it)),
         args: texts(reader, fields, "args"),
@@ -402,6 +465,28 @@ fn run_in<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<SealedSpec> {
         host_name: fields.get("host_name").and_then(|it| reader.text("host_name", it)),
         limits,
     })
+}
+
+fn c_library<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
+    RuleSpec::CLibrary(Box::new(CLibrarySpec {
+        srcs: texts(reader, fields, "srcs"),
+        exclude: texts(reader, fields, "exclude"),
+        hdrs: texts(reader, fields, "hdrs"),
+        archive: fields.get("archive").and_then(|it| reader.text("archive", it)),
+        includes: fields.get("includes").and_then(|it| reader.texts("includes", it)),
+        defines: texts(reader, fields, "defines"),
+        copts: texts(reader, fields, "copts"),
+        cxxopts: texts(reader, fields, "cxxopts"),
+        linkopts: texts(reader, fields, "linkopts"),
+        c_deps: texts(reader, fields, "c_deps"),
+        deps: texts(reader, fields, "deps"),
+    }))
+}
+
+fn pkg_config<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<RuleSpec> {
+    let packages = reader.required(fields, "packages").and_then(|it| reader.texts("packages", it));
+    let deps = texts(reader, fields, "deps");
+    Some(RuleSpec::PkgConfig(PkgConfigSpec { packages: packages?, deps }))
 }
 
 fn command<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<RuleSpec> {

@@ -12,16 +12,19 @@
 //! of targets and dependencies, and nothing recurses, so a chain of a million targets is fine.
 
 use crate::formats::build_file::{
-    BuildSpec, GoTestsSpec, RuleSpec, SettingsSpec, SmokeSpec, TargetSpec,
+    BuildSpec, CommandSpec, GoBinarySpec, GoTestsSpec, RuleSpec, SettingsSpec, SmokeSpec,
+    TargetSpec,
 };
-use crate::model::command::{check as check_command, glob};
+use crate::model::c_library::{check as check_c_library, check_packages, files};
+use crate::model::command::check as check_command;
 use crate::model::cycle::{Cycle, find as find_cycles};
 use crate::model::outputs::{Made, Read, collisions, missing_dependencies};
 use crate::model::rules::values;
 use crate::model::settings::{Settler, listed_platforms};
 use crate::model::strategy::RuleSet;
 use crate::model::target::{
-    Files, Glob, GoBinary, GoPattern, GoSettings, GoTests, Rule, Smoke, Target, TestRun,
+    CLibrary, Glob, GoBinary, GoPattern, GoSettings, GoTests, PkgConfig, Rule, Smoke, Target,
+    TestRun,
 };
 use crate::model::targets::{Targets, unknown_label};
 use crate::model::test_run::{check as check_test_run, cover as check_cover};
@@ -111,6 +114,8 @@ enum Kind {
     ManyOutputs,
     /// Tests or a suite: nothing that a command could read.
     NoOutputs(&'static str),
+    /// What `c_deps` may name.
+    C,
 }
 
 struct Resolver<'r> {
@@ -162,32 +167,32 @@ impl<'r> Resolver<'r> {
             outputs: Vec::new(),
         };
         draft.rule = match rule {
-            RuleSpec::GoBinary(spec) => {
-                self.labels(&mut draft, &spec.deps);
-                let go_package = self.go_pattern(&spec.package, true);
-                let settings =
-                    self.each(&draft, spec.platforms.as_deref(), (spec.settings, defaults));
-                let smoke = spec.smoke.map(|it| self.smoke(it));
-                go_package.zip(settings).map(|(go_package, settings)| {
-                    Rule::GoBinary(GoBinary { go_package, smoke, settings })
-                })
-            }
+            RuleSpec::GoBinary(spec) => self.go_binary(&mut draft, *spec, defaults),
             RuleSpec::GoTests(spec) => self.go_tests(&mut draft, *spec, defaults),
-            RuleSpec::Command(spec) => {
+            RuleSpec::CLibrary(spec) => {
                 self.labels(&mut draft, &spec.deps);
-                let checked = check_command(*spec, &draft.span, draft.label.package());
+                let c_deps = self.c_labels(&mut draft, &spec.c_deps);
+                let checked = check_c_library(*spec, &draft.span, draft.label.package());
                 self.problems.extend(checked.problems);
-                for label in checked.in_arguments {
-                    self.look_up(&mut draft, label, |it| it == Kind::OneOutput);
-                }
-                for label in checked.in_inputs {
-                    self.look_up(&mut draft, label, |it| !matches!(it, Kind::NoOutputs(_)));
-                }
-                draft.literals = checked.literal_inputs;
-                draft.outputs = checked.outputs;
-                Some(Rule::Command(checked.command))
+                draft.literals = checked.literals;
+                Some(Rule::CLibrary(Box::new(CLibrary { c_deps, ..checked.library })))
             }
-            RuleSpec::Files(spec) => Some(self.files(&mut draft, &spec.globs, &spec.exclude)),
+            RuleSpec::PkgConfig(spec) => {
+                self.labels(&mut draft, &spec.deps);
+                self.problems.extend(check_packages(&spec.packages, &draft.span));
+                Some(Rule::PkgConfig(PkgConfig { packages: values(spec.packages) }))
+            }
+            RuleSpec::Command(spec) => Some(self.command(&mut draft, *spec)),
+            RuleSpec::Files(spec) => {
+                if spec.globs.is_empty() {
+                    let problem = Problem::new(format!("`{}` holds no globs", draft.label));
+                    self.problems.push(problem.at(draft.span.clone(), ""));
+                }
+                let found = files((&spec.globs, &spec.exclude), draft.label.package());
+                self.problems.extend(found.problems);
+                draft.literals = found.literals;
+                Some(Rule::Files(found.files))
+            }
             RuleSpec::Suite(members) => {
                 self.labels(&mut draft, &members);
                 Some(Rule::Suite)
@@ -199,6 +204,36 @@ impl<'r> Resolver<'r> {
         draft
     }
 
+    fn go_binary(
+        &mut self,
+        draft: &mut Draft,
+        spec: GoBinarySpec,
+        defaults: &SettingsSpec,
+    ) -> Option<Rule> {
+        self.labels(draft, &spec.deps);
+        let c_deps = self.c_labels(draft, &spec.c_deps);
+        let go_package = self.go_pattern(&spec.package, true);
+        let settings = self.each(draft, spec.platforms.as_deref(), (spec.settings, defaults));
+        let smoke = spec.smoke.map(|it| self.smoke(it));
+        let (go_package, settings) = go_package.zip(settings)?;
+        Some(Rule::GoBinary(GoBinary { go_package, c_deps, smoke, settings }))
+    }
+
+    fn command(&mut self, draft: &mut Draft, spec: CommandSpec) -> Rule {
+        self.labels(draft, &spec.deps);
+        let checked = check_command(spec, &draft.span, draft.label.package());
+        self.problems.extend(checked.problems);
+        for label in checked.in_arguments {
+            self.look_up(draft, label, |it| it == Kind::OneOutput);
+        }
+        for label in checked.in_inputs {
+            self.look_up(draft, label, |it| !matches!(it, Kind::NoOutputs(_) | Kind::C));
+        }
+        draft.literals = checked.literal_inputs;
+        draft.outputs = checked.outputs;
+        Rule::Command(checked.command)
+    }
+
     fn go_tests(
         &mut self,
         draft: &mut Draft,
@@ -206,6 +241,7 @@ impl<'r> Resolver<'r> {
         defaults: &SettingsSpec,
     ) -> Option<Rule> {
         self.labels(draft, &spec.deps);
+        let c_deps = self.c_labels(draft, &spec.c_deps);
         if spec.packages.is_empty() {
             let problem = Problem::new(format!("`{}` names no Go packages", draft.label));
             let problem = problem.at(draft.span.clone(), "");
@@ -222,7 +258,7 @@ impl<'r> Resolver<'r> {
         let linked = settings.as_deref().unwrap_or_default();
         let cover = check_cover(&spec, covered, linked, &mut self.problems);
         let settings = settings?;
-        let tests = GoTests { go_packages, exclude, vet, cover, run, settings };
+        let tests = GoTests { go_packages, exclude, c_deps, vet, cover, run, settings };
         Some(Rule::GoTests(Box::new(tests)))
     }
 
@@ -303,29 +339,23 @@ impl<'r> Resolver<'r> {
         None
     }
 
-    fn files(
-        &mut self,
-        draft: &mut Draft,
-        globs: &[Spanned<String>],
-        exclude: &[Spanned<String>],
-    ) -> Rule {
-        if globs.is_empty() {
-            let problem = Problem::new(format!("`{}` holds no globs", draft.label));
-            self.problems.push(problem.at(draft.span.clone(), ""));
-        }
-        let mut files = Files { globs: Vec::new(), globs_at: Vec::new(), exclude: Vec::new() };
-        for text in globs {
-            let Some(glob) = glob(text, &mut self.problems) else { continue };
-            if glob.is_literal()
-                && let Ok(path) = RelPath::parse(&draft.label.package().join(glob.as_str()))
-            {
-                draft.literals.push(Spanned { value: path, span: text.span.clone() });
+    /// Looks up C libraries, and returns those that are some, in the order written.
+    fn c_labels(&mut self, draft: &mut Draft, texts: &[Spanned<String>]) -> Vec<Label> {
+        let from = draft.edges.len();
+        self.labels(draft, texts);
+        let mut c_deps: Vec<Label> = Vec::new();
+        for edge in draft.edges.get(from..).unwrap_or_default() {
+            let kind = self.indices.get(&edge.value).map(|it| self.kinds[*it]);
+            if kind == Some(Kind::C) {
+                c_deps.push(edge.value.clone());
+                continue;
             }
-            files.globs.push(glob);
-            files.globs_at.push(text.span.clone());
+            let message = format!("`{}` is no C library", edge.value);
+            let problem = Problem::new(message).at(edge.span.clone(), "");
+            let hint = "`c_deps` names a `c_library` or a `pkg_config`; all else stands in `deps`";
+            self.problems.push(problem.hint(hint));
         }
-        files.exclude = exclude.iter().filter_map(|it| glob(it, &mut self.problems)).collect();
-        Rule::Files(files)
+        c_deps
     }
 
     fn labels(&mut self, draft: &mut Draft, texts: &[Spanned<String>]) {
@@ -364,11 +394,14 @@ impl<'r> Resolver<'r> {
         if !fits(kind) {
             let (what, hint) = match kind {
                 Kind::NoOutputs(noun) => (noun, "name a `go_binary`, a `command` or `files`"),
+                Kind::C => ("a C library", "a Go target links it: name it in its `c_deps`"),
                 _ => ("several files", "list it in `inputs`, and write the path as an argument"),
             };
             let message = format!("`{}` is {what}, not one file that can be named", label.value);
             let message = match kind {
-                Kind::NoOutputs(_) => format!("`{}` is {what}, which makes no files", label.value),
+                Kind::NoOutputs(_) | Kind::C => {
+                    format!("`{}` is {what}, which makes no files", label.value)
+                }
                 _ => message,
             };
             self.problems.push(Problem::new(message).at(label.span.clone(), "").hint(hint));
@@ -412,6 +445,7 @@ fn kind(rule: &RuleSpec) -> Kind {
         RuleSpec::Command(_) | RuleSpec::Files(_) => Kind::ManyOutputs,
         RuleSpec::GoTests(_) => Kind::NoOutputs("a group of tests"),
         RuleSpec::Suite(_) => Kind::NoOutputs("a suite"),
+        RuleSpec::CLibrary(_) | RuleSpec::PkgConfig(_) => Kind::C,
     }
 }
 

@@ -34,6 +34,10 @@ pub enum Rule {
     GoBinary(GoBinary),
     /// One test binary for each Go package that has tests.
     GoTests(Box<GoTests>),
+    /// C or C++ for Go targets to link.
+    CLibrary(Box<CLibrary>),
+    /// Libraries of the machine that pkg-config knows.
+    PkgConfig(PkgConfig),
     /// A program run on declared inputs that makes declared outputs.
     Command(Command),
     /// A named glob.
@@ -47,6 +51,8 @@ pub enum Rule {
 pub struct GoBinary {
     /// The Go package: `./dir` relative to the declaring folder, or an import path.
     pub go_package: GoPattern,
+    /// C libraries that it links, in the order written.
+    pub c_deps: Vec<Label>,
     /// How it is started to see that it starts, if it says.
     pub smoke: Option<Smoke>,
     /// How it is built and linked: once, or once for each of its platforms.
@@ -77,6 +83,8 @@ pub struct GoTests {
     pub go_packages: Vec<GoPattern>,
     /// Go package patterns to leave out.
     pub exclude: Vec<GoPattern>,
+    /// C libraries that they link, in the order written.
+    pub c_deps: Vec<Label>,
     /// Whether `go test -c` runs its part of `go vet` (it fails the build on a finding).
     pub vet: bool,
     /// Whether they count what they run, and how.
@@ -162,6 +170,36 @@ pub struct Platform {
     pub is_listed: bool,
 }
 
+/// C or C++ that is compiled by whoever links it, or an archive that is there.
+#[derive(Debug, Clone)]
+pub struct CLibrary {
+    /// Its sources.
+    pub sources: Files,
+    /// Its headers.
+    pub headers: Files,
+    /// An archive that is there already or that a command makes, from the root.
+    pub archive: Option<RelPath>,
+    /// Folders of headers for itself and its users, from the root; the root itself is empty.
+    pub includes: Vec<String>,
+    /// Macros for itself and its users: `NAME` or `NAME=value`.
+    pub defines: Vec<String>,
+    /// Words for the C compiler.
+    pub copts: Vec<String>,
+    /// Words for the C++ compiler.
+    pub cxxopts: Vec<String>,
+    /// Words for whoever links it.
+    pub linkopts: Vec<String>,
+    /// C libraries that it uses, in the order written.
+    pub c_deps: Vec<Label>,
+}
+
+/// Libraries of the machine.
+#[derive(Debug, Clone)]
+pub struct PkgConfig {
+    /// What pkg-config is asked for.
+    pub packages: Vec<String>,
+}
+
 /// A program run on declared inputs.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -191,7 +229,7 @@ pub enum ArgPiece {
 }
 
 /// A named glob.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Files {
     /// What it holds.
     pub globs: Vec<Glob>,
@@ -352,7 +390,8 @@ impl Platform {
 
 impl Rule {
     /// Every kind of target, by its word.
-    pub const KINDS: [&'static str; 5] = ["go_binary", "go_tests", "command", "files", "suite"];
+    pub const KINDS: [&'static str; 7] =
+        ["go_binary", "go_tests", "c_library", "pkg_config", "command", "files", "suite"];
 
     /// Returns the word that a `BUILD.ron` uses for the kind.
     #[must_use]
@@ -360,6 +399,8 @@ impl Rule {
         match self {
             Self::GoBinary(_) => "go_binary",
             Self::GoTests(_) => "go_tests",
+            Self::CLibrary(_) => "c_library",
+            Self::PkgConfig(_) => "pkg_config",
             Self::Command(_) => "command",
             Self::Files(_) => "files",
             Self::Suite => "suite",
@@ -372,7 +413,18 @@ impl Rule {
         match self {
             Self::GoBinary(it) => &it.settings,
             Self::GoTests(it) => &it.settings,
-            Self::Command(_) | Self::Files(_) | Self::Suite => &[],
+            _ => &[],
+        }
+    }
+
+    /// Returns the C libraries that it links or uses, in the order written.
+    #[must_use]
+    pub fn c_deps(&self) -> &[Label] {
+        match self {
+            Self::GoBinary(it) => &it.c_deps,
+            Self::GoTests(it) => &it.c_deps,
+            Self::CLibrary(it) => &it.c_deps,
+            Self::PkgConfig(_) | Self::Command(_) | Self::Files(_) | Self::Suite => &[],
         }
     }
 
@@ -387,7 +439,7 @@ impl Rule {
     pub fn tests(&self) -> Option<&GoTests> {
         match self {
             Self::GoTests(it) => Some(it),
-            Self::GoBinary(_) | Self::Command(_) | Self::Files(_) | Self::Suite => None,
+            _ => None,
         }
     }
 
@@ -396,7 +448,7 @@ impl Rule {
     pub fn command(&self) -> Option<&Command> {
         match self {
             Self::Command(it) => Some(it),
-            Self::GoBinary(_) | Self::GoTests(_) | Self::Files(_) | Self::Suite => None,
+            _ => None,
         }
     }
 }

@@ -56,6 +56,17 @@ pub struct CompilerVariables {
     pub own: BTreeMap<String, String>,
 }
 
+/// Words for the C tools that C libraries bring, with places of this machine in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CWordsOfLibraries {
+    /// For each C compiler, behind the target's own `CGO_CPPFLAGS`.
+    pub compile: Vec<String>,
+    /// For the C linker, behind the target's own `CGO_LDFLAGS`.
+    pub link: Vec<String>,
+    /// The root of the workspace, which a record shows as `.`.
+    pub root: String,
+}
+
 /// Everything that `go build` is told; equal configurations can share one process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Configuration {
@@ -63,6 +74,8 @@ pub struct Configuration {
     pub selection: Selection,
     /// What the C compilers are to the `go` command, where cgo is on.
     pub compilers: Option<CompilerVariables>,
+    /// What C libraries bring, where cgo is on; they count by their content.
+    pub libraries: CWordsOfLibraries,
     /// The flags, in a fixed order, without `-json` and `-o`.
     pub flags: Vec<String>,
 }
@@ -175,7 +188,13 @@ impl Configuration {
         }
         flags.push(format!("-ldflags={}", quoted(&linker_words(strategy, settings, linker))));
         let compilers = if selection.cgo { compilers } else { None };
-        Self { selection, compilers, flags }
+        Self { selection, compilers, libraries: CWordsOfLibraries::default(), flags }
+    }
+
+    /// Returns it with what C libraries bring.
+    #[must_use]
+    pub fn with_libraries(self, libraries: CWordsOfLibraries) -> Self {
+        Self { libraries, ..self }
     }
 
     /// Lets test binaries count what they run: how, if that is said, and in which packages, if not
@@ -205,6 +224,7 @@ impl Configuration {
             variables.insert("CXX".into(), cxx.clone());
             variables.extend(own.clone());
         }
+        self.libraries.add_to(&mut variables);
         variables
     }
 
@@ -226,7 +246,32 @@ impl Configuration {
                 variables.insert(name.into(), format!("{program} {words}").trim_end().to_owned());
             }
         }
+        self.libraries.shown().add_to(&mut variables);
         variables
+    }
+}
+
+impl CWordsOfLibraries {
+    /// Returns the words without the path of the workspace.
+    fn shown(&self) -> Self {
+        let show = |it: &String| it.replace(&self.root, ".");
+        let [compile, link] = [&self.compile, &self.link].map(|it| it.iter().map(show).collect());
+        Self { compile, link, root: String::new() }
+    }
+
+    /// Adds the words to the variables of the `go` command, behind what these hold; `-O2 -g` is
+    /// what Go takes for the linker where nothing is said.
+    fn add_to(&self, variables: &mut BTreeMap<String, String>) {
+        for (name, words, otherwise) in
+            [("CGO_CPPFLAGS", &self.compile, ""), ("CGO_LDFLAGS", &self.link, "-O2 -g")]
+        {
+            if words.is_empty() {
+                continue;
+            }
+            let value = variables.entry(name.to_owned()).or_insert_with(|| otherwise.to_owned());
+            let space = if value.is_empty() { "" } else { " " };
+            *value = format!("{value}{space}{}", quoted(words));
+        }
     }
 }
 

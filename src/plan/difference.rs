@@ -47,6 +47,7 @@ pub fn of_links(old: &LinkInputs, new: &LinkInputs) -> Vec<Change> {
         module_files,
         files,
         c_files,
+        c_deps,
         folder,
         vcs,
     } = new;
@@ -64,6 +65,7 @@ pub fn of_links(old: &LinkInputs, new: &LinkInputs) -> Vec<Change> {
     changes.digests("file", &old.module_files, module_files);
     changes.digests("file", &old.files, files);
     changes.digests("C file", &old.c_files, c_files);
+    changes.digests("C library", &old.c_deps, c_deps);
     changes.value("folder", old.folder.as_deref(), folder.as_deref());
     changes.value("state of the repository", old.vcs.as_deref(), vcs.as_deref());
     changes.sorted()

@@ -11,6 +11,7 @@
 //! | every file of every local Go package of the closure, by content | they are compiled |
 //! | modules by path and version; `go.mod`, `go.sum`, `go.work`, `vendor/modules.txt` by content | `go.sum` pins their bytes; the rest chooses them |
 //! | C headers, sources and archives of the module where cgo code is local; what any cgo code may read outside | C includes what Go does not see |
+//! | C libraries that are targets: their files by content, words and tools by a digest | they are compiled and linked in |
 //! | the folder, where a path gets into the output | without `-trimpath`, or with `${SRCDIR}` in cgo flags |
 //!
 //! Left out, because the output does not depend on them (`-trimpath`, `-buildvcs=false`,
@@ -25,7 +26,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The domain of the key; raised when the meaning of a field changes.
-const DOMAIN: &str = "linkwright link 1";
+const DOMAIN: &str = "linkwright link 2";
 
 /// Every input of one link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,9 @@ pub struct LinkInputs {
     pub files: BTreeMap<String, Digest>,
     /// What C compilers and assembler may read: relative to its module, else by path.
     pub c_files: BTreeMap<String, Digest>,
+    /// C libraries that are targets: `label: file`, and how each is made.
+    #[serde(default)]
+    pub c_deps: BTreeMap<String, Digest>,
     /// The module's folder, where it can get into the output.
     pub folder: Option<String>,
     /// Revision and state of the repository, where `buildvcs` stamps them.
@@ -84,6 +88,7 @@ impl LinkInputs {
             module_files,
             files,
             c_files,
+            c_deps,
             folder,
             vcs,
         } = &*as_planted(self);
@@ -101,6 +106,7 @@ impl LinkInputs {
         framed.digests(module_files);
         framed.digests(files);
         framed.digests(c_files);
+        framed.digests(c_deps);
         framed.optional(folder.as_ref(), |framed, it| framed.text(it));
         framed.optional(vcs.as_ref(), |framed, it| framed.text(it));
         framed.finish()
@@ -111,7 +117,7 @@ impl LinkInputs {
 fn as_planted(inputs: &LinkInputs) -> Cow<'_, LinkInputs> {
     use Defect as D;
     type Forget = (Defect, fn(&mut LinkInputs));
-    let forget: [Forget; 15] = [
+    let forget: [Forget; 16] = [
         (D::KeyWithoutPackage, |it| it.go_package.clear()),
         (D::KeyWithoutKind, |it| it.kind.clear()),
         (D::KeyWithoutEnvironment, |it| it.environment.clear()),
@@ -125,6 +131,7 @@ fn as_planted(inputs: &LinkInputs) -> Cow<'_, LinkInputs> {
         (D::KeyWithoutModuleFiles, |it| it.module_files.clear()),
         (D::KeyWithoutFiles, |it| it.files.clear()),
         (D::KeyWithoutCFiles, |it| it.c_files.clear()),
+        (D::KeyWithoutCLibraries, |it| it.c_deps.clear()),
         (D::KeyWithoutEmbeds, |it| it.files.retain(|it, _| it.contains(".go"))),
         (D::KeyWithoutTests, |it| it.files.retain(|it, _| !it.contains("_test.go"))),
     ];
@@ -262,6 +269,7 @@ pub(crate) mod tests {
             module_files: one("go.mod"),
             files: one("example.com/m: main.go"),
             c_files: one("x.h"),
+            c_deps: one("//c:lib: x.c"),
             folder: None,
             vcs: None,
         }
@@ -319,6 +327,12 @@ pub(crate) mod tests {
             },
             |it, _, other| {
                 it.c_files.insert("x.h".into(), other);
+            },
+            |it, _, other| {
+                it.c_deps.insert("//c:lib: x.c".into(), other);
+            },
+            |it, text, other| {
+                it.c_deps.insert(text, other);
             },
             |it, text, _| it.folder = Some(text),
             |it, text, _| it.vcs = Some(text),
@@ -413,7 +427,7 @@ pub(crate) mod tests {
     /// Pins the meaning of stored keys: if this fails, raise the domain.
     #[test]
     fn the_key_of_known_inputs_is_known() {
-        expect!["9cad1ce5228b3750"].assert_eq(&inputs().key().to_string()[..16]);
+        expect!["8cef611127365c72"].assert_eq(&inputs().key().to_string()[..16]);
         expect!["029520a1f575a708"].assert_eq(&command_inputs().key().to_string()[..16]);
     }
 }

@@ -21,6 +21,7 @@ pub enum Defect {
     KeyWithoutModuleFiles,
     KeyWithoutFiles,
     KeyWithoutCFiles,
+    KeyWithoutCLibraries,
     KeyWithoutEmbeds,
     KeyWithoutTests,
     CommandKeyWithoutWords,

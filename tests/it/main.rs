@@ -12,6 +12,7 @@
 
 mod batches;
 mod c_inputs;
+mod c_libraries;
 mod causes;
 mod checkout;
 mod command_line;

@@ -20,12 +20,12 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "model",
-        "flag_lists flags platform policy toolchain strategy rules run_in target settings command test_run cycle outputs \
+        "flag_lists flags platform policy toolchain strategy rules run_in target settings command c_library test_run cycle outputs \
          targets resolve",
     ),
     (
         "plan",
-        "configuration fingerprint difference go_graph predict record ladder explanation origin query starter test_account test_inputs verify",
+        "configuration fingerprint c_dependencies difference go_graph predict record ladder explanation origin query starter test_account test_inputs verify",
     ),
     (
         "effects",
@@ -34,7 +34,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "engine",
-        "event request scheduler listing kept_listing session go_unit go_look c_side go_inputs go_batch go_settle go_advice smoke go_job \
+        "event request scheduler listing kept_listing session go_unit c_dependencies c_build go_look c_side go_inputs go_batch go_settle go_advice smoke go_job \
          command_job recall build test_told test_root test_job test_run test_list why discover probe",
     ),
     (
