@@ -41,6 +41,7 @@ pub fn link_inputs(count: usize) -> LinkInputs {
         c_tools: Some(digest(1)),
         c_headers: Some(digest(2)),
         c_libraries: (0..count / 10).map(file).collect(),
+        c_deps: [].into(),
         pkg_config: [].into(),
         modules: (0..count / 10).map(module).collect(),
         module_files: [("go.mod".to_owned(), digest(3))].into(),

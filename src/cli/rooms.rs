@@ -432,6 +432,7 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
         let code = match error {
             GoToolError::Missing
             | GoToolError::TooOld(..)
+            | GoToolError::Sdk(_)
             | GoToolError::NoRoom(_)
             | GoToolError::Unreadable(..) => ExitCode::MachineLacks,
             GoToolError::Process(_) | GoToolError::Failed { .. } => ExitCode::BadInput,

@@ -2,9 +2,12 @@
 //! what it would otherwise read from elsewhere.
 
 use crate::effects::compile_cache::Pending;
+use crate::effects::go_root::identity_of;
+use crate::effects::go_sdk::{Fetching, SdkError, kept_or_fetched};
 use crate::effects::machine::Machine;
 use crate::effects::process::{Ended, Invocation, ProcessError};
 use crate::formats::go_list::{self, GoPackage};
+use crate::model::go_sdk::GoSdk;
 use crate::plan::configuration::Selection;
 use crate::words::digest::Digest;
 use serde::Deserialize;
@@ -52,6 +55,9 @@ pub enum GoToolError {
     /// Too old to drive.
     #[error("`{0}` is {1}; linkwright drives Go {major}.{minor} and later", major = OLDEST.0, minor = OLDEST.1)]
     TooOld(PathBuf, String),
+    /// The workspace pins one that is not here.
+    #[error(transparent)]
+    Sdk(#[from] SdkError),
     /// It did not end by itself.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -103,44 +109,63 @@ impl GoTool {
     /// Returns [`GoToolError`] if there is none, it is too old, or it cannot be read.
     pub fn find(machine: &Machine) -> Result<Self, GoToolError> {
         let program = machine.program("go").ok_or(GoToolError::Missing)?;
-        let mut env = machine.base_environment();
-        for name in NETWORK.iter().chain(&["GOENV", "XDG_CONFIG_HOME"]) {
-            if let Some((name, value)) = machine.caller.get_key_value(OsStr::new(name)) {
-                env.insert(name.clone(), value.clone());
+        let (known, settings) = ask(machine, &program, None)?;
+        Self::of(machine, program, known, (&settings, None))
+    }
+
+    /// Returns the Go that a workspace pins: the one on PATH if it is that version, else one from
+    /// the store, where it is fetched to if it must be.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`GoToolError`] if it is not here and cannot be had, is too old, or cannot be read.
+    pub fn pinned(
+        machine: &Machine,
+        sdk: &GoSdk,
+        fetching: &Fetching<'_>,
+    ) -> Result<Self, GoToolError> {
+        let mut on_path = None;
+        if let Some(program) = machine.program("go") {
+            match ask(machine, &program, None) {
+                Ok((known, settings)) if known.version() == sdk.go_version() => {
+                    return Self::of(machine, program, known, (&settings, None));
+                }
+                Ok((known, _)) => on_path = Some(known.version().to_owned()),
+                Err(GoToolError::Process(error @ ProcessError::Interrupted)) => {
+                    return Err(error.into());
+                }
+                // One that does not even tell its version is not the one that is wanted.
+                Err(_) => {}
             }
         }
-        env.insert("GOTOOLCHAIN".into(), "local".into());
-        env.insert("GOWORK".into(), "off".into());
-        // A guard gives this process a folder of its own by that name, which is not the user's.
-        let temporary = env.remove(OsStr::new("GOTMPDIR")).filter(|it| !it.is_empty());
-        let args = vec!["env".into(), "-json".into()];
-        let folder = PathBuf::from("/");
-        let limit = std::time::Duration::from_mins(1);
-        let invocation = Invocation { program: program.clone(), args, env, folder, limit };
-        machine.count_go();
-        let ended = machine.run(&invocation)?;
-        let failed = |words: String| GoToolError::Failed { command: "go env -json".into(), words };
-        if !ended.status.success() {
-            return Err(failed(said(&ended)));
-        }
-        let known: GoEnv =
-            serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
-        let mut all: BTreeMap<String, String> =
-            serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
-        if let Some(temporary) = temporary {
-            all.insert("GOTMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
-        }
+        let kept = kept_or_fetched(machine, sdk, on_path.as_deref(), fetching)?;
+        let program = kept.root.join("bin/go");
+        let (known, settings) = ask(machine, &program, Some(&kept.root))?;
+        Self::of(machine, program, known, (&settings, Some(kept.identity)))
+    }
+
+    /// Makes one of what a `go` tells of itself, and of its digest where that is known.
+    fn of(
+        machine: &Machine,
+        program: PathBuf,
+        known: GoEnv,
+        (settings, identity): (&BTreeMap<String, String>, Option<Digest>),
+    ) -> Result<Self, GoToolError> {
         if version_of(&known.goversion).is_none_or(|it| it < OLDEST) {
             return Err(GoToolError::TooOld(program, known.goversion));
         }
         let network =
-            NETWORK.iter().filter_map(|it| Some(((*it).to_owned(), all.get(*it)?.clone())));
+            NETWORK.iter().filter_map(|it| Some(((*it).to_owned(), settings.get(*it)?.clone())));
+        let identity = match identity {
+            Some(known) => known,
+            None => identity_of(&machine.digests, &program, &known.goroot)
+                .map_err(|(path, error)| GoToolError::Unreadable(path, error))?,
+        };
         Ok(Self {
-            identity: identity_of(machine, &program, &known.goroot)?,
+            identity,
             program,
+            version: known.version().to_owned(),
             root: known.goroot,
-            // A user's own `go env -w GOEXPERIMENT=…` stands behind it, and reaches no build.
-            version: known.goversion.split(" X:").next().unwrap_or_default().to_owned(),
             host: (known.gohostos, known.gohostarch),
             network: network.collect(),
         })
@@ -153,7 +178,8 @@ impl GoTool {
     ///
     /// Returns [`GoToolError`] if it cannot be read.
     pub fn identity_now(&self, machine: &Machine) -> Result<Digest, GoToolError> {
-        identity_of(machine, &self.program, &self.root)
+        identity_of(&machine.digests, &self.program, &self.root)
+            .map_err(|(path, error)| GoToolError::Unreadable(path, error))
     }
 
     /// Tells whether the program is the toolchain's own `go`, and no script that chooses one of
@@ -281,6 +307,51 @@ impl GoModuleFolder {
     }
 }
 
+impl GoEnv {
+    /// Returns `go1.26.8`: a user's own `go env -w GOEXPERIMENT=…` stands behind it, and reaches no
+    /// build.
+    fn version(&self) -> &str {
+        self.goversion.split(" X:").next().unwrap_or_default()
+    }
+}
+
+/// Asks a `go` what it is, and for the user's settings; `root` is its `GOROOT` where that is known.
+fn ask(
+    machine: &Machine,
+    program: &Path,
+    root: Option<&Path>,
+) -> Result<(GoEnv, BTreeMap<String, String>), GoToolError> {
+    let mut env = machine.base_environment();
+    for name in NETWORK.iter().chain(&["GOENV", "XDG_CONFIG_HOME"]) {
+        if let Some((name, value)) = machine.caller.get_key_value(OsStr::new(name)) {
+            env.insert(name.clone(), value.clone());
+        }
+    }
+    env.insert("GOTOOLCHAIN".into(), "local".into());
+    env.insert("GOWORK".into(), "off".into());
+    env.extend(root.map(|it| ("GOROOT".into(), it.into())));
+    // A guard gives this process a folder of its own by that name, which is not the user's.
+    let temporary = env.remove(OsStr::new("GOTMPDIR")).filter(|it| !it.is_empty());
+    let args = vec!["env".into(), "-json".into()];
+    let folder = PathBuf::from("/");
+    let limit = std::time::Duration::from_mins(1);
+    let invocation = Invocation { program: program.to_owned(), args, env, folder, limit };
+    machine.count_go();
+    let ended = machine.run(&invocation)?;
+    let failed = |words: String| GoToolError::Failed { command: "go env -json".into(), words };
+    if !ended.status.success() {
+        return Err(failed(said(&ended)));
+    }
+    let known: GoEnv =
+        serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
+    let mut all: BTreeMap<String, String> =
+        serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
+    if let Some(temporary) = temporary {
+        all.insert("GOTMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
+    }
+    Ok((known, all))
+}
+
 /// Returns the arguments of the `go list` that reads `patterns`.
 #[must_use]
 pub fn list_arguments(selection: &Selection, patterns: &[String], tests: bool) -> Vec<String> {
@@ -306,34 +377,6 @@ fn version_of(text: &str) -> Option<(u32, u32)> {
     let start = text.find("go1.")?;
     let mut numbers = text.get(start + 2..)?.split(|it: char| !it.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
-/// Hashes the toolchain's programs, tools, headers and sources: all that a build can read. The
-/// program on PATH may be a script around the one in the toolchain, so it counts by itself.
-fn identity_of(machine: &Machine, program: &Path, root: &Path) -> Result<Digest, GoToolError> {
-    let mut paths = vec![program.to_owned()];
-    for part in ["VERSION", "go.env", "bin", "lib", "pkg", "src"] {
-        let walk =
-            walkdir::WalkDir::new(root.join(part)).follow_root_links(true).sort_by_file_name();
-        // Tests of the standard library read `testdata`; what one embeds is an input of its own.
-        let inputs = walk.into_iter().filter_entry(|it| it.file_name() != "testdata");
-        let files = inputs.filter_map(Result::ok).filter(|it| !it.file_type().is_dir());
-        paths.extend(files.map(walkdir::DirEntry::into_path));
-    }
-    let digests = machine
-        .digests
-        .digest_all(&paths)
-        .map_err(|(path, source)| GoToolError::Unreadable(path, source))?;
-    let mut hasher = blake3::Hasher::new_derive_key("linkwright go toolchain 2");
-    for (at, (path, digest)) in paths.iter().zip(digests).enumerate() {
-        // Where the program is found changes nothing.
-        let name = if at == 0 { Path::new("go") } else { path };
-        let name = name.strip_prefix(root).unwrap_or(name).as_os_str().as_encoded_bytes();
-        hasher.update(&(name.len() as u64).to_le_bytes());
-        hasher.update(name);
-        hasher.update(digest.as_bytes());
-    }
-    Ok(Digest::from_hasher(&hasher))
 }
 
 #[cfg(test)]

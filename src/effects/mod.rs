@@ -10,8 +10,11 @@ pub mod c_tools;
 pub mod cache_server;
 pub mod compile_cache;
 pub mod digests;
+pub mod fetch;
 pub mod file;
 pub mod globs;
+pub mod go_root;
+pub mod go_sdk;
 pub mod go_tool;
 pub mod go_tree;
 pub mod guard;
@@ -33,6 +36,7 @@ pub mod sight;
 pub mod stamp;
 pub mod store;
 pub mod test_process;
+pub mod unpack;
 pub mod workspace;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::effects::c_files::{CFilesError, split_answer};
 use crate::effects::c_includes::CWalk;
 use crate::effects::c_tools::CTools;
 use crate::effects::globs::{expand, expand_target};
-use crate::effects::go_tool::GoTool;
+use crate::effects::go_sdk::own_platform;
 use crate::engine::go_unit::{Rung, Unfit};
 use crate::engine::session::{CQuestion, Session};
 use crate::formats::c_words::CWords;
@@ -493,9 +493,8 @@ impl<'p, 's> Planner<'p, 's> {
         let env = &self.question.env;
         let (goos, goarch) = &self.question.platform;
         let says = ["PKG_CONFIG_LIBDIR", "PKG_CONFIG_SYSROOT_DIR"];
-        let go = session.go();
-        let host = go.as_ref().as_ref().map_or((goos.as_str(), goarch.as_str()), GoTool::host);
-        if host != (goos, goarch) && !says.iter().any(|it| env.contains_key(*it)) {
+        let is_host = own_platform() == format!("{goos}/{goarch}");
+        if !is_host && !says.iter().any(|it| env.contains_key(*it)) {
             let error = format!(
                 "`{label}` asks `pkg-config`, which tells of this machine's libraries, not of those for {goos}/{goarch}"
             );

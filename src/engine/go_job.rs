@@ -9,7 +9,7 @@
 //! ```
 
 use crate::effects::digests::Stamps;
-use crate::effects::go_tool::{GoTool, GoToolError};
+use crate::effects::go_tool::GoTool;
 use crate::engine::c_build::{self, Archives, Wanted};
 use crate::engine::c_dependencies::plan as plan_c;
 use crate::engine::event::{Event, State};
@@ -22,8 +22,9 @@ use crate::engine::go_settle::{
 };
 use crate::engine::go_unit::{Unfit, Unit};
 use crate::engine::listing::Listing;
-use crate::engine::session::{Delivery, Session, finished};
+use crate::engine::session::{Delivery, FoundGo, Session, finished};
 use crate::engine::smoke::smoke;
+use crate::model::go_sdk::GoSdk;
 use crate::model::strategy::Promise;
 use crate::model::target::Target;
 use crate::plan::difference::{Change, changed_lines};
@@ -42,29 +43,38 @@ const RESTARTS: usize = 3;
 /// Builds `targets`, all of which are Go's; returns the labels of those that did not come out.
 #[must_use]
 pub fn run(session: &Session<'_>, targets: &[&Target]) -> BTreeSet<Label> {
-    let go = session.go();
     let mut job = Job { session, failed: BTreeSet::new() };
-    match &*go {
-        Ok(tool) => {
-            let expanded = expand(session, tool, targets);
-            for (target, unfit) in expanded.unfit {
-                job.fail(target, &unfit);
+    for (pin, targets) in by_pin(targets) {
+        let go = session.go(pin);
+        match &*go {
+            Ok(tool) => {
+                let expanded = expand(session, tool, &targets);
+                for (target, unfit) in expanded.unfit {
+                    job.fail(target, &unfit);
+                }
+                session.plan(expanded.units.len());
+                job.climb((pin, go), expanded.units);
             }
-            session.plan(expanded.units.len());
-            job.climb(go, expanded.units);
-        }
-        Err(error) => {
-            let unfit = no_go(error);
-            for target in targets {
-                job.fail(target, &unfit);
+            Err(error) => {
+                let unfit = no_go(error);
+                for target in targets {
+                    job.fail(target, &unfit);
+                }
             }
         }
     }
     job.failed
 }
 
-/// The Go toolchain, or why there is none.
-type FoundGo = Arc<Result<GoTool, GoToolError>>;
+/// Sorts Go targets by the toolchain that makes them; the one on PATH comes first.
+#[must_use]
+pub fn by_pin<'t>(targets: &[&'t Target]) -> BTreeMap<Option<&'t Arc<GoSdk>>, Vec<&'t Target>> {
+    let mut sorted: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for target in targets {
+        sorted.entry(target.rule.pin()).or_default().push(*target);
+    }
+    sorted
+}
 
 struct Job<'s, 'a> {
     session: &'s Session<'a>,
@@ -93,7 +103,7 @@ impl Job<'_, '_> {
     }
 
     /// Brings every output to an end.
-    fn climb(&mut self, mut go: FoundGo, mut units: Vec<Unit<'_>>) {
+    fn climb(&mut self, (pin, mut go): (Option<&Arc<GoSdk>>, FoundGo), mut units: Vec<Unit<'_>>) {
         let mut open: BTreeSet<usize> = (0..units.len()).collect();
         while !open.is_empty() {
             let tool = match &*go {
@@ -122,7 +132,7 @@ impl Job<'_, '_> {
                 }
             }
             // Another one, if the toolchain was replaced meanwhile.
-            go = self.session.go();
+            go = self.session.go(pin);
         }
     }
 
@@ -135,7 +145,8 @@ impl Job<'_, '_> {
                 unreachable!("invariant: an open output has a rung to try")
             };
             let selection = &unit.of.rungs[rung].selection;
-            let Some(listing) = session.listing_of(&unit.of.module, selection, &unit.root) else {
+            let from = (&unit.of.module, selection);
+            let Some(listing) = session.listing_of(go, from, &unit.root) else {
                 // Another job saw files of the module change and had it forgotten meanwhile. Left
                 // as it is, the output would stay open for ever: nothing looks at its rung again.
                 return Err(Tried::new(index, rung, Settled::Changed(Vec::new())));

@@ -1,12 +1,14 @@
 //! What is known of Go outputs before anything is linked: which there are, and what is forecast of
 //! the rungs of their ladders. `go list` is asked as few questions as can be.
 
+use crate::effects::go_sdk::SdkError;
 use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError};
 use crate::effects::limits::is_machines;
 use crate::engine::c_dependencies::forecast as c_forecast;
 use crate::engine::go_unit::{Prepared, Rung, Unfit, Unit};
 use crate::engine::listing::{Listing, ListingKey};
 use crate::engine::session::Session;
+use crate::formats::module_proxy::{TOOLCHAIN, toolchain_version};
 use crate::formats::tool_limits::{ToolLimit, tool_limit};
 use crate::model::strategy::{Promise, Strategy};
 use crate::model::target::Target;
@@ -45,13 +47,13 @@ pub fn expand<'t>(session: &Session<'_>, go: &GoTool, targets: &[&'t Target]) ->
         }
     }
     let mut questions = Questions::new();
-    for key in prepared.iter().map(|it| it.listing(session)) {
+    for key in prepared.iter().map(|it| it.listing(session, go)) {
         ask(&mut questions, key);
     }
     let questions: Vec<_> = questions.into_values().collect();
     let answers: Vec<_> = questions.par_iter().map(|it| session.list(go, it)).collect();
     for one in &prepared {
-        let key = one.listing(session);
+        let key = one.listing(session, go);
         let same = |it: &ListingKey| it.module == key.module && it.selection == key.selection;
         let Some(answer) = questions.iter().position(same).map(|it| &answers[it]) else {
             unreachable!("invariant: each target has a question")
@@ -88,8 +90,8 @@ pub fn look(
                 let at = &unit.of.rungs[rung];
                 let forecast = match &at.needs {
                     Forecast::Holds => {
-                        let Some(forecast) = forecast_of(session, unit, at) else {
-                            ask(&mut wanted, question(unit, at));
+                        let Some(forecast) = forecast_of(session, go, unit, at) else {
+                            ask(&mut wanted, question(go, unit, at));
                             break;
                         };
                         forecast
@@ -161,9 +163,10 @@ pub fn listing_for(
     unit: &Unit<'_>,
     rung: &Rung,
 ) -> Option<Arc<Listing>> {
-    let known = || session.listing_of(&unit.of.module, &rung.selection, &unit.root);
+    let from = (&unit.of.module, &rung.selection);
+    let known = || session.listing_of(go, from, &unit.root);
     known().or_else(|| {
-        session.list(go, &question(unit, rung)).ok()?;
+        session.list(go, &question(go, unit, rung)).ok()?;
         known()
     })
 }
@@ -185,6 +188,7 @@ pub fn no_go(error: &GoToolError) -> Unfit {
         GoToolError::Unreadable(..) => {
             (Some("the Go installation is damaged"), ExitCode::MachineLacks)
         }
+        GoToolError::Sdk(error) => return no_sdk(error),
         GoToolError::NoRoom(_) => {
             (Some("free some space, or make the store's folder writable"), ExitCode::Disk)
         }
@@ -197,6 +201,59 @@ pub fn no_go(error: &GoToolError) -> Unfit {
         },
     };
     Unfit { error: error.to_string(), hints: hint.map(str::to_owned).into_iter().collect(), code }
+}
+
+/// Returns what is told of a pinned toolchain that is not here.
+fn no_sdk(error: &SdkError) -> Unfit {
+    let source = std::error::Error::source(error).map(|it| format!(": {it}")).unwrap_or_default();
+    let offline = "or put that Go on PATH; what was fetched once is kept in the store";
+    let (hints, code) = match error {
+        SdkError::DryRun(_) => {
+            (vec!["`linkwright build` fetches it".to_owned()], ExitCode::MachineLacks)
+        }
+        SdkError::NoSum { version, platform, .. } => {
+            let module = toolchain_version(version, platform);
+            (
+                vec![
+                    format!(
+                        "`go mod download -json {TOOLCHAIN}@{module}` tells the sum, checked against Go's checksum database"
+                    ),
+                    format!(
+                        "write it into the root's BUILD.ron: `sums: {{\"{platform}\": \"h1:…\"}}`, {offline}"
+                    ),
+                ],
+                ExitCode::MachineLacks,
+            )
+        }
+        SdkError::Fetch { by_proxy: false, .. } => (
+            vec![format!("say another URL in the root's BUILD.ron, {offline}")],
+            ExitCode::MachineLacks,
+        ),
+        SdkError::Off(_) | SdkError::Fetch { .. } => (
+            vec![format!(
+                "say a module proxy that has it: `GOPROXY=https://…` or `GOPROXY=file:///…`, {offline}"
+            )],
+            ExitCode::MachineLacks,
+        ),
+        SdkError::WrongSum { .. } => (
+            vec![
+                "nothing of it is kept; if the sum is misspelt, correct it in the root's BUILD.ron"
+                    .to_owned(),
+            ],
+            ExitCode::Refused,
+        ),
+        SdkError::Unpack(..) | SdkError::WrongVersion { .. } => (
+            vec!["nothing of it is kept; take it from another place".to_owned()],
+            ExitCode::Refused,
+        ),
+        SdkError::Keep(..) => (
+            vec!["free some space, or make the store's folder writable".to_owned()],
+            ExitCode::Disk,
+        ),
+        SdkError::Busy(_) => (vec!["end the other one".to_owned()], ExitCode::GaveUpWaiting),
+        SdkError::Stopped => (Vec::new(), ExitCode::Interrupted),
+    };
+    Unfit { error: format!("{error}{source}"), hints, code }
 }
 
 /// Tells whether `go` gave no answer because of the machine: then nothing is known of a rung.
@@ -216,8 +273,9 @@ fn ask(questions: &mut Questions, key: ListingKey) {
 }
 
 /// The question to `go list` about one output by one rung.
-fn question(unit: &Unit<'_>, rung: &Rung) -> ListingKey {
+fn question(go: &GoTool, unit: &Unit<'_>, rung: &Rung) -> ListingKey {
     ListingKey {
+        go: go.identity,
         module: unit.of.module.clone(),
         selection: rung.selection.clone(),
         patterns: BTreeSet::from([unit.go_package.clone()]),
@@ -226,8 +284,14 @@ fn question(unit: &Unit<'_>, rung: &Rung) -> ListingKey {
 }
 
 /// Forecasts a rung, if its packages are listed.
-fn forecast_of(session: &Session<'_>, unit: &Unit<'_>, rung: &Rung) -> Option<Forecast> {
-    let listing = session.listing_of(&unit.of.module, &rung.selection, &unit.root)?;
+fn forecast_of(
+    session: &Session<'_>,
+    go: &GoTool,
+    unit: &Unit<'_>,
+    rung: &Rung,
+) -> Option<Forecast> {
+    let from = (&unit.of.module, &rung.selection);
+    let listing = session.listing_of(go, from, &unit.root)?;
     Some(foreseen(session, unit, rung, &listing))
 }
 

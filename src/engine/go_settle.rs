@@ -251,7 +251,7 @@ pub fn tool_changes(session: &Session<'_>, go: &GoTool) -> Vec<Change> {
     if now == Some(go.identity) {
         return Vec::new();
     }
-    session.forget_go();
+    session.forget_go(&go.identity);
     let (old, new) = (Some(go.identity.to_string()), now.map(|it| it.to_string()));
     vec![Change { input: "Go toolchain".to_owned(), old, new }]
 }

@@ -323,13 +323,14 @@ impl<'a> Prepared<'a> {
     /// Returns the question to `go list` that finds the target's packages: with the settings of
     /// the first rung that can be tried.
     #[must_use]
-    pub fn listing(&self, session: &Session<'_>) -> ListingKey {
+    pub fn listing(&self, session: &Session<'_>, go: &GoTool) -> ListingKey {
         let possible = |it: &&Rung| !matches!(it.needs, Forecast::Impossible { .. });
         let rung = self.rungs.iter().find(possible).or_else(|| self.rungs.first());
         let Some(rung) = rung else { unreachable!("invariant: a ladder has a rung") };
         let patterns = self.patterns().map(|it| self.pattern(session, it)).collect();
         let tests = matches!(self.target.rule, Rule::GoTests(_));
         ListingKey {
+            go: go.identity,
             module: self.module.clone(),
             selection: rung.selection.clone(),
             patterns,

@@ -53,10 +53,10 @@ impl Place {
         let tree = GoTree::look(digests, &question.module, question.tests).ok()?;
         let mut framed = Framed::new("linkwright kept listing 1");
         framed.text(env!("CARGO_PKG_VERSION"));
-        framed.digest(&go.identity);
+        let ListingKey { go: identity, module, selection, patterns, tests } = question;
+        framed.digest(identity);
         framed.bytes(go.root.as_os_str().as_encoded_bytes());
         framed.texts(go.network());
-        let ListingKey { module, selection, patterns, tests } = question;
         let Selection { platform, cgo, tags, race, env } = selection;
         let GoPlatform { goos, goarch, level } = platform;
         framed.text(goos);

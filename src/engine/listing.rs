@@ -11,6 +11,7 @@ use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
 use crate::plan::origin::Origin;
 use crate::words::defect::{Defect, planted};
+use crate::words::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -21,6 +22,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// A question to `go list`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListingKey {
+    /// Who is asked.
+    pub go: Digest,
     /// Where from.
     pub module: GoModuleFolder,
     /// With what settings.

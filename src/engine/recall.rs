@@ -13,6 +13,7 @@
 //! | one whose `go` is a script that leads to a toolchain | it may lead to another the next time |
 
 use crate::effects::digests::Digests;
+use crate::effects::go_sdk::go_settings;
 use crate::effects::go_tool::{GoModuleFolder, NETWORK};
 use crate::effects::last_run::LastRun;
 use crate::effects::machine::{Machine, PASSED};
@@ -59,8 +60,8 @@ pub struct Seen<'a> {
     pub modules: BTreeSet<GoModuleFolder>,
     /// Folders of local Go packages, and those of their modules.
     pub folders: BTreeSet<PathBuf>,
-    /// `GOROOT`, if a Go toolchain was looked for.
-    pub go_root: Option<PathBuf>,
+    /// The `GOROOT` of each Go toolchain that was used.
+    pub go_roots: BTreeSet<PathBuf>,
     /// Whether `go list` told errors, or which toolchain there is cannot be told by looking.
     pub troubled: bool,
 }
@@ -174,17 +175,21 @@ fn draw_rules(scene: &mut Scene, request: &BuildRequest, digests: &Digests) {
 /// The toolchain, Go's settings, and every folder in which Go looks for packages, with the files
 /// that may be or become a part of one.
 fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
-    let Some(go_root) = &seen.go_root else { return };
-    let digests = &machine.digests;
-    for part in ["bin", "lib", "pkg", "src"].map(|it| go_root.join(it)) {
-        if part.is_dir() {
-            scene.tree(&part, digests, |it| it.file_name() != "testdata", |_| false);
-        } else {
-            scene.nothing(&part);
-        }
+    if seen.go_roots.is_empty() {
+        return;
     }
-    for name in ["VERSION", "go.env"] {
-        scene.perhaps(&go_root.join(name), digests);
+    let digests = &machine.digests;
+    for go_root in &seen.go_roots {
+        for part in ["bin", "lib", "pkg", "src"].map(|it| go_root.join(it)) {
+            if part.is_dir() {
+                scene.tree(&part, digests, |it| it.file_name() != "testdata", |_| false);
+            } else {
+                scene.nothing(&part);
+            }
+        }
+        for name in ["VERSION", "go.env"] {
+            scene.perhaps(&go_root.join(name), digests);
+        }
     }
     for path in go_settings(machine) {
         scene.perhaps(&path, digests);
@@ -221,20 +226,6 @@ fn draw_search(
             return scene.file(&path, digests);
         }
         scene.nothing(&path);
-    }
-}
-
-/// Where Go keeps settings of the user. # Source: `EnvFile`, `cmd/go/internal/cfg/cfg.go`.
-fn go_settings(machine: &Machine) -> Vec<PathBuf> {
-    let get = |name: &str| machine.caller.get(OsStr::new(name)).filter(|it| !it.is_empty());
-    match get("GOENV") {
-        Some(path) if path == "off" => Vec::new(),
-        Some(path) => vec![PathBuf::from(path)],
-        None => {
-            let config = get("XDG_CONFIG_HOME").map(PathBuf::from);
-            let config = config.or_else(|| Some(Path::new(get("HOME")?).join(".config")));
-            config.map(|it| it.join("go/env")).into_iter().collect()
-        }
     }
 }
 
@@ -296,12 +287,13 @@ impl<'a> Seen<'a> {
     #[must_use]
     pub fn of(session: &Session<'_>, targets: Vec<&'a Target>) -> Self {
         let (modules, folders) = session.seen();
-        let has_go = targets.iter().any(|it| it.rule.is_go());
-        let go = has_go.then(|| session.go());
-        let go = go.as_ref().and_then(|it| it.as_ref().as_ref().ok());
-        let go_root = go.map(|it| it.root.clone());
-        let troubled = session.is_troubled() || go.is_some_and(|it| !it.is_its_own());
-        Self { targets, modules, folders, go_root, troubled }
+        let pins: BTreeSet<_> =
+            targets.iter().filter(|it| it.rule.is_go()).map(|it| it.rule.pin()).collect();
+        let found: Vec<_> = pins.into_iter().map(|it| session.go(it)).collect();
+        let found: Vec<_> = found.iter().filter_map(|it| it.as_ref().as_ref().ok()).collect();
+        let go_roots = found.iter().map(|it| it.root.clone()).collect();
+        let troubled = session.is_troubled() || found.iter().any(|it| !it.is_its_own());
+        Self { targets, modules, folders, go_roots, troubled }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::effects::c_includes::CWalk;
 use crate::effects::c_libraries;
 use crate::effects::c_probe::try_linker;
 use crate::effects::c_tools::{CFolders, CTools, headers_below};
+use crate::effects::go_sdk::Fetching;
 use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError, list_arguments};
 use crate::effects::machine::Machine;
 use crate::effects::outputs::Outputs;
@@ -19,6 +20,7 @@ use crate::engine::listing::{Listing, ListingKey, Moment};
 use crate::engine::request::BuildRequest;
 use crate::formats::c_words::CWords;
 use crate::formats::go_list::GoPackage;
+use crate::model::go_sdk::GoSdk;
 use crate::model::strategy::RuleSet;
 use crate::model::target::Target;
 use crate::model::targets::Targets;
@@ -57,6 +59,9 @@ pub enum Recorded {
 
 /// What is asked of a linker: the compiler, the linker, the flags, and whether to start the result.
 type LinkerQuestion = (Compiler, Linker, Vec<String>, bool);
+
+/// A Go toolchain, or why there is none.
+pub type FoundGo = Arc<Result<GoTool, GoToolError>>;
 
 /// C files of a module, by path relative to it.
 pub type CFiles = Arc<BTreeMap<String, Digest>>;
@@ -103,7 +108,7 @@ pub struct Session<'a> {
     command_ran: AtomicBool,
     list_failed: AtomicBool,
     distrusts: AtomicBool,
-    go: Mutex<Option<Arc<Result<GoTool, GoToolError>>>>,
+    go: Mutex<BTreeMap<Option<Arc<GoSdk>>, FoundGo>>,
     c_tools: Memory<Compilers, Option<Arc<CTools>>>,
     linkers: Memory<LinkerQuestion, Result<(), String>>,
     linker_names: Memory<(PathBuf, Option<Linker>), Option<String>>,
@@ -168,7 +173,7 @@ impl<'a> Session<'a> {
             command_ran: AtomicBool::new(false),
             list_failed: AtomicBool::new(false),
             distrusts: AtomicBool::new(request.paranoid),
-            go: Mutex::new(None),
+            go: Mutex::default(),
             c_tools: Memory::new(),
             linkers: Memory::new(),
             linker_names: Memory::new(),
@@ -184,21 +189,39 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the Go toolchain, found once in a run.
+    /// Returns a Go toolchain, the one on PATH or a pinned one, each found once in a run.
     #[must_use]
-    pub fn go(&self) -> Arc<Result<GoTool, GoToolError>> {
-        let find = || Arc::new(GoTool::find(self.machine));
+    pub fn go(&self, pin: Option<&Arc<GoSdk>>) -> FoundGo {
+        let find = || Arc::new(self.find_go(pin));
         // Held while finding: other jobs would only find the same.
         match self.go.lock() {
-            Ok(mut known) => Arc::clone(known.get_or_insert_with(find)),
+            Ok(mut known) => Arc::clone(known.entry(pin.cloned()).or_insert_with(find)),
             Err(_) => find(),
         }
     }
 
-    /// Forgets the Go toolchain, because it was replaced meanwhile.
-    pub fn forget_go(&self) {
+    fn find_go(&self, pin: Option<&Arc<GoSdk>>) -> Result<GoTool, GoToolError> {
+        let Some(sdk) = pin else { return GoTool::find(self.machine) };
+        let step = AtomicUsize::new(0);
+        let begins = |version: &str, url: &str| {
+            let (what, args) = (format!("fetch {version}"), [url.to_owned()]);
+            let begun = self.step(what, "GET", &args, &BTreeMap::new(), &self.request.root);
+            step.store(begun, Ordering::Relaxed);
+        };
+        let ended = |came| self.step_ended(step.load(Ordering::Relaxed), came);
+        let waiting = |holders: &str| {
+            let message = format!("waiting for {holders}, which fetches {}", sdk.go_version());
+            (self.sink)(Event::Warning { label: None, message });
+        };
+        let (begins, ended, waiting) = (&begins, &ended, &waiting);
+        let fetching = Fetching { begins, ended, waiting, allowed: self.outputs.is_some() };
+        GoTool::pinned(self.machine, sdk, &fetching)
+    }
+
+    /// Forgets a Go toolchain, because it was replaced meanwhile.
+    pub fn forget_go(&self, identity: &Digest) {
         if let Ok(mut known) = self.go.lock() {
-            *known = None;
+            known.retain(|_, it| it.as_ref().as_ref().is_ok_and(|it| it.identity != *identity));
         }
     }
 
@@ -353,12 +376,14 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn listing_of(
         &self,
-        module: &GoModuleFolder,
-        selection: &Selection,
+        go: &GoTool,
+        (module, selection): (&GoModuleFolder, &Selection),
         root: &str,
     ) -> Option<Arc<Listing>> {
         let known = self.listings.0.lock().ok()?;
-        let fits = |key: &ListingKey| key.module == *module && key.selection == *selection;
+        let fits = |key: &ListingKey| {
+            key.go == go.identity && key.module == *module && key.selection == *selection
+        };
         // Its patterns may be as many as there are targets: no key is looked up, none is cloned.
         let holds = |(key, it): &(&ListingKey, &Arc<Listing>)| {
             fits(key) && it.graph.package(root).is_some()

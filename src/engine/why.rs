@@ -11,6 +11,7 @@ use crate::engine::build::{BuildError, plan};
 use crate::engine::command_job::{self, inputs_now};
 use crate::engine::go_advice::{dynamic_clause, imports_dynamic};
 use crate::engine::go_inputs::{Planned, gather};
+use crate::engine::go_job::by_pin;
 use crate::engine::go_look::{another_strategy, expand, listing_for, look, no_go};
 use crate::engine::go_settle::{Made, Settled, prove};
 use crate::engine::go_unit::{Rung, Unfit, Unit};
@@ -133,17 +134,26 @@ impl Asking<'_, '_> {
         targets: &[&Target],
     ) -> BTreeMap<Label, Result<Vec<OutputExplanation>, Unfit>> {
         let mut explained = BTreeMap::new();
-        if targets.is_empty() {
-            return explained;
-        }
-        let go = self.session.go();
-        let go = match &*go {
-            Ok(go) => go,
-            Err(error) => {
-                let all = targets.iter().map(|it| (it.label.clone(), Err(no_go(error))));
-                return all.collect();
+        for (pin, targets) in by_pin(targets) {
+            let go = self.session.go(pin);
+            match &*go {
+                Ok(go) => self.explain_outputs(go, &targets, &mut explained),
+                Err(error) => {
+                    let all = targets.iter().map(|it| (it.label.clone(), Err(no_go(error))));
+                    explained.extend(all);
+                }
             }
-        };
+        }
+        explained
+    }
+
+    /// Explains the outputs of Go targets that one toolchain makes.
+    fn explain_outputs(
+        &self,
+        go: &GoTool,
+        targets: &[&Target],
+        explained: &mut BTreeMap<Label, Result<Vec<OutputExplanation>, Unfit>>,
+    ) {
         let mut expanded = expand(self.session, go, targets);
         let found = self.climb(go, &mut expanded.units);
         let units: Vec<_> = expanded.units.iter().zip(found).collect();
@@ -158,7 +168,6 @@ impl Asking<'_, '_> {
         for (target, unfit) in expanded.unfit {
             explained.insert(target.label.clone(), Err(unfit));
         }
-        explained
     }
 
     /// Climbs the ladder of each output as far as a build could without linking.

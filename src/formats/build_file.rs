@@ -4,6 +4,7 @@
 //! they refer to exists, and whether a flag is allowed, is `model::resolve`'s to say. Each target
 //! is read by itself, so one that is wrong hides nothing in another.
 
+use crate::formats::go_sdk_spec::{GoSdkSpec, read_go_sdk};
 use crate::formats::ron_fields::{Fields, Reader, Table};
 use crate::formats::ron_syntax::{Node, Shape, parse as parse_ron};
 use crate::words::label::{Label, PackagePath};
@@ -12,14 +13,15 @@ use crate::words::span::{Source, Span, Spanned};
 use std::sync::Arc;
 
 /// The fields of `build(…)`.
-pub const BUILD_FIELDS: [&str; 3] = ["workspace", "defaults", "targets"];
+pub const BUILD_FIELDS: [&str; 4] = ["workspace", "go_sdks", "defaults", "targets"];
 
 /// The kinds of targets.
 pub const KINDS: [&str; 7] =
     ["go_binary", "go_tests", "c_library", "pkg_config", "command", "files", "suite"];
 
 /// The settings of Go targets, which `defaults` may hold too.
-pub const SETTINGS: [&str; 13] = [
+pub const SETTINGS: [&str; 14] = [
+    "go",
     "link",
     "policy",
     "tags",
@@ -36,17 +38,17 @@ pub const SETTINGS: [&str; 13] = [
 ];
 
 /// What `defaults` may hold.
-pub const DEFAULTS_FIELDS: [&str; 14] = with(["vet"]);
+pub const DEFAULTS_FIELDS: [&str; 15] = with(["vet"]);
 
 /// The fields of `go_binary(…)`.
-pub const GO_BINARY_FIELDS: [&str; 19] =
+pub const GO_BINARY_FIELDS: [&str; 20] =
     with(["name", "package", "platforms", "c_deps", "deps", "smoke"]);
 
 /// The fields of `smoke: (…)`.
 pub const SMOKE_FIELDS: [&str; 3] = ["args", "stdout", "timeout"];
 
 /// The fields of `go_tests(…)`.
-pub const GO_TESTS_FIELDS: [&str; 28] = with([
+pub const GO_TESTS_FIELDS: [&str; 29] = with([
     "name",
     "packages",
     "exclude",
@@ -125,6 +127,8 @@ pub struct BuildSpec {
     pub package: PackagePath,
     /// Whether the folder is the root of a workspace of its own, whatever lies above it.
     pub is_root: bool,
+    /// The Go toolchains that it pins.
+    pub go_sdks: Vec<GoSdkSpec>,
     /// What holds for the Go targets of this folder and of those below it.
     pub defaults: SettingsSpec,
     /// The targets that could be read, in the order written.
@@ -300,6 +304,8 @@ pub struct FilesSpec {
 /// Settings of Go targets; what is `None` is not said.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsSpec {
+    /// A Go toolchain of the workspace.
+    pub go: Option<Spanned<String>>,
     /// A strategy or ladder.
     pub link: Option<Spanned<String>>,
     /// A policy.
@@ -336,6 +342,7 @@ pub fn parse(source: &Arc<Source>, package: &PackagePath) -> (BuildSpec, Vec<Pro
     let mut spec = BuildSpec {
         package: package.clone(),
         is_root: false,
+        go_sdks: Vec::new(),
         defaults: SettingsSpec::default(),
         targets: Vec::new(),
     };
@@ -349,6 +356,10 @@ pub fn parse(source: &Arc<Source>, package: &PackagePath) -> (BuildSpec, Vec<Pro
     {
         let is_root = fields.get("workspace").and_then(|it| reader.flag("workspace", it));
         spec.is_root = is_root.unwrap_or(false);
+        let sdks = fields.get("go_sdks");
+        let nodes = sdks.and_then(|it| reader.list("go_sdks", "a list of Go toolchains", it));
+        let sdks = nodes.unwrap_or_default().iter();
+        spec.go_sdks = sdks.filter_map(|it| read_go_sdk(&mut reader, it)).collect();
         if let Some(node) = fields.get("defaults")
             && let Some(defaults) = reader.fields(node, "defaults", &DEFAULTS_FIELDS)
         {
@@ -512,7 +523,7 @@ fn texts<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>, name: &str) -> Ve
 
 fn settings<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> SettingsSpec {
     let mut text = |name| fields.get(name).and_then(|it| reader.text(name, it));
-    let (link, policy) = (text("link"), text("policy"));
+    let (go, link, policy) = (text("go"), text("link"), text("policy"));
     let (goos, goarch, level) = (text("goos"), text("goarch"), text("level"));
     let mut list = |name| fields.get(name).and_then(|it| reader.texts(name, it));
     let (tags, ldflags) = (list("tags"), list("ldflags"));
@@ -522,6 +533,7 @@ fn settings<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> SettingsSpe
     let mut flag = |name| fields.get(name).and_then(|it| reader.flag(name, it));
     let (trimpath, buildvcs, vet) = (flag("trimpath"), flag("buildvcs"), flag("vet"));
     SettingsSpec {
+        go,
         link,
         policy,
         tags,
@@ -544,6 +556,7 @@ impl SettingsSpec {
     #[must_use]
     pub fn or(self, outer: &Self) -> Self {
         Self {
+            go: self.go.or_else(|| outer.go.clone()),
             link: self.link.or_else(|| outer.link.clone()),
             policy: self.policy.or_else(|| outer.policy.clone()),
             tags: self.tags.or_else(|| outer.tags.clone()),

@@ -286,7 +286,7 @@ fn defaults_take_named_fields_of_their_own() {
         expect![[r#"
         `defaults` has no field `name`
           BUILD.ron:1:34: name
-          hint: write one of `vet`, `link`, `policy`, `tags`, `ldflags`, `gcflags`, `extldflags`, `env`, `x_defs`, `goos`, `goarch`, `level`, `trimpath`, `buildvcs`
+          hint: write one of `vet`, `go`, `link`, `policy`, `tags`, `ldflags`, `gcflags`, `extldflags`, `env`, `x_defs`, `goos`, `goarch`, `level`, `trimpath`, `buildvcs`
         read: 
     "#]],
     );

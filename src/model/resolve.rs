@@ -18,6 +18,7 @@ use crate::formats::build_file::{
 use crate::model::c_library::{check as check_c_library, check_packages, files};
 use crate::model::command::check as check_command;
 use crate::model::cycle::{Cycle, find as find_cycles};
+use crate::model::go_sdk::Sdks;
 use crate::model::outputs::{Made, Read, collisions, missing_dependencies};
 use crate::model::rules::values;
 use crate::model::settings::{Settler, listed_platforms};
@@ -54,7 +55,7 @@ pub fn resolve(mut packages: Vec<BuildSpec>, rules: &RuleSet) -> Result<Targets,
     let mut resolver = Resolver::collect(&packages, rules);
     let mut drafts = Vec::with_capacity(resolver.kinds.len());
     let mut defaults = BTreeMap::new();
-    for BuildSpec { package, is_root: _, defaults: own, targets } in packages {
+    for BuildSpec { package, is_root: _, go_sdks: _, defaults: own, targets } in packages {
         resolver.problems.extend(resolver.settler.check(&own));
         let own = own.or(&inherited(&defaults, &package));
         drafts.extend(targets.into_iter().map(|it| resolver.target(it, &own)));
@@ -131,9 +132,10 @@ struct Resolver<'r> {
 impl<'r> Resolver<'r> {
     fn collect(packages: &[BuildSpec], rules: &'r RuleSet) -> Self {
         let count = packages.iter().map(|it| it.targets.len()).sum();
+        let (sdks, problems) = Sdks::check(packages);
         let mut this = Self {
-            settler: Settler::new(rules),
-            problems: Vec::new(),
+            settler: Settler::new(rules, sdks),
+            problems,
             packages: packages.iter().map(|it| it.package.clone()).collect(),
             indices: HashMap::with_capacity(count),
             kinds: Vec::with_capacity(count),
@@ -513,3 +515,7 @@ mod tests;
 #[cfg(test)]
 #[path = "resolve_platforms_tests.rs"]
 mod platforms_tests;
+
+#[cfg(test)]
+#[path = "resolve_go_tests.rs"]
+mod go_tests;

@@ -546,6 +546,7 @@ fn package(targets: Vec<TargetSpec>) -> BuildSpec {
     BuildSpec {
         package: PackagePath::root(),
         is_root: false,
+        go_sdks: Vec::new(),
         defaults: SettingsSpec::default(),
         targets,
     }

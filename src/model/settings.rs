@@ -3,6 +3,7 @@
 use crate::formats::build_file::SettingsSpec;
 use crate::formats::ron_fields::Table;
 use crate::model::flags::{Tool, check as check_flags, split_quoted};
+use crate::model::go_sdk::{GoSdk, ON_PATH, Sdks};
 use crate::model::platform::{
     self, PlatformError, check_goarch, check_goos, check_level, check_pair,
 };
@@ -47,7 +48,7 @@ const SAID_ELSEWHERE: [(&str, &str); 13] = [
     ("GO386", "write `level`"),
     ("GOFLAGS", "write `tags`, `ldflags`, `gcflags`; `-a` belongs to `go_flags` of a strategy"),
     ("GODEBUG", "write `//go:debug` lines in the program, or `godebug` in go.mod"),
-    ("GOTOOLCHAIN", "write `toolchain` in go.mod"),
+    ("GOTOOLCHAIN", "pin a Go by `go_sdks` and write `go: \"name\"`"),
     ("GOWORK", "linkwright finds go.work by itself"),
 ];
 
@@ -55,20 +56,26 @@ const SAID_ELSEWHERE: [(&str, &str); 13] = [
 #[derive(Debug)]
 pub struct Settler<'r> {
     rules: &'r RuleSet,
+    sdks: Sdks,
     ladders: BTreeMap<String, Arc<Ladder>>,
 }
 
 impl<'r> Settler<'r> {
     /// Begins with the names of `rules`.
     #[must_use]
-    pub fn new(rules: &'r RuleSet) -> Self {
-        Self { rules, ladders: BTreeMap::new() }
+    pub fn new(rules: &'r RuleSet, sdks: Sdks) -> Self {
+        Self { rules, sdks, ladders: BTreeMap::new() }
     }
 
     /// Checks settings as written, apart from what only a whole target shows.
     #[must_use]
     pub fn check(&mut self, spec: &SettingsSpec) -> Vec<Problem> {
         let mut problems = Vec::new();
+        if let Some(go) = &spec.go
+            && self.go(&go.value).is_err()
+        {
+            problems.push(self.sdks.unknown(go));
+        }
         if let Some(link) = &spec.link
             && self.ladder(&link.value).is_none()
         {
@@ -106,6 +113,8 @@ impl<'r> Settler<'r> {
     /// Returns what only the whole shows: a platform that is none, a level of another architecture.
     pub fn settle(&mut self, spec: SettingsSpec) -> Result<Option<GoSettings>, Problem> {
         check_platform(&spec)?;
+        let go = spec.go.as_ref().map_or(ON_PATH, |it| &it.value);
+        let Ok(go) = self.go(go) else { return Ok(None) };
         let link = spec.link.as_ref().map_or("default", |it| &it.value);
         let Some(ladder) = self.ladder(link) else { return Ok(None) };
         let policy = match spec.policy {
@@ -116,6 +125,7 @@ impl<'r> Settler<'r> {
             },
         };
         Ok(Some(GoSettings {
+            go,
             ladder,
             policy,
             tags: values(spec.tags.unwrap_or_default()),
@@ -133,6 +143,12 @@ impl<'r> Settler<'r> {
             trimpath: spec.trimpath.unwrap_or(true),
             buildvcs: spec.buildvcs.unwrap_or(false),
         }))
+    }
+
+    /// Returns the toolchain that `name` means, none for the one on PATH; the error says that it
+    /// means nothing.
+    fn go(&self, name: &str) -> Result<Option<Arc<GoSdk>>, ()> {
+        if name == ON_PATH { Ok(None) } else { self.sdks.get(name).map(Some).ok_or(()) }
     }
 
     fn ladder(&mut self, name: &str) -> Option<Arc<Ladder>> {

@@ -4,6 +4,7 @@ use super::{GO_ENV, Settler};
 use crate::formats::build_file::{RuleSpec, parse as parse_build};
 use crate::formats::rules_file::{RulesSpec, built_in, parse as parse_rules};
 use crate::formats::testing::told;
+use crate::model::go_sdk::Sdks;
 use crate::model::rules::assemble;
 use crate::model::strategy::RuleSet;
 use crate::model::target::GoSettings;
@@ -24,7 +25,7 @@ fn settle(fields: &str) -> Result<Option<GoSettings>, String> {
     assert_eq!(told(&problems), "");
     let RuleSpec::GoBinary(binary) = spec.targets.remove(0).rule else { panic!("a go_binary") };
     let rules = rules();
-    let mut settler = Settler::new(&rules);
+    let mut settler = Settler::new(&rules, Sdks::default());
     let mut problems = settler.check(&binary.settings);
     match settler.settle(binary.settings) {
         Ok(settings) if problems.is_empty() => return Ok(settings),

@@ -4,6 +4,7 @@
 //! `model::resolve` checks it), so whoever holds one need not look at names again.
 
 use crate::formats::cover_profile::CoverMode;
+use crate::model::go_sdk::GoSdk;
 use crate::model::policy::Policy;
 use crate::model::run_in::SealedRoot;
 use crate::model::strategy::Ladder;
@@ -133,6 +134,8 @@ pub struct GoPattern(Arc<str>);
 /// How a Go target is built and linked.
 #[derive(Debug, Clone)]
 pub struct GoSettings {
+    /// The Go toolchain that `go:` names; `None` is the one on PATH.
+    pub go: Option<Arc<GoSdk>>,
     /// What `link:` names.
     pub ladder: Arc<Ladder>,
     /// What `policy:` names.
@@ -426,6 +429,13 @@ impl Rule {
             Self::CLibrary(it) => &it.c_deps,
             Self::PkgConfig(_) | Self::Command(_) | Self::Files(_) | Self::Suite => &[],
         }
+    }
+
+    /// Returns the Go toolchain that makes it, where it is not the one on PATH: the same for each
+    /// of its platforms.
+    #[must_use]
+    pub fn pin(&self) -> Option<&Arc<GoSdk>> {
+        self.go_settings().first()?.go.as_ref()
     }
 
     /// Tells whether the Go command makes it.

@@ -345,6 +345,7 @@ mod tests {
     fn settings() -> GoSettings {
         let ladder = Ladder { name: "l".into(), doc: String::new(), tries: vec![] };
         GoSettings {
+            go: None,
             ladder: Arc::new(ladder),
             policy: None,
             tags: vec!["netgo".into(), "extra".into()],

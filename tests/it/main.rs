@@ -27,6 +27,7 @@ mod examples;
 mod faults;
 mod forecast;
 mod go_heads;
+mod go_sdk;
 mod guards;
 mod hostile_elf;
 mod incremental;

@@ -5,6 +5,7 @@ use linkwright::formats::build_file::{
     BUILD_FIELDS, COMMAND_FIELDS, DEFAULTS_FIELDS, EXAMPLE, KINDS, RUN_IN, SEALED_FIELDS,
     fields_of, parse,
 };
+use linkwright::formats::go_sdk_spec::GO_SDK_FIELDS;
 use linkwright::formats::rules_file::{
     LADDER_FIELDS, POLICY_FIELDS, RULES_FIELDS, STRATEGY_FIELDS, TOOLCHAIN_FIELDS,
     parse as parse_rules,
@@ -53,6 +54,7 @@ fn every_field_is_explained_where_it_belongs() {
         holds(&format!("{own}{settings}"), fields_of(kind));
     }
     holds(section(&document, "\n### `go_tests`"), SEALED_FIELDS);
+    holds(section(&document, "\n### `go_sdk`"), GO_SDK_FIELDS);
     holds(section(&document, "\n### `command`"), COMMAND_FIELDS);
     holds(&document, DEFAULTS_FIELDS);
     holds(section(&document, "\n## rules/*.ron"), RULES_FIELDS);

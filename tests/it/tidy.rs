@@ -16,11 +16,11 @@ const ROOMS: &[(&str, &str)] = &[
     (
         "formats",
         "linkage bytes magic c_text c_words linker_text elf image macho pe build_info inspection link_errors link_warnings go_events go_header go_list cacheprog test_stream test_log test_names cover_profile \
-         ron_lexer ron_syntax ron_fields build_file rules_file tool_limits",
+         ron_lexer ron_syntax ron_fields go_sdk_spec build_file rules_file tool_limits module_proxy",
     ),
     (
         "model",
-        "flag_lists flags platform policy toolchain strategy rules run_in target settings command c_library test_run cycle outputs \
+        "flag_lists flags platform policy toolchain strategy rules go_sdk run_in target settings command c_library test_run cycle outputs \
          targets resolve",
     ),
     (
@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &str)] = &[
     (
         "effects",
         "limits lock file stamp store compile_cache cache_server digests looked sight scene proc_table guard_words guard process machine observe inspect sealed test_process \
-         c_includes c_libraries c_compiler c_probe c_tools out_folder c_files last_run workspace globs go_tool go_tree outputs",
+         c_includes c_libraries c_compiler c_probe c_tools out_folder c_files last_run workspace globs fetch unpack go_root go_sdk go_tool go_tree outputs",
     ),
     (
         "engine",

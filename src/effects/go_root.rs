@@ -1,0 +1,39 @@
+//! What a Go toolchain is made of, as one digest: all that a build can read of it.
+
+use crate::effects::digests::Digests;
+use crate::words::digest::Digest;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Hashes a toolchain's programs, tools, headers and sources. The program that is started may be a
+/// script around the one in the toolchain, so it counts by itself.
+///
+/// # Errors
+///
+/// Returns the first part that cannot be read.
+pub fn identity_of(
+    digests: &Digests,
+    program: &Path,
+    root: &Path,
+) -> Result<Digest, (PathBuf, io::Error)> {
+    let mut paths = vec![program.to_owned()];
+    for part in ["VERSION", "go.env", "bin", "lib", "pkg", "src"] {
+        let walk =
+            walkdir::WalkDir::new(root.join(part)).follow_root_links(true).sort_by_file_name();
+        // Tests of the standard library read `testdata`; what one embeds is an input of its own.
+        let inputs = walk.into_iter().filter_entry(|it| it.file_name() != "testdata");
+        let files = inputs.filter_map(Result::ok).filter(|it| !it.file_type().is_dir());
+        paths.extend(files.map(walkdir::DirEntry::into_path));
+    }
+    let found = digests.digest_all(&paths)?;
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright go toolchain 2");
+    for (at, (path, digest)) in paths.iter().zip(found).enumerate() {
+        // Where the program is found changes nothing.
+        let name = if at == 0 { Path::new("go") } else { path };
+        let name = name.strip_prefix(root).unwrap_or(name).as_os_str().as_encoded_bytes();
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name);
+        hasher.update(digest.as_bytes());
+    }
+    Ok(Digest::from_hasher(&hasher))
+}
