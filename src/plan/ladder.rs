@@ -166,26 +166,14 @@ impl Climb {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::strategy::{BuildMode, Cgo, LinkMode, Promise, Strategy};
+    use crate::model::strategy::{Promise, Strategy};
 
     fn climb(rungs: usize) -> Climb {
         let strategy = |name: usize| {
             Arc::new(Strategy {
                 name: format!("s{name}"),
-                doc: String::new(),
-                cgo: Cgo::Auto,
-                tags: vec![],
-                linkmode: LinkMode::Auto,
-                buildmode: BuildMode::Default,
-                race: false,
-                toolchains: vec![],
-                linker: None,
-                ldflags: vec![],
-                extldflags: vec![],
-                go_flags: vec![],
-                needs: vec![],
                 promise: Promise::Static,
-                glibc_max: None,
+                ..Strategy::default()
             })
         };
         let tries = (0..rungs).map(strategy).collect();

@@ -327,23 +327,7 @@ mod tests {
     use std::sync::Arc;
 
     fn strategy() -> Strategy {
-        Strategy {
-            name: "s".into(),
-            doc: String::new(),
-            cgo: Cgo::Auto,
-            tags: vec![],
-            linkmode: LinkMode::Auto,
-            buildmode: BuildMode::Default,
-            race: false,
-            toolchains: vec![],
-            linker: None,
-            ldflags: vec![],
-            extldflags: vec![],
-            go_flags: vec![],
-            needs: vec![],
-            promise: Promise::Static,
-            glibc_max: None,
-        }
+        Strategy { name: "s".into(), promise: Promise::Static, ..Strategy::default() }
     }
 
     fn selection(cgo: bool, race: bool) -> Selection {
