@@ -1,9 +1,9 @@
 //! Starts a verified program once in a sealed root: the proof by experiment beside that by bytes.
 //!
 //! A program is started as its target says (`smoke`), a test binary with `-test.list=.`, which runs
-//! what initialises its packages and no test. It must end by itself with code 0 and, if that is
-//! said, print something. What ended well is remembered under the bytes of the program and all
-//! that decided the run, so that the same bytes are not started again.
+//! what initialises its packages and no test. It must end by itself with code 0, or that which its
+//! target says, and, if that is said, print something. What ended well is remembered under the
+//! bytes of the program and all that decided the run, so that the same bytes are not started again.
 //!
 //! What fails here has failed: its file stays where a verified file stands, and the ledger says of
 //! its linkage what its bytes show, but the build ends with 6. Where no sealed root can be made
@@ -96,15 +96,16 @@ fn meant(unit: &Unit<'_>) -> Option<Smoke> {
 
 /// Everything that decides how such a start ends, as far as it is ours.
 fn key(program: &Digest, smoke: &Smoke) -> Digest {
-    let Smoke { args, stdout, timeout } = smoke;
+    let Smoke { args, stdout, exit, timeout } = smoke;
     let mut hasher = blake3::Hasher::new();
     let mut add = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
     };
-    add(b"linkwright smoke 1");
+    add(b"linkwright smoke 2");
     add(env!("CARGO_PKG_VERSION").as_bytes());
     add(program.as_bytes());
     add(&timeout.as_nanos().to_le_bytes());
+    add(&[*exit]);
     // What is not said differs from what is said to be empty.
     add(&[u8::from(stdout.is_some())]);
     add(stdout.as_deref().unwrap_or_default().as_bytes());
@@ -153,8 +154,9 @@ fn judge(ended: &Ended, smoke: &Smoke) -> Result<(), Unpassed> {
             code: ExitCode::PromiseBroken,
         }
     };
-    if !ended.status.success() {
-        return Err(broken(ended.how()));
+    if ended.status.code() != Some(i32::from(smoke.exit)) {
+        let wanted = if smoke.exit == 0 { String::new() } else { format!(", not {}", smoke.exit) };
+        return Err(broken(format!("{}{wanted}", ended.how())));
     }
     match &smoke.stdout {
         Some(text) if !ended.stdout_text().contains(text) => {
@@ -203,6 +205,7 @@ mod tests {
             key(&program, &Smoke { args: vec!["ab".into()], ..smoke.clone() }),
             key(&program, &Smoke { stdout: Some(String::new()), ..smoke.clone() }),
             key(&program, &Smoke { stdout: Some("a".into()), ..smoke.clone() }),
+            key(&program, &Smoke { exit: 1, ..smoke.clone() }),
             key(&program, &Smoke { timeout: Duration::from_secs(1), ..smoke }),
         ];
         for (at, one) in keys.iter().enumerate() {

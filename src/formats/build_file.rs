@@ -45,7 +45,7 @@ pub const GO_BINARY_FIELDS: [&str; 20] =
     with(["name", "package", "platforms", "c_deps", "deps", "smoke"]);
 
 /// The fields of `smoke: (…)`.
-pub const SMOKE_FIELDS: [&str; 3] = ["args", "stdout", "timeout"];
+pub const SMOKE_FIELDS: [&str; 4] = ["args", "stdout", "exit", "timeout"];
 
 /// The fields of `go_tests(…)`.
 pub const GO_TESTS_FIELDS: [&str; 29] = with([
@@ -189,6 +189,8 @@ pub struct SmokeSpec {
     pub args: Vec<Spanned<String>>,
     /// What its standard output holds.
     pub stdout: Option<Spanned<String>>,
+    /// The code that it ends with.
+    pub exit: Option<Spanned<String>>,
     /// The longest it may take.
     pub timeout: Option<Spanned<String>>,
 }
@@ -425,6 +427,7 @@ fn go_binary<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<Rul
     let smoke = smoke.map(|fields| SmokeSpec {
         args: texts(reader, &fields, "args"),
         stdout: fields.get("stdout").and_then(|it| reader.text("stdout", it)),
+        exit: fields.get("exit").and_then(|it| reader.text("exit", it)),
         timeout: fields.get("timeout").and_then(|it| reader.text("timeout", it)),
     });
     let package = match fields.get("package") {

@@ -311,6 +311,15 @@ impl<'r> Resolver<'r> {
     fn smoke(&mut self, spec: SmokeSpec) -> Smoke {
         let (args, stdout) = (values(spec.args), spec.stdout.map(|it| it.value));
         let mut smoke = Smoke { args, stdout, ..Smoke::default() };
+        if let Some(text) = spec.exit {
+            if let Ok(code) = text.value.parse() {
+                smoke.exit = code;
+            } else {
+                let message = format!("`{}` is no exit code", text.value);
+                let problem = Problem::new(message).at(text.span, "");
+                self.problems.push(problem.hint("write a number from `\"0\"` to `\"255\"`"));
+            }
+        }
         if let Some(text) = spec.timeout {
             match parse_time(&text.value) {
                 Ok(time) if !time.is_zero() => smoke.timeout = time,

@@ -60,20 +60,22 @@ pub struct GoBinary {
     pub settings: Vec<GoSettings>,
 }
 
-/// One start of a program, which must end by itself, and well.
+/// One start of a program, which must end by itself, and as it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Smoke {
     /// Its arguments.
     pub args: Vec<String>,
     /// What its standard output holds.
     pub stdout: Option<String>,
+    /// The code that it ends with.
+    pub exit: u8,
     /// The longest it may take.
     pub timeout: Duration,
 }
 
 impl Default for Smoke {
     fn default() -> Self {
-        Self { args: Vec::new(), stdout: None, timeout: Duration::from_secs(10) }
+        Self { args: Vec::new(), stdout: None, exit: 0, timeout: Duration::from_secs(10) }
     }
 }
 

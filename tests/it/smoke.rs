@@ -118,6 +118,15 @@ fn what_does_not_start_well_fails_with_the_reason() {
     let run = it.build(&["--smoke", ":app"]);
     assert_eq!(run.code, 6);
     holds(&run.error("//:app"), &["it ended with code 2", "panic: no"]);
+    it.file("BUILD.ron", &with("(exit: \"2\")"));
+    let run = it.build(&["--smoke", ":app"]);
+    assert_eq!((run.code, &run.finished("//:app")["smoke"]), (0, &"passed".into()), "{run:#?}");
+    it.file("BUILD.ron", &with("(exit: \"3\")"));
+    let run = it.build(&["--smoke", ":app"]);
+    holds(&run.error("//:app"), &["it ended with code 2, not 3"]);
+    it.file("BUILD.ron", &with("(exit: \"256\")"));
+    holds(&it.build(&["--smoke", ":app"]).error(""), &["`256` is no exit code"]);
+    it.file("BUILD.ron", &with("(timeout: \"1s\")"));
     // A failure is not remembered as anything.
     assert_eq!(it.build(&["--smoke", ":app"]).code, 6);
     assert_eq!(it.build(&[":app"]).code, 0);

@@ -52,6 +52,39 @@ pub fn real(programs: &Programs) -> Bench {
     bench
 }
 
+/// Packages of the standard library whose tests are run: some take seconds, most none.
+pub const STANDARD: [&str; 15] = [
+    "bufio",
+    "bytes",
+    "container/heap",
+    "container/list",
+    "container/ring",
+    "encoding/csv",
+    "encoding/json",
+    "errors",
+    "html",
+    "mime",
+    "path",
+    "strings",
+    "text/tabwriter",
+    "text/template",
+    "unicode/utf8",
+];
+
+/// The module of [`real`] with nothing to build but its tests and those of [`STANDARD`].
+#[must_use]
+pub fn tested(programs: &Programs) -> Bench {
+    let bench = real(programs);
+    let names: Vec<_> = STANDARD.iter().map(|it| format!("{it:?}")).collect();
+    let rules = format!(
+        "build(targets: [go_tests(name: \"tests\", link: \"netgo\", vet: false, \
+         packages: [\"./...\", {}])])\n",
+        names.join(", ")
+    );
+    fs::write(bench.root().join("BUILD.ron"), rules).unwrap();
+    bench
+}
+
 /// The text of the library `at`, whose code is `code`.
 #[must_use]
 pub fn library(at: usize, code: usize) -> String {

@@ -10,8 +10,8 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Every lane, in the order of the table.
-pub const LANES: [&str; 8] =
-    ["noop", "scale", "edit", "revert", "clone", "cold", "cacheprog", "verify"];
+pub const LANES: [&str; 9] =
+    ["noop", "scale", "edit", "revert", "clone", "cold", "cacheprog", "verify", "test"];
 
 /// What came of a lane.
 #[derive(Debug, Default)]
@@ -48,6 +48,7 @@ pub fn run(lane: &str, ground: &Ground) -> Result<Measured, String> {
         "cold" => cold(ground),
         "cacheprog" => cacheprog(ground),
         "verify" => verify(ground),
+        "test" => test(ground),
         _ => Err(format!("`{lane}` is none of {}", LANES.join(", "))),
     }
 }
@@ -411,4 +412,64 @@ fn verify(ground: &Ground) -> Result<Measured, String> {
     let title = format!("the linkage of {COUNT} programs");
     let table = race("verify", &title, ground.rounds, &mut sides)?;
     Ok(Measured { tables: vec![table], curves: Vec::new() })
+}
+
+/// Tests run, beside `go test` over the same packages: nothing changed, one edit, from nothing.
+fn test(ground: &Ground) -> Result<Measured, String> {
+    let bench = inputs::tested(&ground.programs);
+    let counter = std::cell::Cell::new(1000);
+    let ours = |cache: &str, store: &str| {
+        let mut command = bench.command(&["test", "--quiet"]);
+        command.env("LINKWRIGHT_STORE", bench.home().join(store));
+        command.env("LINKWRIGHT_GO_CACHE", bench.home().join(cache));
+        command
+    };
+    let words: Vec<_> = ["test", "-vet=off"].into_iter().chain(FLAGS).chain(["./..."]).collect();
+    let words: Vec<_> = words.into_iter().chain(inputs::STANDARD).collect();
+    let theirs = |cache: &str| go(&bench, &words, cache);
+    let clear = |names: &'static [&'static str]| {
+        let bench = &bench;
+        move || {
+            for name in names {
+                let path = bench.home().join(name);
+                let _ = Command::new("rm").arg("-rf").arg(path).status();
+            }
+        }
+    };
+    let side = |name: &str, before: Box<dyn Fn()>, command| Side {
+        name: name.to_owned(),
+        before,
+        commands: vec![command],
+    };
+    let (own, other) = ("linkwright test", "go test");
+    let count = TESTS + inputs::STANDARD.len();
+    let mut cold = [
+        side(
+            own,
+            Box::new(clear(&["cold-store", "cold-go-cache", "w/linkwright-out"])),
+            ours("cold-go-cache", "cold-store"),
+        ),
+        side(other, Box::new(clear(&["cold-plain-cache"])), theirs("cold-plain-cache")),
+    ];
+    let title = format!("from nothing: the tests of {count} Go packages");
+    let cold = race("test", &title, ground.rounds.min(2), &mut cold)?;
+    // What the last round from nothing has left is warm.
+    let (own_command, other_command) =
+        (ours("cold-go-cache", "cold-store"), theirs("cold-plain-cache"));
+    let mut warm_sides = [Side::new(own, vec![own_command]), Side::new(other, vec![other_command])];
+    warm(&warm_sides)?;
+    let title = format!("nothing changed: the tests of {count} Go packages");
+    let unchanged = race("test", &title, ground.rounds, &mut warm_sides)?;
+    let change = || {
+        counter.set(counter.get() + 1);
+        let text = inputs::library(3, counter.get());
+        fs::write(bench.root().join("lib3/lib.go"), text).unwrap();
+        age();
+    };
+    for side in &mut warm_sides {
+        side.before = Box::new(change);
+    }
+    let title = "the body of a function changed, on which one test depends";
+    let edited = race("test", title, ground.rounds, &mut warm_sides)?;
+    Ok(Measured { tables: vec![cold, unchanged, edited], curves: Vec::new() })
 }
