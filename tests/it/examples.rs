@@ -119,6 +119,29 @@ fn two_static_database_nodes_find_each_other_by_name_in_sealed_roots() {
 }
 
 #[test]
+fn a_library_in_cxx_on_one_of_the_machine_is_linked_into_one_file() {
+    if !can_build() || !has("pkg-config") || !has("g++") {
+        return;
+    }
+    let example = Checkout::of("examples/c-libraries");
+    expect![[r#"
+        exit 0
+        TARGET  CLASS  STRATEGY  SIZE  STATE  WARNINGS
+        //:nearest  static  static_glibc  #  built  1
+        //:nearest_pie  static_pie  static_pie  #  built  1
+        //:nearest_shared  dynamic  default  #  built
+        3 outputs: 3 built
+    "#]]
+    .assert_eq(&shown_report(&example, &["build"]));
+    assert_eq!(example.judge().len(), 3);
+    for name in ["nearest", "nearest_pie"] {
+        let program = example.path(&format!("linkwright-out/bin/{name}"));
+        let Some(start) = start_alone(&program, &["lnkwrigth"]) else { return };
+        assert_eq!(said(&start), "linkwright\n");
+    }
+}
+
+#[test]
 fn gossip_tests_are_static_and_pass_and_are_the_ones_that_the_loop_builds() {
     if !can_build() || !has("make") {
         return;
@@ -323,6 +346,9 @@ fn the_projects_own_build_file_names_the_examples() {
     let query = project.linkwright(&["query", "--deps", "//:examples"]);
     expect![[r#"
         //:examples
+        //examples/c-libraries:distance
+        //examples/c-libraries:nearest
+        //examples/c-libraries:sqlite
         //examples/cpp-database:messages
         //examples/cpp-database:node
         //examples/cpp-database:tests
@@ -346,7 +372,9 @@ fn the_projects_own_build_file_names_the_examples() {
 /// The commands in a README are the program's: each `$ linkwright …` names targets that exist.
 #[test]
 fn what_the_readmes_of_the_examples_call_is_there() {
-    for example in ["cpp-database", "generated", "gossip-tests", "nested", "net-and-user"] {
+    for example in
+        ["c-libraries", "cpp-database", "generated", "gossip-tests", "nested", "net-and-user"]
+    {
         let checkout = Checkout::of(&format!("examples/{example}"));
         let readme = fs::read_to_string(checkout.path("README.md")).unwrap();
         let calls = readme.lines().filter_map(|it| it.strip_prefix("$ linkwright "));

@@ -4,6 +4,7 @@
 use crate::support::has;
 use crate::workspace::{Workspace, holds, needs, shared, text};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -150,10 +151,80 @@ fn the_linker_that_a_strategy_names_links_and_is_in_key_and_record() {
     holds(&comment("mold"), &["mold"]);
     holds(&comment("lld"), &["LLD"]);
     assert!(!comment("bfd").contains("mold"));
-    // Another mold is another key: its content counts.
-    let it = it.instead_of("ld.mold", "exec REAL \"$@\"");
-    let rebuilt = it.build(&[":mold"]);
-    assert_eq!(rebuilt.code, 0, "{rebuilt:#?}");
+    each_linker_counts_by_its_content(it, &linkers);
+}
+
+/// Puts another program of the same name in the place of each linker, one after the other: the link
+/// by this one has another key, and those by the others are where they were.
+fn each_linker_counts_by_its_content(mut it: Workspace, linkers: &[&str]) {
+    let key = |it: &Workspace, name: &str| it.record(&format!("//:{name}"))["key"].clone();
+    for linker in linkers {
+        let before: Vec<_> = linkers.iter().map(|name| key(&it, name)).collect();
+        // By the name under which it is found: lld knows by it which linker it is to be.
+        let name = format!("ld.{linker}");
+        let real = std::env::split_paths(it.search_path()).map(|it| it.join(&name));
+        let real = real.filter(|it| it.is_file()).last().unwrap();
+        it = it.instead_of(&name, &format!("exec {} \"$@\"", real.display()));
+        let labels: Vec<_> = linkers.iter().map(|name| format!(":{name}")).collect();
+        let run = it.build(&labels.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(run.code, 0, "{run:#?}");
+        for (name, before) in linkers.iter().zip(before) {
+            assert_eq!(key(&it, name) != before, name == linker, "{name} beside {linker}");
+        }
+        assert_eq!(run.links().len(), 1, "{linker}");
+    }
+}
+
+/// Rules that leave nothing but clang.
+const BY_CLANG: &str = "rules(strategies: [strategy(name: \"by_clang\", cgo: on, toolchains: [\"clang\"], tags: [\"netgo\", \"osusergo\"], linkmode: external, extldflags: [\"-static\"], needs: [c_compiler, static_libc], promise: static)])";
+
+#[test]
+fn clang_links_c_and_cxx_statically() {
+    if !has("clang") || !has("clang++") {
+        return;
+    }
+    let targets = program("c", "./c", "by_clang") + &program("cxx", "./cxx", "by_clang");
+    let Some(it) = both(&targets) else { return };
+    it.file("rules/own.ron", BY_CLANG);
+    it.built();
+    for (name, says) in [("c", "twice 42 arm 0\n"), ("cxx", "answer 42\n")] {
+        assert_eq!(it.says(name), says);
+        assert_eq!(needs(&it.bin(name)), Vec::<String>::new(), "{name}");
+        let record = it.record(&format!("//:{name}"));
+        holds(record["toolchain"]["cc"].as_str().unwrap(), &["clang 1"]);
+        assert_eq!(record["environment"]["CXX"], "clang++");
+    }
+}
+
+/// zig as Python's package `ziglang` brings it, which puts nothing on PATH; for another
+/// architecture, since for this one it is tried elsewhere.
+#[test]
+fn zig_is_found_in_pythons_package_and_links_for_another_architecture() {
+    if !has("zig") || !has("python3") || !has("qemu-aarch64-static") {
+        return;
+    }
+    let Some(it) = both(&for_arm("arm", "./c", "zig_musl")) else { return };
+    let path = std::env::var_os("PATH").unwrap();
+    let zig = std::env::split_paths(&path).map(|it| it.join("zig")).find(|it| it.is_file());
+    let package = fs::canonicalize(zig.unwrap()).unwrap().parent().unwrap().to_owned();
+    // What stands on PATH may be a script that looks for the program itself.
+    let python = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    let it = it.only_with(&["go", "gcc", "g++", "as", "ld", "ar", "sh"]);
+    symlink(text(&python.unwrap()).trim(), it.home().join("bin/python3")).unwrap();
+    let run = it.build(&[]);
+    assert_eq!(run.code, 36, "{run:#?}");
+    holds(&run.error("//:arm"), &["there is no C compiler `zig` here", "`ziglang` (PyPI)"]);
+    let mut python = it.command("python3");
+    let folder = python.args(["-c", "import site; print(site.getusersitepackages())"]).output();
+    let folder = Path::new(text(&folder.unwrap()).trim()).to_owned();
+    assert!(folder.starts_with(it.home()), "{}", folder.display());
+    fs::create_dir_all(&folder).unwrap();
+    symlink(package, folder.join("ziglang")).unwrap();
+    it.built();
+    let file = it.bin("arm");
+    assert_eq!((machine_of(&file).as_str(), needs(&file)), ("AArch64", vec![]));
+    assert_eq!(text(&on_arm(&file)), "twice 42 arm 1\n");
+    assert_eq!(it.record("//:arm")["environment"]["CC"], "zig cc -target aarch64-linux-musl");
 }
 
 #[test]
@@ -234,4 +305,26 @@ fn the_race_detector_is_linked_statically_with_glibc() {
     for name in ["c", "cxx"] {
         assert_eq!(needs(&it.bin(name)), Vec::<String>::new());
     }
+}
+
+/// musl has no `libc_nonshared`, and Go's runtime of the detector is made for glibc: that it links
+/// is not enough, it must find a race.
+#[test]
+fn the_race_detector_is_linked_statically_with_musl() {
+    if !has("musl-gcc") {
+        return;
+    }
+    let targets =
+        program("c", "./c", "static_race_musl") + &program("racy", "./racy", "static_race_musl");
+    let Some(it) = both(&targets) else { return };
+    it.file("racy/main.go", "package main\n\nimport \"sync\"\n\nfunc main() {\n\tvar n int\n\tvar done sync.WaitGroup\n\tfor range 2 {\n\t\tdone.Add(1)\n\t\tgo func() { n++; done.Done() }()\n\t}\n\tdone.Wait()\n\tprintln(n)\n}\n");
+    it.built();
+    assert_eq!(it.says("c"), "twice 42 arm 0\n");
+    for name in ["c", "racy"] {
+        assert_eq!(needs(&it.bin(name)), Vec::<String>::new());
+        assert_eq!(it.record(&format!("//:{name}"))["linkage"]["libc"], "musl");
+    }
+    let raced = it.command(it.bin("racy")).output().unwrap();
+    assert_eq!(raced.status.code(), Some(66), "{raced:?}");
+    holds(&text(&raced), &["WARNING: DATA RACE"]);
 }

@@ -1,0 +1,3 @@
+module example.com/c-libraries
+
+go 1.24
