@@ -1,7 +1,9 @@
-//! `linkwright doctor`: which strategies can work on this machine, tried.
+//! `linkwright doctor`: which strategies can work on this machine, and for which platforms, tried.
 
 use crate::cli::console::{Console, Stopped};
 use crate::cli::rooms;
+use crate::effects::go_sdk::own_platform;
+use crate::model::platform;
 use crate::model::strategy::{RuleSet, Strategy};
 use crate::report::doctor::{Check, CheckOutcome, Diagnosis, write_text};
 use crate::report::failure::Failure;
@@ -11,14 +13,20 @@ use std::sync::Arc;
 
 /// Say which strategies can work on this machine, and what to install
 ///
-/// Looks for the tools, and links a small program by each strategy. Exits with 36 if none works,
-/// or, where strategies are named, if one of these does not.
+/// Looks for the tools, links a small program by each strategy for this machine and for the
+/// platforms of the workspace's targets, and starts it. Exits with 36 if none works, or, where
+/// strategies are named, if one of these does not, here or for a platform that is named.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct DoctorArgs {
     /// Strategies or ladders to try (without any: every strategy)
     #[arg(value_name = "STRATEGY")]
     pub strategies: Vec<String>,
+
+    /// Try for this platform: linux/arm64 (repeatable; without any: this machine's, and those of
+    /// the workspace's targets)
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Vec<String>,
 
     /// Print one JSON object
     #[arg(long)]
@@ -34,14 +42,18 @@ pub fn run(args: DoctorArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let rules = rooms::rules_at(&console.settings.folder)?;
     let strategies = chosen(&args.strategies, &rules)?;
     let facts = rooms::machine_facts(&rules, console);
-    let strategies = try_each(&strategies, |it| rooms::probe(it, &rules, console));
+    let platforms = platforms(&args.platform, console)?;
+    let strategies = try_each(&strategies, &platforms, |it, platform| {
+        rooms::probe(it, platform, &rules, console)
+    });
     let diagnosis = Diagnosis { facts, strategies };
     if args.json {
         write_json_line(&diagnosis, console.out)?;
     } else {
         write_text(&diagnosis, console.settings.out_paint, console.out)?;
     }
-    Ok(verdict(&diagnosis, args.strategies.is_empty()).number())
+    let counts = if args.platform.is_empty() { Counted::Own } else { Counted::All };
+    Ok(verdict(&diagnosis, args.strategies.is_empty(), counts).number())
 }
 
 /// Returns the strategies that `names` mean, each once, in the order named; all of them, by name,
@@ -66,14 +78,57 @@ fn chosen(names: &[String], rules: &RuleSet) -> Result<Vec<Arc<Strategy>>, Failu
     Ok(chosen)
 }
 
-/// Probes each strategy.
-fn try_each(strategies: &[Arc<Strategy>], probe: impl Fn(&Strategy) -> CheckOutcome) -> Vec<Check> {
-    let check = |it: &Arc<Strategy>| Check { strategy: it.name.clone(), outcome: probe(it) };
-    strategies.iter().map(check).collect()
+/// Returns the platforms to try; `None` is this machine's.
+fn platforms(named: &[String], console: &Console<'_>) -> Result<Vec<Option<String>>, Failure> {
+    if named.is_empty() {
+        let others = rooms::platforms_at(&console.settings.folder).into_iter().map(Some);
+        return Ok(std::iter::once(None).chain(others).collect());
+    }
+    let mut platforms = Vec::new();
+    for name in named {
+        let known = platform::parse(name);
+        known.map_err(|it| Failure::new(ExitCode::BadInput, it.message).hint(it.hint))?;
+        let platform = Some(name.clone()).filter(|it| *it != own_platform());
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    Ok(platforms)
 }
 
-fn verdict(diagnosis: &Diagnosis, asked_for_any: bool) -> ExitCode {
-    let fine = if asked_for_any { diagnosis.any_works() } else { diagnosis.all_work() };
+/// Probes each strategy for each platform.
+fn try_each(
+    strategies: &[Arc<Strategy>],
+    platforms: &[Option<String>],
+    probe: impl Fn(&Strategy, Option<&str>) -> CheckOutcome,
+) -> Vec<Check> {
+    let check = |strategy: &Arc<Strategy>, platform: &Option<String>| Check {
+        strategy: strategy.name.clone(),
+        platform: platform.clone().unwrap_or_else(own_platform),
+        outcome: probe(strategy, platform.as_deref()),
+    };
+    let all = strategies.iter().flat_map(|it| platforms.iter().map(move |of| (it, of)));
+    all.map(|(strategy, platform)| check(strategy, platform)).collect()
+}
+
+/// Which checks decide the exit code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    /// Those for this machine.
+    Own,
+    /// All.
+    All,
+}
+
+fn verdict(diagnosis: &Diagnosis, asked_for_any: bool, counted: Counted) -> ExitCode {
+    let own = own_platform();
+    let mut checks = diagnosis.strategies.iter();
+    let counts = |it: &&Check| counted == Counted::All || it.platform == own;
+    let fine = if asked_for_any {
+        checks.any(Check::works)
+    } else {
+        checks.filter(counts).all(Check::works)
+    };
     if fine { ExitCode::Done } else { ExitCode::MachineLacks }
 }
 
@@ -114,15 +169,19 @@ mod tests {
 
     fn diagnose(names: &[&str]) -> (Vec<String>, ExitCode) {
         let names: Vec<String> = names.iter().map(|it| (*it).to_owned()).collect();
-        let strategies = try_each(&chosen(&names, &rules()).unwrap(), |it| match &*it.name {
-            "static_musl" => {
-                CheckOutcome::Missing { what: String::new(), packages: vec![], detail: None }
-            }
-            _ => CheckOutcome::Works { detail: String::new() },
-        });
-        let tried = strategies.iter().map(|it| it.strategy.clone()).collect();
+        let platforms = [None, Some("plan9/386".to_owned())];
+        let strategies =
+            try_each(&chosen(&names, &rules()).unwrap(), &platforms, |it, of| match &*it.name {
+                name if name == "static_musl" || of.is_some() => {
+                    let (what, install, packages) = (String::new(), vec![], vec![]);
+                    CheckOutcome::Missing { what, install, packages, detail: None }
+                }
+                _ => CheckOutcome::Works { detail: String::new() },
+            });
+        let tried = strategies.iter().step_by(2).map(|it| it.strategy.clone()).collect();
         let diagnosis = Diagnosis { facts: vec![], strategies };
-        (tried, verdict(&diagnosis, names.is_empty()))
+        assert!(names.is_empty() || verdict(&diagnosis, false, Counted::All) != ExitCode::Done);
+        (tried, verdict(&diagnosis, names.is_empty(), Counted::Own))
     }
 
     #[test]

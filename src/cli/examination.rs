@@ -6,7 +6,7 @@ use crate::effects::c_tools::CTools;
 use crate::effects::go_tool::GoTool;
 use crate::effects::machine::Machine;
 use crate::effects::workspace;
-use crate::engine::probe::{self, works};
+use crate::engine::probe::{self, Start, works};
 use crate::model::strategy::{Need, RuleSet, Strategy};
 use crate::model::toolchain::{Family, Toolchain};
 use crate::report::doctor::{CheckOutcome, Fact};
@@ -79,55 +79,112 @@ fn store(machine: &Machine) -> String {
     format!("{}{}", root.display(), free.unwrap_or_default())
 }
 
-/// Links a small program by `strategy` and verifies it.
+/// Links a small program by `strategy`, verifies and starts it.
 #[must_use]
-pub fn probe(machine: &Machine, strategy: &Strategy, rules: &RuleSet) -> CheckOutcome {
-    let missing = |what: String, detail: Option<String>| {
-        let packages = packages(&what, strategy);
-        CheckOutcome::Missing { what, packages, detail }
+pub fn probe(
+    machine: &Machine,
+    strategy: &Strategy,
+    platform: Option<&str>,
+    rules: &RuleSet,
+) -> CheckOutcome {
+    let missing = |what: String, install: Vec<String>, detail: Option<String>| {
+        let packages = packages(&install, distribution().as_deref());
+        CheckOutcome::Missing { what, install, packages, detail }
     };
-    match probe::probe(strategy, rules, machine) {
-        Ok(finished) if works(&finished) => {
-            let class = finished.class.unwrap_or_default();
-            let size = finished.size.map(|it| format!(", {}", human_size(it))).unwrap_or_default();
-            CheckOutcome::Works { detail: format!("{class}{size}") }
-        }
-        Ok(finished) => {
-            let error = finished.error.unwrap_or_default();
-            let mut lines = error.lines().map(str::trim);
-            let first = lines.next().unwrap_or_default().to_owned();
-            let rest: Vec<_> = lines.collect();
-            // Of a ladder's list of one, the reason is what matters.
-            match rest.as_slice() {
-                [] => missing(first, None),
-                [reason, more @ ..] if first.starts_with("no strategy") => {
-                    let detail = (!more.is_empty()).then(|| more.join("\n"));
-                    let reason = reason.splitn(3, ": ").last().unwrap_or(reason);
-                    missing(reason.to_owned(), detail)
-                }
-                rest => missing(first, Some(rest.join("\n"))),
+    let probed = match probe::probe(strategy, platform, rules, machine) {
+        Ok(probed) => probed,
+        Err(error) => return missing(error.to_string(), Vec::new(), None),
+    };
+    let finished = probed.finished;
+    if works(&finished) {
+        let class = finished.class.unwrap_or_default();
+        let size = finished.size.map(|it| format!(", {}", human_size(it))).unwrap_or_default();
+        return match probed.start {
+            Start::Well => CheckOutcome::Works { detail: format!("{class}{size}, starts") },
+            Start::NotHere(why) => {
+                CheckOutcome::Works { detail: format!("{class}{size}, not started: {why}") }
             }
+            Start::Badly(how) => {
+                let what = "a probe is linked as promised, and does not start".to_owned();
+                missing(what, Vec::new(), Some(how))
+            }
+        };
+    }
+    let install = finished.hints.into_iter().filter(|it| it.starts_with("install ")).collect();
+    let error = finished.error.unwrap_or_default();
+    let mut lines = error.lines().map(str::trim);
+    let first = lines.next().unwrap_or_default().to_owned();
+    let rest: Vec<_> = lines.collect();
+    // Of a ladder's list of one, the reason is what matters.
+    match rest.as_slice() {
+        [] => missing(first, install, None),
+        [reason, more @ ..] if first.starts_with("no strategy") => {
+            let detail = (!more.is_empty()).then(|| more.join("\n"));
+            let reason = reason.splitn(3, ": ").last().unwrap_or(reason);
+            missing(reason.to_owned(), install, detail)
         }
-        Err(error) => missing(error.to_string(), None),
+        rest => missing(first, install, Some(rest.join("\n"))),
     }
 }
 
-/// The Debian packages that bring what a sentence says is missing.
-fn packages(what: &str, strategy: &Strategy) -> Vec<String> {
-    let known = [
-        ("there is no C compiler `musl-gcc`", "musl-tools"),
-        ("there is no C compiler `gcc`", "gcc"),
-        ("there is no C compiler `clang`", "clang"),
-        ("static C library", "libc6-dev"),
-        ("static PIE", "libc6-dev"),
-        ("static C++ library", "libstdc++-12-dev"),
-    ];
-    let named = known.iter().filter(|(sentence, _)| what.contains(sentence));
-    let mut packages: Vec<_> = named.map(|(_, package)| (*package).to_owned()).collect();
-    if packages.iter().any(|it| it == "libc6-dev")
-        && strategy.toolchains.iter().any(|it| it.cc == "musl-gcc")
-    {
-        packages = vec!["musl-dev".to_owned()];
+/// Returns the distribution whose packages this machine takes, as sentences name it.
+fn distribution() -> Option<String> {
+    let text = std::fs::read_to_string("/etc/os-release").ok()?;
+    distribution_in(&text).map(str::to_owned)
+}
+
+fn distribution_in(os_release: &str) -> Option<&'static str> {
+    let of = |name: &str| {
+        let value = |it: &str| Some(it.strip_prefix(name)?.trim_matches('"').to_owned());
+        os_release.lines().find_map(value).unwrap_or_default()
+    };
+    let words = format!("{} {}", of("ID="), of("ID_LIKE="));
+    let known =
+        [("debian", "Debian"), ("ubuntu", "Debian"), ("fedora", "Fedora"), ("rhel", "Fedora")];
+    let is = |name: &str| words.split_whitespace().any(|it| it == name);
+    known.into_iter().find(|(name, _)| is(name)).map(|it| it.1)
+}
+
+/// Returns the packages that sentences name for a distribution: what stands in backticks between
+/// the last brackets and `(Debian)`.
+fn packages(install: &[String], distribution: Option<&str>) -> Vec<String> {
+    let Some(distribution) = distribution else { return Vec::new() };
+    let mut packages = Vec::new();
+    for sentence in install {
+        let Some((before, _)) = sentence.split_once(&format!(" ({distribution})")) else {
+            continue;
+        };
+        let own = before.rsplit_once(')').map_or(before, |it| it.1);
+        packages.extend(own.split('`').skip(1).step_by(2).map(str::to_owned));
     }
     packages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_those_that_the_sentence_names_for_the_distribution() {
+        let two = "install `gcc` and `libc6-dev` (Debian), `gcc` and `glibc-devel` (Fedora)";
+        let check = |text: &str, distribution: Option<&str>, expected: &[&str]| {
+            assert_eq!(packages(&[text.to_owned()], distribution), expected, "{text}");
+        };
+        check(two, Some("Debian"), &["gcc", "libc6-dev"]);
+        check(two, Some("Fedora"), &["gcc", "glibc-devel"]);
+        check(two, None, &[]);
+        check("install `ziglang` (PyPI)", Some("Debian"), &[]);
+        check(
+            "install `libstdc++-12-dev` (Debian) or your own",
+            Some("Debian"),
+            &["libstdc++-12-dev"],
+        );
+        assert_eq!(distribution_in("NAME=x\nID=debian\n"), Some("Debian"));
+        assert_eq!(distribution_in("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), Some("Debian"));
+        assert_eq!(
+            distribution_in("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"),
+            Some("Fedora")
+        );
+        assert_eq!(distribution_in("ID=arch\n"), None);
+    }
 }

@@ -11,6 +11,7 @@ use crate::effects::cache_server::{DEADLINE, serve};
 use crate::effects::compile_cache::{CompileCache, PENDING, Report, Shelf};
 use crate::effects::digests::Digests;
 use crate::effects::file::write_over;
+use crate::effects::go_sdk::own_platform;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
 use crate::effects::lock::{Patience, Share};
@@ -29,6 +30,7 @@ use crate::engine::why::{self, WhyError};
 use crate::formats::inspection::Inspection;
 use crate::model::policy::Policy;
 use crate::model::strategy::{Promise, RuleSet, Strategy};
+use crate::model::target::GoSettings;
 use crate::model::targets::Targets;
 use crate::plan::explanation::Explanation;
 use crate::plan::starter::GoModule;
@@ -40,7 +42,7 @@ use crate::report::verify::FileFacts;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::PackagePath;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
@@ -461,15 +463,37 @@ pub fn machine_facts(rules: &RuleSet, console: &Console<'_>) -> Vec<Fact> {
     examination::facts(&machine, rules, console)
 }
 
-/// Links a small program by `strategy` and verifies it.
+/// Links a small program by `strategy` for a platform, this machine's if it is none; verifies and
+/// starts it.
 #[must_use]
-pub fn probe(strategy: &Strategy, rules: &RuleSet, console: &Console<'_>) -> CheckOutcome {
+pub fn probe(
+    strategy: &Strategy,
+    platform: Option<&str>,
+    rules: &RuleSet,
+    console: &Console<'_>,
+) -> CheckOutcome {
     match machine_of(console) {
-        Ok(machine) => examination::probe(&machine, strategy, rules),
+        Ok(machine) => examination::probe(&machine, strategy, platform, rules),
         Err(failure) => {
-            CheckOutcome::Missing { what: failure.message, packages: Vec::new(), detail: None }
+            let (what, detail) = (failure.message, None);
+            CheckOutcome::Missing { what, install: Vec::new(), packages: Vec::new(), detail }
         }
     }
+}
+
+/// Returns the platforms that targets of the workspace around `folder` name, if it lies in one that
+/// can be read; this machine's is left out.
+#[must_use]
+pub fn platforms_at(folder: &Path) -> BTreeSet<String> {
+    let root = workspace::find(folder).ok().map(|it| it.root);
+    let Some(declared) = root.and_then(|it| load(&it).ok()) else { return BTreeSet::new() };
+    let settings = declared.targets.iter().flat_map(|it| it.rule.go_settings());
+    let name = |it: &GoSettings| {
+        let platform = &it.platform;
+        let level = platform.level.as_ref().map(|it| format!("/{it}")).unwrap_or_default();
+        Some(format!("{}/{}{level}", platform.goos.as_ref()?, platform.goarch.as_ref()?))
+    };
+    settings.filter_map(name).filter(|it| *it != own_platform()).collect()
 }
 
 #[cfg(test)]

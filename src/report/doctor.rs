@@ -31,6 +31,8 @@ pub struct Fact {
 pub struct Check {
     /// Its name.
     pub strategy: String,
+    /// The platform that the probe was made for: `linux/arm64`.
+    pub platform: String,
     /// How the probe ended.
     #[serde(flatten)]
     pub outcome: CheckOutcome,
@@ -40,36 +42,35 @@ pub struct Check {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum CheckOutcome {
-    /// A probe was linked and its linkage is what the strategy promises.
+    /// A probe was linked, its linkage is what the strategy promises, and where this machine can
+    /// start it, it starts.
     Works {
-        /// What came out, in a few words: `static, 1.4 MiB`.
+        /// What came out, in a few words: `static, 1.4 MiB, starts`.
         detail: String,
     },
     /// It cannot work as the machine is.
     Missing {
         /// What is missing or went wrong, one sentence.
         what: String,
-        /// The Debian packages that bring it, where known.
+        /// What to install, in the words of a build that fails for the same reason.
+        install: Vec<String>,
+        /// The packages of this machine's distribution that bring it, where known.
         packages: Vec<String>,
         /// The tool's own words, where it spoke.
         detail: Option<String>,
     },
 }
 
+impl Check {
+    /// Tells whether the strategy can work.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        matches!(self.outcome, CheckOutcome::Works { .. })
+    }
+}
+
 impl Diagnosis {
-    /// Tells whether every strategy that was tried works.
-    #[must_use]
-    pub fn all_work(&self) -> bool {
-        self.strategies.iter().all(|it| matches!(it.outcome, CheckOutcome::Works { .. }))
-    }
-
-    /// Tells whether any strategy works.
-    #[must_use]
-    pub fn any_works(&self) -> bool {
-        self.strategies.iter().any(|it| matches!(it.outcome, CheckOutcome::Works { .. }))
-    }
-
-    /// Returns the Debian packages that are missing, sorted.
+    /// Returns the packages that are missing, sorted.
     #[must_use]
     pub fn missing_packages(&self) -> BTreeSet<&str> {
         let packages = self.strategies.iter().filter_map(|it| match &it.outcome {
@@ -86,7 +87,7 @@ impl Diagnosis {
 ///
 /// Returns the writer's error.
 pub fn write_text(diagnosis: &Diagnosis, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let columns = [Lean::Left, Lean::Left, Lean::Left];
+    let columns = [Lean::Left, Lean::Left, Lean::Left, Lean::Left];
     writeln!(out, "{}", paint.say(Tone::Strong, "this machine"))?;
     let facts: Vec<Vec<Cell>> = diagnosis.facts.iter().map(fact_row).collect();
     write_aligned(&columns, &facts, paint, out)?;
@@ -94,22 +95,23 @@ pub fn write_text(diagnosis: &Diagnosis, paint: Paint, out: &mut dyn Write) -> i
     let checks: Vec<Vec<Cell>> = diagnosis.strategies.iter().map(check_row).collect();
     write_aligned(&columns, &checks, paint, out)?;
     let told = diagnosis.strategies.iter().filter_map(|it| match &it.outcome {
-        CheckOutcome::Missing { detail: Some(detail), .. } => Some((&it.strategy, detail)),
+        CheckOutcome::Missing { detail: Some(detail), .. } => Some((it, detail)),
         _ => None,
     });
-    for (strategy, detail) in told {
+    for (Check { strategy, platform, .. }, detail) in told {
         let detail = escape::block(detail.trim_end()).replace('\n', "\n  ");
-        writeln!(out, "\n{}:\n  {detail}", escape::line(strategy))?;
+        let (strategy, platform) = (escape::line(strategy), escape::line(platform));
+        writeln!(out, "\n{strategy} for {platform}:\n  {detail}")?;
     }
-    let works = |it: &&Check| matches!(it.outcome, CheckOutcome::Works { .. });
-    let (all, working) = (&diagnosis.strategies, diagnosis.strategies.iter().filter(works).count());
-    let total = count(all.len(), "strategy").replace("strategys", "strategies");
-    writeln!(out, "\n{total}: {working} can work here, {} cannot", all.len() - working)?;
+    let (all, working) =
+        (&diagnosis.strategies, diagnosis.strategies.iter().filter(|it| it.works()).count());
+    let total = count(all.len(), "probe");
+    writeln!(out, "\n{total}: {working} can work, {} cannot", all.len() - working)?;
     let packages: Vec<&str> = diagnosis.missing_packages().into_iter().collect();
     if packages.is_empty() {
         return Ok(());
     }
-    let install = format!("apt-get install {}", packages.join(" "));
+    let install = format!("install {}", packages.join(" "));
     writeln!(out, "{} {}", paint.say(Tone::Hint, "hint:"), escape::line(&install))
 }
 
@@ -122,15 +124,15 @@ fn fact_row(fact: &Fact) -> Vec<Cell> {
 fn check_row(check: &Check) -> Vec<Cell> {
     let (word, tone, why) = match &check.outcome {
         CheckOutcome::Works { detail } => ("works", Tone::Good, detail.clone()),
-        CheckOutcome::Missing { what, packages, .. } if packages.is_empty() => {
+        CheckOutcome::Missing { what, install, .. } if install.is_empty() => {
             ("missing", Tone::Caution, what.clone())
         }
-        CheckOutcome::Missing { what, packages, .. } => {
-            ("missing", Tone::Caution, format!("{what} (in {})", packages.join(", ")))
+        CheckOutcome::Missing { what, install, .. } => {
+            ("missing", Tone::Caution, format!("{what} ({})", install.join("; ")))
         }
     };
     let word = Cell { text: word.to_owned(), tone: Some(tone) };
-    vec![plain(&format!("  {}", check.strategy)), word, plain(&why)]
+    vec![plain(&format!("  {}", check.strategy)), plain(&check.platform), word, plain(&why)]
 }
 
 fn plain(text: &str) -> Cell {
@@ -147,9 +149,14 @@ mod tests {
             name: name.to_owned(),
             found: found.map(str::to_owned),
         };
-        let check = |strategy: &str, outcome| Check { strategy: strategy.to_owned(), outcome };
+        let check = |strategy: &str, outcome| Check {
+            strategy: strategy.to_owned(),
+            platform: "linux/arm64".to_owned(),
+            outcome,
+        };
         let missing = |what: &str, package: &str, detail: Option<&str>| CheckOutcome::Missing {
             what: what.to_owned(),
+            install: vec![format!("install `{package}` (Debian)")],
             packages: vec![package.to_owned()],
             detail: detail.map(str::to_owned),
         };
@@ -177,29 +184,29 @@ mod tests {
     fn a_diagnosis_tells_what_to_install() {
         let mut out = Vec::new();
         write_text(&sample(), Paint::Plain, &mut out).unwrap();
-        expect![[r"
+        expect![[r#"
             this machine
               go        go1.26.8 at /usr/local/go/bin/go
               musl-gcc  not found
 
             strategies, each tried by linking a probe
-              netgo          works    static, 1.4 MiB
-              static_musl    missing  there is no `musl-gcc` (in musl-tools)
-              partly_static  missing  a probe does not link (in libstdc++-12-dev)
+              netgo          linux/arm64  works    static, 1.4 MiB
+              static_musl    linux/arm64  missing  there is no `musl-gcc` (install `musl-tools` (Debian))
+              partly_static  linux/arm64  missing  a probe does not link (install `libstdc++-12-dev` (Debian))
 
-            partly_static:
+            partly_static for linux/arm64:
               ld: cannot find -lstdc++
 
-            3 strategies: 1 can work here, 2 cannot
-            hint: apt-get install libstdc++-12-dev musl-tools
-        "]]
+            3 probes: 1 can work, 2 cannot
+            hint: install libstdc++-12-dev musl-tools
+        "#]]
         .assert_eq(&String::from_utf8(out).unwrap());
-        assert!(sample().any_works() && !sample().all_work());
+        assert!(sample().strategies[0].works() && !sample().strategies[1].works());
     }
 
     #[test]
     fn the_json_names_the_outcome() {
         let json = serde_json::to_string(&sample().strategies[1]).unwrap();
-        expect![[r#"{"strategy":"static_musl","outcome":"missing","what":"there is no `musl-gcc`","packages":["musl-tools"],"detail":null}"#]].assert_eq(&json);
+        expect![[r#"{"strategy":"static_musl","platform":"linux/arm64","outcome":"missing","what":"there is no `musl-gcc`","install":["install `musl-tools` (Debian)"],"packages":["musl-tools"],"detail":null}"#]].assert_eq(&json);
     }
 }

@@ -200,9 +200,62 @@ fn doctor_says_what_works_and_what_to_install() {
     assert_eq!(outcome(&object, "pure")["outcome"], "works", "{object:#}");
     let glibc = outcome(&object, "static_glibc");
     assert_eq!(glibc["outcome"], "missing", "{object:#}");
-    holds(&glibc.to_string(), &["gcc"]);
+    holds(&glibc.to_string(), &["gcc", "install `gcc` and `g++` and `libc6-dev` (Debian)"]);
+    // The same sentence as a build that fails for it.
+    it.file("BUILD.ron", "build(targets: [go_binary(name: \"a\", link: \"static_glibc\")])");
+    it.file("main.go", "package main\n\nfunc main() {}\n");
+    let sentence = glibc["install"][0].as_str().unwrap();
+    holds(&it.build(&[]).error("//:a"), &[sentence, glibc["what"].as_str().unwrap()]);
     assert_eq!(it.run(&["doctor", "static_glibc"]).status.code(), Some(36));
     assert_eq!(it.run(&["doctor", "pure"]).status.code(), Some(0));
+}
+
+#[test]
+fn doctor_tries_other_platforms_and_starts_what_it_can() {
+    let Some(it) = Workspace::new(&[(
+        "BUILD.ron",
+        "build(targets: [go_binary(name: \"a\", platforms: [\"windows/amd64\", \"linux/arm64\"])])",
+    )]) else {
+        return;
+    };
+    let checks = |it: &Workspace, arguments: &[&str]| -> Vec<String> {
+        let output = it.run(&[&["doctor", "--json"], arguments].concat());
+        let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = object["strategies"].as_array().unwrap().iter();
+        let text = |it: &Value, name: &str| it[name].as_str().unwrap_or_default().to_owned();
+        let told = |it: &Value| {
+            let why = format!("{}{}", text(it, "detail"), text(it, "what"));
+            format!("{} {} {why}", text(it, "platform"), text(it, "outcome"))
+        };
+        checks.map(told).collect()
+    };
+    // Without a word, the platforms of the workspace's targets.
+    let own = checks(&it, &["pure"]);
+    assert_eq!(own.len(), 3, "{own:?}");
+    holds(&own[0], &["works static, ", ", starts"]);
+    holds(&own[2], &["windows/amd64 works system_libraries", "starts no programs of windows"]);
+    if cfg!(target_arch = "x86_64") && has("qemu-aarch64-static") && has("aarch64-linux-gnu-gcc") {
+        let arm = checks(&it, &["pure", "static_glibc", "--platform", "linux/arm64"]);
+        assert_eq!(arm.len(), 2, "{arm:?}");
+        for it in arm {
+            holds(&it, &["linux/arm64 works static, ", ", starts"]);
+        }
+        let it = it.only_with(&["go"]);
+        let arm = checks(&it, &["pure", "static_glibc", "--platform=linux/arm64"]);
+        holds(
+            &arm[0],
+            &[
+                "works",
+                "not started: there is no `qemu-aarch64-static` here (install `qemu-user-static`",
+            ],
+        );
+        holds(&arm[1], &["linux/arm64 missing there is no C compiler"]);
+        assert_eq!(
+            it.run(&["doctor", "static_glibc", "--platform=linux/arm64"]).status.code(),
+            Some(36)
+        );
+        assert_eq!(it.run(&["doctor", "--platform=linux/arm65"]).status.code(), Some(2));
+    }
 }
 
 #[test]

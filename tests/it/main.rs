@@ -50,6 +50,7 @@ mod sealed_tests;
 mod smoke;
 mod store_faults;
 mod story;
+mod strategies_doc;
 mod support;
 mod test_list;
 mod test_runs;
