@@ -35,7 +35,7 @@ pub struct QueryArgs {
 
     /// Only targets of this kind
     #[arg(long, value_name = "RULE",
-          value_parser = ["go_binary", "go_tests", "c_library", "pkg_config", "command", "files", "suite"])]
+          value_parser = ["go_binary", "go_tests", "c_library", "pkg_config", "command", "files", "suite", "bundle"])]
     pub kind: Option<String>,
 
     /// The form of the answer

@@ -113,7 +113,9 @@ pub fn expand_target(root: &Path, target: &Target) -> Result<Vec<RelPath>, Vec<P
         Rule::CLibrary(it) => {
             (&it.sources.globs, &it.sources.globs_at, it.sources.exclude.as_slice())
         }
-        Rule::GoBinary(_) | Rule::PkgConfig(_) | Rule::Suite => return Ok(Vec::new()),
+        Rule::GoBinary(_) | Rule::PkgConfig(_) | Rule::Suite | Rule::Bundle(_) => {
+            return Ok(Vec::new());
+        }
     };
     let package = target.label.package();
     expand(root, package, globs, exclude).map_err(|mut errors| {

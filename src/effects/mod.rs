@@ -1,6 +1,7 @@
 //! The only places that touch the machine: read the workspace, spawn tools, write the store and
 //! the outputs. Each returns small typed errors and formats nothing for people.
 
+pub mod bundle;
 pub mod c_compiler;
 pub mod c_files;
 pub mod c_includes;

@@ -5,6 +5,7 @@
 //! linkwright-out/.gitignore      `*`: never committed
 //! linkwright-out/.lock           held while a build writes; dies with its holder
 //! linkwright-out/bin/…           outputs, mode 0555
+//! linkwright-out/bundle/…        bundles: folders and archives
 //! linkwright-out/tmp/…           scratch of the running build
 //! linkwright-out/ledger.json
 //! ```
@@ -26,6 +27,9 @@ use std::path::{Path, PathBuf};
 
 /// The permission bits of an output: everybody may start it, nobody edits it in place.
 const MODE: u32 = 0o555;
+
+/// How a system says that nothing is at a path.
+const NOT_THERE: [io::ErrorKind; 2] = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
 
 /// The longest ledger that is read: 4 GiB.
 const LEDGER_LIMIT: u64 = 4 << 30;
@@ -148,6 +152,45 @@ impl Outputs {
             Ok(()) => Ok(to),
             Err(error) => Err(OutputError::Write(to, error)),
         }
+    }
+
+    /// Moves the finished folder or file `made`, which lies in a scratch folder, to the output
+    /// `path`; what was there goes.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OutputError::Write`] if the system refuses.
+    #[expect(clippy::disallowed_methods, reason = "outputs are placed by rename, here alone")]
+    pub fn place_all(&self, made: &Path, path: &RelPath) -> Result<(), OutputError> {
+        let to = path.below(self.folder());
+        if let Some(link) = self.present.link_above(path) {
+            return Err(OutputError::NotAFolder(link));
+        }
+        // Nothing is renamed over a folder that holds something, nor a folder over a file.
+        let scratch = self.scratch()?;
+        let old = scratch.path().join("old");
+        let gone = match fs::rename(&to, &old) {
+            Err(error) if !NOT_THERE.contains(&error.kind()) => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        };
+        let placed = gone.and_then(|()| make_folder_of(&to)).and_then(|()| fs::rename(made, &to));
+        placed.map_err(|error| {
+            let _ = fs::rename(&old, &to);
+            OutputError::Write(to, error)
+        })
+    }
+
+    /// Removes an output that is a folder or a file, and that no target makes any more.
+    ///
+    /// # Errors
+    ///
+    /// Returns the system's refusal. That it is gone already is none.
+    pub fn remove_all(&self, path: &RelPath) -> Result<(), OutputError> {
+        let place = path.below(self.folder());
+        if fs::symlink_metadata(&place).is_ok_and(|it| it.is_dir()) {
+            return fs::remove_dir_all(&place).map_err(|it| OutputError::Remove(place, it));
+        }
+        self.remove(path)
     }
 
     /// Writes the ledger, if its bytes are other than those on disk.

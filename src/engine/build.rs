@@ -3,6 +3,7 @@
 use crate::effects::lock::{Busy, Lock, LockError, Patience, Share};
 use crate::effects::machine::Machine;
 use crate::effects::outputs::{OutputError, Outputs};
+use crate::engine::bundle_job::{self, run_bundle};
 use crate::engine::c_dependencies;
 use crate::engine::command_job::{files_of, run_command};
 use crate::engine::event::{Counts, Event, Sink, State};
@@ -15,7 +16,7 @@ use crate::engine::session::{Delivery, Recorded, Session, finished};
 use crate::model::strategy::RuleSet;
 use crate::model::target::{CLibrary, Rule, Target};
 use crate::model::targets::Targets;
-use crate::plan::record::{CommandRecord, Ledger, Record};
+use crate::plan::record::{BundleRecord, CommandRecord, Ledger, Record};
 use crate::words::defect::{Defect, planted};
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
@@ -198,6 +199,7 @@ fn execute(session: &Session<'_>, graph: &BuildGraph<'_>) -> Result<Vec<Outcome>
             let done = match &target.rule {
                 Rule::GoBinary(_) | Rule::GoTests(_) => !failed.contains(&target.label),
                 Rule::Command(it) => run_command(session, target, it),
+                Rule::Bundle(it) => run_bundle(session, target, it),
                 Rule::Files(_) => check_files(session, target),
                 Rule::CLibrary(it) => check_c_library(session, target, it),
                 Rule::PkgConfig(_) | Rule::Suite => true,
@@ -316,11 +318,12 @@ fn record(
         .map(|it| it.finished.label.clone())
         .collect();
     let named: BTreeSet<_> = results.iter().filter_map(|it| it.finished.output.clone()).collect();
-    let (mut records, mut commands, mut stuck) = (Vec::new(), Vec::new(), None);
+    let (mut records, mut commands, mut bundles, mut stuck) = (vec![], vec![], vec![], None);
     for it in results.iter().filter_map(|it| it.record.clone()) {
         match it {
             Recorded::Linkage(it) => records.push(*it),
             Recorded::Command(it) => commands.push(it),
+            Recorded::Bundle(it) => bundles.push(it),
         }
     }
     if let Some(old) = outputs.present().read_ledger()?.and_then(|it| Ledger::parse(&it)) {
@@ -350,8 +353,43 @@ fn record(
             outputs.all(|(name, then)| machine.digests.digest(&root.join(name)).ok() == Some(*then))
         };
         commands.extend(old.commands.into_iter().filter(|it| kept(&it.label) && made(it)));
+        for it in old.bundles {
+            match fate(&it, (outputs, targets, machine), kept(&it.label)) {
+                Fate::Kept => bundles.push(it),
+                Fate::Forgotten => {}
+                Fate::Removed => {
+                    if let Err(error) = outputs.remove_all(&it.output) {
+                        bundles.push(it);
+                        stuck = stuck.or(Some(error));
+                    }
+                }
+            }
+        }
     }
-    let text = Ledger::new(records, commands).text()?;
+    let text = Ledger::new(records, commands, bundles).text()?;
     outputs.write_ledger(&text)?;
     stuck.map_or(Ok(text), |it| Err(it.into()))
+}
+
+/// What becomes of a bundle that an earlier run recorded, and its record.
+enum Fate {
+    Kept,
+    Forgotten,
+    Removed,
+}
+
+/// Decides so; `kept` says that its target is still declared, and was not touched by this run.
+fn fate(
+    it: &BundleRecord,
+    (outputs, targets, machine): (&Outputs, &Targets, &Machine),
+    kept: bool,
+) -> Fate {
+    if !bundle_job::is_in_place(outputs, machine, it) {
+        return Fate::Forgotten;
+    }
+    match targets.get(&it.label).map(|it| &it.rule) {
+        Some(Rule::Bundle(now)) if now.output == it.output && kept => Fate::Kept,
+        Some(Rule::Bundle(now)) if now.output == it.output => Fate::Forgotten,
+        _ => Fate::Removed,
+    }
 }

@@ -116,6 +116,7 @@ pub fn files_of(session: &Session<'_>, label: &Label) -> Result<Vec<PathBuf>, Ve
                 let program = |it: &GoSettings| bin.join(it.platform.program(&label));
                 files.extend(it.settings.iter().map(program));
             }
+            Rule::Bundle(it) => files.push(it.output.below(&root.join(OUTPUT_FOLDER))),
             Rule::CLibrary(_) | Rule::PkgConfig(_) => {}
             Rule::GoTests(_) | Rule::Suite => open.extend(target.dependencies.iter().cloned()),
         }

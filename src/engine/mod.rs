@@ -1,6 +1,8 @@
 //! The pipeline: `build`, the scheduler under it, and the events that tell what happens.
 
 pub mod build;
+pub mod bundle_job;
+pub mod bundle_runner;
 pub mod c_build;
 pub mod c_dependencies;
 pub mod c_side;

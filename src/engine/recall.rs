@@ -23,7 +23,7 @@ use crate::effects::workspace;
 use crate::engine::event::{Counts, Event, Finished, Sink, State};
 use crate::engine::request::{BuildRequest, Mode};
 use crate::engine::session::{Delivery, Recorded, Session};
-use crate::model::target::{Rule, Target};
+use crate::model::target::{Bundle, Rule, Target};
 use crate::plan::fingerprint::Framed;
 use crate::plan::record::Record;
 use crate::words::digest::Digest;
@@ -266,15 +266,40 @@ fn draw_targets(scene: &mut Scene, request: &BuildRequest, machine: &Machine, se
                 }
             }
             rule if rule.go_settings().iter().any(|it| it.buildvcs) => scene.unclear(&folder),
+            Rule::Bundle(it) => draw_bundle(scene, request, machine, it),
             Rule::GoBinary(_) | Rule::GoTests(_) | Rule::PkgConfig(_) | Rule::Suite => {}
         }
+    }
+}
+
+/// A bundle with exactly its files, and what globs look through for the data of its tests. Which
+/// folders of `testdata` there are was noted when they were looked through.
+fn draw_bundle(scene: &mut Scene, request: &BuildRequest, machine: &Machine, bundle: &Bundle) {
+    let digests = &machine.digests;
+    let place = bundle.output.below(&request.root.join(OUTPUT_FOLDER));
+    let walk = walkdir::WalkDir::new(&place);
+    for entry in walk {
+        match entry {
+            Ok(it) if it.file_type().is_dir() => scene.folder(it.path()),
+            Ok(it) => match digests.digest(it.path()) {
+                Ok(digest) => scene.output(it.path(), digests, &digest),
+                Err(_) => scene.unclear(it.path()),
+            },
+            Err(_) => scene.unclear(&place),
+        }
+    }
+    let enter =
+        |it: &walkdir::DirEntry| it.file_name() != ".git" && it.file_name() != OUTPUT_FOLDER;
+    for label in &bundle.tests {
+        let folder = request.root.join(label.package().as_str());
+        scene.tree(&folder, digests, enter, |_| false);
     }
 }
 
 fn linkage_of(delivery: &Delivery) -> Option<&Record> {
     match &delivery.record {
         Some(Recorded::Linkage(it)) => Some(it),
-        Some(Recorded::Command(_)) | None => None,
+        Some(Recorded::Command(_) | Recorded::Bundle(_)) | None => None,
     }
 }
 

@@ -29,7 +29,7 @@ use crate::plan::c_dependencies::{CDependencies, CProgram};
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
 use crate::plan::origin::Origin;
-use crate::plan::record::{CommandRecord, Record};
+use crate::plan::record::{BundleRecord, CommandRecord, Record};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
@@ -55,6 +55,8 @@ pub enum Recorded {
     Linkage(Box<Record>),
     /// A command whose outputs are in place.
     Command(CommandRecord),
+    /// A bundle that is in place.
+    Bundle(BundleRecord),
 }
 
 /// What is asked of a linker: the compiler, the linker, the flags, and whether to start the result.
@@ -108,6 +110,7 @@ pub struct Session<'a> {
     command_ran: AtomicBool,
     list_failed: AtomicBool,
     distrusts: AtomicBool,
+    tests: Mutex<BTreeMap<Label, Vec<(Finished, Digest)>>>,
     go: Mutex<BTreeMap<Option<Arc<GoSdk>>, FoundGo>>,
     c_tools: Memory<Compilers, Option<Arc<CTools>>>,
     linkers: Memory<LinkerQuestion, Result<(), String>>,
@@ -173,6 +176,7 @@ impl<'a> Session<'a> {
             command_ran: AtomicBool::new(false),
             list_failed: AtomicBool::new(false),
             distrusts: AtomicBool::new(request.paranoid),
+            tests: Mutex::default(),
             go: Mutex::default(),
             c_tools: Memory::new(),
             linkers: Memory::new(),
@@ -477,8 +481,25 @@ impl<'a> Session<'a> {
         self.command_ran.store(true, Ordering::SeqCst);
     }
 
+    /// Returns the test binaries that a target has made in this run, with their digests, sorted by
+    /// Go package.
+    #[must_use]
+    pub fn tests_of(&self, label: &Label) -> Vec<(Finished, Digest)> {
+        let made = self.tests.lock().ok();
+        let mut made = made.and_then(|it| it.get(label).cloned()).unwrap_or_default();
+        made.sort_by(|a, b| a.0.go_package.cmp(&b.0.go_package));
+        made
+    }
+
     /// Hands over a finished output.
     pub fn deliver(&self, delivery: Delivery) {
+        let Delivery { finished, record } = &delivery;
+        if let ("go_tests", Some(Recorded::Linkage(it))) = (finished.rule, record)
+            && let Ok(mut tests) = self.tests.lock()
+        {
+            let own = tests.entry(finished.label.clone()).or_default();
+            own.push((finished.clone(), it.blake3));
+        }
         (self.sink)(Event::Finished(Box::new(delivery.finished.clone())));
         let _ = self.deliveries.send(delivery);
     }

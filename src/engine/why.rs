@@ -390,7 +390,10 @@ fn no_output(target: &Target) -> Unfit {
     let Target { label, rule, dependencies, .. } = target;
     let hints = dependencies.iter().map(|it| format!("ask `linkwright why {it}`"));
     Unfit {
-        error: format!("`{label}` is a `{}`, of which nothing is made", rule.kind()),
+        error: match rule {
+            Rule::Bundle(_) => format!("`{label}` is a `bundle`, put together from other outputs"),
+            _ => format!("`{label}` is a `{}`, of which nothing is made", rule.kind()),
+        },
         hints: hints.take(3).collect(),
         code: ExitCode::BadInput,
     }

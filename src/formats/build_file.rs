@@ -6,7 +6,8 @@
 
 use crate::formats::go_sdk_spec::{GoSdkSpec, read_go_sdk};
 use crate::formats::ron_fields::{Fields, Reader, Table};
-use crate::formats::ron_syntax::{Node, Shape, parse as parse_ron};
+use crate::formats::ron_syntax::{Node, parse as parse_ron};
+use crate::formats::sealed_spec::{SealedSpec, read_run_in};
 use crate::words::label::{Label, PackagePath};
 use crate::words::problem::Problem;
 use crate::words::span::{Source, Span, Spanned};
@@ -16,8 +17,8 @@ use std::sync::Arc;
 pub const BUILD_FIELDS: [&str; 4] = ["workspace", "go_sdks", "defaults", "targets"];
 
 /// The kinds of targets.
-pub const KINDS: [&str; 7] =
-    ["go_binary", "go_tests", "c_library", "pkg_config", "command", "files", "suite"];
+pub const KINDS: [&str; 8] =
+    ["go_binary", "go_tests", "c_library", "pkg_config", "command", "files", "suite", "bundle"];
 
 /// The settings of Go targets, which `defaults` may hold too.
 pub const SETTINGS: [&str; 14] = [
@@ -66,26 +67,6 @@ pub const GO_TESTS_FIELDS: [&str; 29] = with([
     "coverpkg",
 ]);
 
-/// Where tests can run.
-pub const RUN_IN: [&str; 2] = ["host", "sealed"];
-
-/// The fields of `run_in: sealed(…)`: what is in the root, then the [`SEALED_LIMITS`].
-pub const SEALED_FIELDS: [&str; 9] = [
-    "with",
-    "hosts",
-    "host_name",
-    "address_space",
-    "processes",
-    "open_files",
-    "file_size",
-    "tmp_size",
-    "cpu_time",
-];
-
-/// The limits among the [`SEALED_FIELDS`].
-pub const SEALED_LIMITS: [&str; 6] =
-    ["address_space", "processes", "open_files", "file_size", "tmp_size", "cpu_time"];
-
 /// The fields of `c_library(…)`.
 pub const C_LIBRARY_FIELDS: [&str; 12] = [
     "name", "srcs", "exclude", "hdrs", "archive", "includes", "defines", "copts", "cxxopts",
@@ -104,6 +85,12 @@ pub const FILES_FIELDS: [&str; 3] = ["name", "globs", "exclude"];
 
 /// The fields of `suite(…)`.
 pub const SUITE_FIELDS: [&str; 2] = ["name", "targets"];
+
+/// The fields of `bundle(…)`.
+pub const BUNDLE_FIELDS: [&str; 3] = ["name", "tests", "form"];
+
+/// What a bundle can be.
+pub const FORMS: [&str; 2] = ["folder", "tar"];
 
 /// A file that declares one thing, for the message about an empty one.
 pub const EXAMPLE: &str = "build(targets: [go_binary(name: \"app\")])";
@@ -163,6 +150,8 @@ pub enum RuleSpec {
     Files(FilesSpec),
     /// `suite(…)`: its members.
     Suite(Vec<Spanned<String>>),
+    /// `bundle(…)`
+    Bundle(BundleSpec),
 }
 
 /// `go_binary(…)`
@@ -228,19 +217,6 @@ pub struct GoTestsSpec {
     pub settings: SettingsSpec,
 }
 
-/// `run_in: sealed(…)`
-#[derive(Debug, Clone, Default)]
-pub struct SealedSpec {
-    /// What the root holds besides.
-    pub with: Vec<Spanned<String>>,
-    /// Names to addresses.
-    pub hosts: Table,
-    /// The host's name.
-    pub host_name: Option<Spanned<String>>,
-    /// Limits by name, each of [`SEALED_LIMITS`] at most once.
-    pub limits: Vec<(&'static str, Spanned<String>)>,
-}
-
 /// `c_library(…)`
 #[derive(Debug, Clone)]
 pub struct CLibrarySpec {
@@ -301,6 +277,15 @@ pub struct FilesSpec {
     pub globs: Vec<Spanned<String>>,
     /// What is left out.
     pub exclude: Vec<Spanned<String>>,
+}
+
+/// `bundle(…)`
+#[derive(Debug, Clone)]
+pub struct BundleSpec {
+    /// Labels of the tests in it.
+    pub tests: Vec<Spanned<String>>,
+    /// One of [`FORMS`], if it is said.
+    pub form: Option<Spanned<String>>,
 }
 
 /// Settings of Go targets; what is `None` is not said.
@@ -391,6 +376,11 @@ fn target<'s>(
         "pkg_config" => pkg_config(reader, &fields),
         "command" => command(reader, &fields),
         "files" => files(reader, &fields),
+        "bundle" => {
+            let tests = reader.required(&fields, "tests").and_then(|it| reader.texts("tests", it));
+            let form = fields.get("form").and_then(|it| reader.word("form", it));
+            tests.map(|tests| RuleSpec::Bundle(BundleSpec { tests, form }))
+        }
         _ => {
             let members = reader.required(&fields, "targets");
             members.and_then(|it| reader.texts("targets", it)).map(RuleSpec::Suite)
@@ -416,6 +406,7 @@ pub fn fields_of(kind: &str) -> &'static [&'static str] {
         "pkg_config" => &PKG_CONFIG_FIELDS,
         "command" => &COMMAND_FIELDS,
         "files" => &FILES_FIELDS,
+        "bundle" => &BUNDLE_FIELDS,
         _ => &SUITE_FIELDS,
     }
 }
@@ -452,33 +443,12 @@ fn go_tests<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
         args: texts(reader, fields, "args"),
         data: texts(reader, fields, "data"),
         pass_env: texts(reader, fields, "pass_env"),
-        sealed: fields.get("run_in").and_then(|it| run_in(reader, it)),
+        sealed: fields.get("run_in").and_then(|it| read_run_in(reader, it)),
         cover: fields.get("cover").and_then(|it| reader.flag("cover", it)),
         covermode: fields.get("covermode").and_then(|it| reader.text("covermode", it)),
         coverpkg: texts(reader, fields, "coverpkg"),
         settings: settings(reader, fields),
     }))
-}
-
-/// Reads `host`, `sealed` or `sealed(…)`; `None` for the first, and for what is none of them.
-fn run_in<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<SealedSpec> {
-    let word = reader.kind(node, &RUN_IN)?;
-    if matches!(node.shape, Shape::Word(_)) {
-        return (word == "sealed").then(SealedSpec::default);
-    }
-    let known: &[&str] = if word == "sealed" { &SEALED_FIELDS } else { &[] };
-    let fields = reader.fields(node, word, known).filter(|_| word == "sealed")?;
-    let mut limits = Vec::new();
-    for name in SEALED_LIMITS {
-        let limit = fields.get(name).and_then(|it| reader.text(name, it));
-        limits.extend(limit.map(|it| (name, it)));
-    }
-    Some(SealedSpec {
-        with: fields.get("with").and_then(|it| reader.words("with", it)).unwrap_or_default(),
-        hosts: fields.get("hosts").and_then(|it| reader.table("hosts", it)).unwrap_or_default(),
-        host_name: fields.get("host_name").and_then(|it| reader.text("host_name", it)),
-        limits,
-    })
 }
 
 fn c_library<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {

@@ -96,7 +96,7 @@ fn an_unknown_kind_is_told_with_the_near_one() {
             `java_library` is not known here
               BUILD.ron:1:38: java_library
               hint: did you mean `c_library`?
-            here stands a string, not `go_binary(…)`, `go_tests(…)`, `c_library(…)`, `pkg_config(…)`, `command(…)`, `files(…)`, `suite(…)`
+            here stands a string, not `go_binary(…)`, `go_tests(…)`, `c_library(…)`, `pkg_config(…)`, `command(…)`, `files(…)`, `suite(…)`, `bundle(…)`
               BUILD.ron:1:63: "c"
             `suite` takes named fields, not the word `suite`
               BUILD.ron:1:68: suite

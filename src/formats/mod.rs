@@ -26,6 +26,7 @@ pub mod ron_fields;
 pub mod ron_lexer;
 pub mod ron_syntax;
 pub mod rules_file;
+pub mod sealed_spec;
 pub mod test_log;
 pub mod test_names;
 pub mod test_stream;

@@ -12,8 +12,8 @@
 //! of targets and dependencies, and nothing recurses, so a chain of a million targets is fine.
 
 use crate::formats::build_file::{
-    BuildSpec, CommandSpec, GoBinarySpec, GoTestsSpec, RuleSpec, SettingsSpec, SmokeSpec,
-    TargetSpec,
+    BuildSpec, BundleSpec, CommandSpec, FORMS, GoBinarySpec, GoTestsSpec, RuleSpec, SettingsSpec,
+    SmokeSpec, TargetSpec,
 };
 use crate::model::c_library::{check as check_c_library, check_packages, files};
 use crate::model::command::check as check_command;
@@ -24,13 +24,14 @@ use crate::model::rules::values;
 use crate::model::settings::{Settler, listed_platforms};
 use crate::model::strategy::RuleSet;
 use crate::model::target::{
-    CLibrary, Glob, GoBinary, GoPattern, GoSettings, GoTests, PkgConfig, Rule, Smoke, Target,
-    TestRun,
+    Bundle, BundleForm, CLibrary, Glob, GoBinary, GoPattern, GoSettings, GoTests, PkgConfig, Rule,
+    Smoke, Target, TestRun,
 };
 use crate::model::targets::{Targets, unknown_label};
 use crate::model::test_run::{check as check_test_run, cover as check_cover};
 use crate::words::amount::parse_time;
 use crate::words::label::{Label, PackagePath};
+use crate::words::near::suggestion;
 use crate::words::path::RelPath;
 use crate::words::problem::{Problem, sort};
 use crate::words::span::{Span, Spanned};
@@ -113,7 +114,9 @@ enum Kind {
     OneOutput,
     /// A program for several platforms, a command with several outputs, or a named glob.
     ManyOutputs,
-    /// Tests or a suite: nothing that a command could read.
+    /// A group of tests.
+    Tests,
+    /// A suite or a folder: nothing that a command could read.
     NoOutputs(&'static str),
     /// What `c_deps` may name.
     C,
@@ -199,6 +202,7 @@ impl<'r> Resolver<'r> {
                 self.labels(&mut draft, &members);
                 Some(Rule::Suite)
             }
+            RuleSpec::Bundle(spec) => self.bundle(&mut draft, &spec),
         };
         draft.dependencies = draft.edges.iter().map(|it| it.value.clone()).collect();
         draft.dependencies.sort();
@@ -229,7 +233,9 @@ impl<'r> Resolver<'r> {
             self.look_up(draft, label, |it| it == Kind::OneOutput);
         }
         for label in checked.in_inputs {
-            self.look_up(draft, label, |it| !matches!(it, Kind::NoOutputs(_) | Kind::C));
+            self.look_up(draft, label, |it| {
+                !matches!(it, Kind::NoOutputs(_) | Kind::Tests | Kind::C)
+            });
         }
         draft.literals = checked.literal_inputs;
         draft.outputs = checked.outputs;
@@ -369,12 +375,43 @@ impl<'r> Resolver<'r> {
         c_deps
     }
 
+    fn bundle(&mut self, draft: &mut Draft, spec: &BundleSpec) -> Option<Rule> {
+        self.fitting_labels(draft, &spec.tests, |it| it == Kind::Tests);
+        if spec.tests.is_empty() {
+            let problem = Problem::new(format!("`{}` holds no tests", draft.label));
+            let problem = problem.at(draft.span.clone(), "");
+            self.problems.push(problem.hint("name `go_tests`: `tests: [\":tests\"]`"));
+        }
+        let form = match bundle_form(spec) {
+            Ok(form) => form,
+            Err(problem) => {
+                self.problems.push(problem);
+                return None;
+            }
+        };
+        let suffix = if form == BundleForm::Tar { ".tar" } else { "" };
+        let path = format!("bundle/{}{suffix}", draft.label.output_path());
+        let mut tests: Vec<_> = draft.edges.iter().map(|it| it.value.clone()).collect();
+        tests.sort();
+        tests.dedup();
+        Some(Rule::Bundle(Bundle { tests, form, output: RelPath::parse(&path).ok()? }))
+    }
+
     fn labels(&mut self, draft: &mut Draft, texts: &[Spanned<String>]) {
+        self.fitting_labels(draft, texts, |_| true);
+    }
+
+    fn fitting_labels(
+        &mut self,
+        draft: &mut Draft,
+        texts: &[Spanned<String>],
+        fits: fn(Kind) -> bool,
+    ) {
         for text in texts {
             match Label::parse(&text.value, draft.label.package()) {
                 Ok(value) => {
                     let label = Spanned { value, span: text.span.clone() };
-                    self.look_up(draft, label, |_| true);
+                    self.look_up(draft, label, fits);
                 }
                 Err(error) => {
                     let problem = Problem::new(error.to_string()).at(text.span.clone(), "");
@@ -404,16 +441,18 @@ impl<'r> Resolver<'r> {
         let kind = self.kinds[*index];
         if !fits(kind) {
             let (what, hint) = match kind {
+                _ if fits(Kind::Tests) => ("no group of tests", "name a `go_tests`"),
                 Kind::NoOutputs(noun) => (noun, "name a `go_binary`, a `command` or `files`"),
+                Kind::Tests => ("a group of tests", "name a `go_binary`, a `command` or `files`"),
                 Kind::C => ("a C library", "a Go target links it: name it in its `c_deps`"),
                 _ => ("several files", "list it in `inputs`, and write the path as an argument"),
             };
-            let message = format!("`{}` is {what}, not one file that can be named", label.value);
             let message = match kind {
-                Kind::NoOutputs(_) | Kind::C => {
+                _ if fits(Kind::Tests) => format!("`{}` is {what}", label.value),
+                Kind::NoOutputs(_) | Kind::Tests | Kind::C => {
                     format!("`{}` is {what}, which makes no files", label.value)
                 }
-                _ => message,
+                _ => format!("`{}` is {what}, not one file that can be named", label.value),
             };
             self.problems.push(Problem::new(message).at(label.span.clone(), "").hint(hint));
         }
@@ -454,9 +493,26 @@ fn kind(rule: &RuleSpec) -> Kind {
         RuleSpec::GoBinary(_) => Kind::OneOutput,
         RuleSpec::Command(it) if it.outputs.len() == 1 => Kind::OneOutput,
         RuleSpec::Command(_) | RuleSpec::Files(_) => Kind::ManyOutputs,
-        RuleSpec::GoTests(_) => Kind::NoOutputs("a group of tests"),
+        RuleSpec::GoTests(_) => Kind::Tests,
+        RuleSpec::Bundle(it) => match bundle_form(it) {
+            Ok(BundleForm::Tar) => Kind::OneOutput,
+            _ => Kind::NoOutputs("a bundle of the form `folder`"),
+        },
         RuleSpec::Suite(_) => Kind::NoOutputs("a suite"),
         RuleSpec::CLibrary(_) | RuleSpec::PkgConfig(_) => Kind::C,
+    }
+}
+
+/// Returns what a bundle is; a folder if that is not said.
+fn bundle_form(spec: &BundleSpec) -> Result<BundleForm, Problem> {
+    let Some(form) = &spec.form else { return Ok(BundleForm::Folder) };
+    match form.value.as_str() {
+        "folder" => Ok(BundleForm::Folder),
+        "tar" => Ok(BundleForm::Tar),
+        other => {
+            let problem = Problem::new(format!("no bundle is a `{other}`"));
+            Err(problem.at(form.span.clone(), "").hint(suggestion(other, &FORMS)))
+        }
     }
 }
 
@@ -467,7 +523,7 @@ fn check_files(drafts: &[Draft]) -> Vec<Problem> {
         Some(Made { path, label: &it.label, span: &it.span })
     });
     // Of a label that is declared twice only the first counts, or each would collide with itself.
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut in_bundles) = (BTreeSet::new(), BTreeSet::new());
     let binaries: Vec<_> = binaries.filter(|it| seen.insert(it.label)).collect();
     let made: Vec<_> = drafts
         .iter()
@@ -484,7 +540,16 @@ fn check_files(drafts: &[Draft]) -> Vec<Problem> {
         let (label, dependencies) = (&draft.label, draft.dependencies.as_slice());
         draft.literals.iter().map(move |path| Read { path, label, dependencies })
     });
+    let bundle = |draft: &'_ Draft| match &draft.rule {
+        Some(Rule::Bundle(it)) => Some(it.output.clone()),
+        _ => None,
+    };
+    let bundles = drafts
+        .iter()
+        .filter_map(|it| Some(Made { path: bundle(it)?, label: &it.label, span: &it.span }));
+    let bundles: Vec<_> = bundles.filter(|it| in_bundles.insert(it.label)).collect();
     let mut problems = collisions(&binaries);
+    problems.extend(collisions(&bundles));
     problems.extend(collisions(&made));
     problems.extend(missing_dependencies(&made, &read.collect::<Vec<_>>()));
     problems

@@ -1,6 +1,6 @@
 //! Where tests run: on the machine as it is, or in a root of their own, and what that holds.
 
-use crate::formats::build_file::SealedSpec;
+use crate::formats::sealed_spec::SealedSpec;
 use crate::words::amount::{parse_size, parse_time};
 use crate::words::near::suggestion;
 use crate::words::problem::Problem;

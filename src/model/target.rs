@@ -45,6 +45,8 @@ pub enum Rule {
     Files(Files),
     /// A named group; its members are its dependencies.
     Suite,
+    /// Test binaries with all that they need elsewhere.
+    Bundle(Bundle),
 }
 
 /// A Go program.
@@ -244,6 +246,26 @@ pub struct Files {
     pub exclude: Vec<Glob>,
 }
 
+/// Test binaries with all that they need elsewhere.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// The tests; sorted, without repetition.
+    pub tests: Vec<Label>,
+    /// What is made.
+    pub form: BundleForm,
+    /// The path below `linkwright-out/` of what is made.
+    pub output: RelPath,
+}
+
+/// What a bundle is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BundleForm {
+    /// A folder.
+    Folder,
+    /// An archive.
+    Tar,
+}
+
 /// A glob relative to the declaring folder: `*` and `?` stay in one folder, `**` crosses folders.
 ///
 /// # Invariants
@@ -395,8 +417,8 @@ impl Platform {
 
 impl Rule {
     /// Every kind of target, by its word.
-    pub const KINDS: [&'static str; 7] =
-        ["go_binary", "go_tests", "c_library", "pkg_config", "command", "files", "suite"];
+    pub const KINDS: [&'static str; 8] =
+        ["go_binary", "go_tests", "c_library", "pkg_config", "command", "files", "suite", "bundle"];
 
     /// Returns the word that a `BUILD.ron` uses for the kind.
     #[must_use]
@@ -409,6 +431,7 @@ impl Rule {
             Self::Command(_) => "command",
             Self::Files(_) => "files",
             Self::Suite => "suite",
+            Self::Bundle(_) => "bundle",
         }
     }
 
@@ -429,7 +452,11 @@ impl Rule {
             Self::GoBinary(it) => &it.c_deps,
             Self::GoTests(it) => &it.c_deps,
             Self::CLibrary(it) => &it.c_deps,
-            Self::PkgConfig(_) | Self::Command(_) | Self::Files(_) | Self::Suite => &[],
+            Self::PkgConfig(_)
+            | Self::Command(_)
+            | Self::Files(_)
+            | Self::Suite
+            | Self::Bundle(_) => &[],
         }
     }
 

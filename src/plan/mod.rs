@@ -1,6 +1,7 @@
 //! Pure functions between what was declared and what is done: what to do, what it is keyed by,
 //! what was proved.
 
+pub mod bundle;
 pub mod c_dependencies;
 pub mod configuration;
 pub mod difference;

@@ -111,6 +111,22 @@ pub struct CommandRecord {
     pub outputs: BTreeMap<String, Digest>,
 }
 
+/// What is true of one `bundle`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BundleRecord {
+    /// The target.
+    pub label: Label,
+    /// Digest of every input.
+    #[schemars(with = "String")]
+    pub key: Digest,
+    /// Path below `linkwright-out/`: of the archive, or of the folder.
+    pub output: RelPath,
+    /// BLAKE3 of each file, by path below the folder; of an archive, of the archive itself, by no
+    /// path.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub files: BTreeMap<String, Digest>,
+}
+
 /// All records of a workspace, sorted by label, then Go package, then platform.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ledger {
@@ -121,19 +137,27 @@ pub struct Ledger {
     /// What commands made.
     #[serde(default)]
     pub commands: Vec<CommandRecord>,
+    /// What was put together to be taken elsewhere.
+    #[serde(default)]
+    pub bundles: Vec<BundleRecord>,
 }
 
 impl Ledger {
-    /// Makes a ledger of `records` and `commands`, sorted.
+    /// Makes a ledger of records of each kind, sorted.
     #[must_use]
-    pub fn new(mut records: Vec<Record>, mut commands: Vec<CommandRecord>) -> Self {
+    pub fn new(
+        mut records: Vec<Record>,
+        mut commands: Vec<CommandRecord>,
+        mut bundles: Vec<BundleRecord>,
+    ) -> Self {
         let order = |it: &Record| (it.label.clone(), it.go_package.clone(), it.platform.clone());
         records.sort_by_cached_key(order);
         commands.sort_by(|a, b| a.label.cmp(&b.label));
+        bundles.sort_by(|a, b| a.label.cmp(&b.label));
         if planted(Defect::UnsortedLedger) {
             records.reverse();
         }
-        Self { format: LEDGER_FORMAT.to_owned(), records, commands }
+        Self { format: LEDGER_FORMAT.to_owned(), records, commands, bundles }
     }
 
     /// Reads the text of a ledger; `None` if it is none of this format.

@@ -11,6 +11,7 @@
 )]
 
 mod batches;
+mod bundles;
 mod c_inputs;
 mod c_libraries;
 mod causes;

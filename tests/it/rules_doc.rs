@@ -2,14 +2,14 @@
 
 use linkwright::effects::workspace::load_rules;
 use linkwright::formats::build_file::{
-    BUILD_FIELDS, COMMAND_FIELDS, DEFAULTS_FIELDS, EXAMPLE, KINDS, RUN_IN, SEALED_FIELDS,
-    fields_of, parse,
+    BUILD_FIELDS, COMMAND_FIELDS, DEFAULTS_FIELDS, EXAMPLE, FORMS, KINDS, fields_of, parse,
 };
 use linkwright::formats::go_sdk_spec::GO_SDK_FIELDS;
 use linkwright::formats::rules_file::{
     LADDER_FIELDS, POLICY_FIELDS, RULES_FIELDS, STRATEGY_FIELDS, TOOLCHAIN_FIELDS,
     parse as parse_rules,
 };
+use linkwright::formats::sealed_spec::{RUN_IN, SEALED_FIELDS};
 use linkwright::model::flag_lists::{
     C_COMPILER, C_COMPILER_PAIRS, C_LINKER, C_LINKER_PAIRS, LD, LD_PAIRS,
 };
@@ -83,6 +83,7 @@ fn every_word_is_listed() {
     holds(policy, RELROS.map(|it| it.0));
     let tests = section(&document, "\n### `go_tests`");
     holds(tests, RUN_IN);
+    holds(section(&document, "\n### `bundle`"), FORMS);
     holds(tests, WITH.map(|it| it.0));
     let refused = section(&document, "\n## What is refused");
     holds(refused, GO_ENV.map(|it| it.0));
