@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the linker did not find a library | whether a shared one is where an archive should be |
 //! | dynamic, and cgo is not why | `//go:cgo_import_dynamic` in the closure: libraries without a C compiler |
-//! | a call of `dlopen` | a package that is known for it, and the tag that leaves it out |
+//! | a call of `dlopen`, also where that is no more than a warning | a package that is known for it, and the tag that leaves it out |
 //!
 //! It reads files only after something went wrong; a build that holds costs nothing.
 
@@ -13,6 +13,7 @@ use crate::engine::go_inputs::Planned;
 use crate::engine::go_settle::Settled;
 use crate::engine::go_unit::{Rung, Unit};
 use crate::formats::c_words::CWords;
+use crate::formats::go_events::plain;
 use crate::formats::go_list::GoPackage;
 use crate::formats::link_errors::libraries_not_found;
 use crate::plan::go_graph::GoGraph;
@@ -53,6 +54,9 @@ pub fn advice(
             advice.extend(loaders(graph, &unit.root).filter(|_| reason.contains("`dlopen`")));
             advice
         }
+        Settled::Verified(proof) if proof.loads_libraries() => {
+            loaders(graph, &unit.root).into_iter().collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -82,7 +86,8 @@ pub fn dynamic_clause(chain: &[String], library: &str) -> String {
 
 fn loaders(graph: &GoGraph, root: &str) -> Option<String> {
     let closure = graph.closure(root);
-    let known = LOADERS.iter().find(|it| closure.contains_key(it.0));
+    // A package under test stands there as the variant of it that its test binary holds.
+    let known = LOADERS.iter().find(|it| closure.keys().any(|key| plain(key) == it.0));
     known.map(|(package, tag, what)| {
         format!("{what}; `tags: [\"{tag}\"]` leaves that out of `{package}`")
     })

@@ -125,8 +125,11 @@ impl Job<'_, '_> {
                 open.remove(&index);
                 self.give_up(tool, &units[index]);
             }
-            for Tried { index, rung, settled, advice } in self.try_rungs(tool, &units, &open) {
-                units[index].climb.advise(advice);
+            for Tried { index, rung, mut settled, advice } in self.try_rungs(tool, &units, &open) {
+                match &mut settled {
+                    Settled::Verified(proof) => proof.advise(advice),
+                    _ => units[index].climb.advise(advice),
+                }
                 if self.take(&mut units[index], rung, settled) {
                     open.remove(&index);
                 }

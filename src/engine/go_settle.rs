@@ -19,7 +19,7 @@ use crate::engine::go_unit::{Unfit, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Recorded, Session};
 use crate::formats::link_warnings::link_warnings;
-use crate::formats::linkage::Hazard;
+use crate::formats::linkage::{Hazard, HazardKind};
 use crate::model::strategy::LinkMode;
 use crate::plan::difference::{Change, of_links};
 use crate::plan::fingerprint::LinkInputs;
@@ -61,6 +61,7 @@ pub struct Proof {
     state: State,
     toolchain: ToolchainNames,
     folder: String,
+    advice: Vec<String>,
 }
 
 /// What the store keeps of a link under its key.
@@ -360,20 +361,32 @@ fn proof(
     let toolchain = ToolchainNames { go: go.version.clone(), cc, linker };
     let folder = session.relative(&unit.of.module.folder);
     let planned = planned.clone();
-    Settled::Verified(Box::new(Proof { planned, made, verified, state, toolchain, folder }))
+    let advice = Vec::new();
+    Settled::Verified(Box::new(Proof { planned, made, verified, state, toolchain, folder, advice }))
 }
 
 impl Proof {
+    /// Tells whether the linker warned of calls of `dlopen`.
+    #[must_use]
+    pub fn loads_libraries(&self) -> bool {
+        self.made.hazards.iter().any(|it| it.kind == HazardKind::Dlopen)
+    }
+
+    /// Takes what would leave a warning of the linker out.
+    pub fn advise(&mut self, advice: Vec<String>) {
+        self.advice = advice;
+    }
+
     /// Returns what is told and recorded of the output.
     #[must_use]
     pub fn deliver(self, unit: &Unit<'_>) -> Delivery {
-        let Self { planned, made, verified, state, toolchain, folder } = self;
+        let Self { planned, made, verified, state, toolchain, folder, advice } = self;
         let strategy = &unit.of.rungs[planned.rung].strategy;
         let mut finished = unit.finished(state);
         finished.class = Some(verified.linkage().class.as_str().to_owned());
         finished.strategy = Some(strategy.name.clone());
         finished.size = Some(made.size);
-        finished.warnings.clone_from(&made.warnings);
+        finished.warnings = made.warnings.iter().cloned().chain(advice).collect();
         let output = format!("{OUTPUT_FOLDER}/{}", unit.output);
         let args = arguments(unit.kind, &planned.configuration, &output, &[&unit.go_package]);
         let environment = planned.configuration.shown_environment();

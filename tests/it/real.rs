@@ -1,9 +1,11 @@
 //! Programs and tests that others wrote, named by import path, built from their released modules.
 //!
-//! `tests/real` is a workspace of fifty outputs: tools of the Go project, gRPC, protobuf, `SQLite`.
+//! `tests/real` is a workspace of fifty outputs: tools of the Go project, gRPC, protobuf, `SQLite`,
+//! a library in C++; those with C for another architecture too.
 //! The judges are `readelf`, `go list`, and a start in a root that holds nothing but the program.
 
 use crate::checkout::{Checkout, can_build, start_alone};
+use crate::support::has;
 use expect_test::expect;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -25,8 +27,9 @@ fn programs_and_tests_of_real_modules_are_built_verified_and_restored() {
     assert_eq!(done["failed"], 0, "{done}");
     let outputs = real.records().len();
     assert!(outputs >= 50, "only {outputs} outputs");
-    // Two questions to `go list`; programs and tests, with C and without.
-    assert!(done["go_processes"].as_u64().unwrap() <= 10, "{done}");
+    // A question to `go list` for each platform, tags and cgo setting; programs and tests, with
+    // C and without.
+    assert!(done["go_processes"].as_u64().unwrap() <= 14, "{done}");
 
     for file in real.judge() {
         let name = file.display().to_string();
@@ -37,7 +40,8 @@ fn programs_and_tests_of_real_modules_are_built_verified_and_restored() {
     }
     the_programs_are_those_of_go_list(&real);
     the_programs_start_alone(&real);
-    the_linkers_warning_of_dlopen_is_kept_unless_the_tag_ends_it(&real);
+    libraries_in_c_and_cxx_run_on_both_platforms(&real);
+    the_linkers_warning_of_dlopen_is_kept_unless_the_tag_ends_it(&real, &first);
 
     let ledger = fs::read(real.path("linkwright-out/ledger.json")).unwrap();
     let second = real.events(&[]);
@@ -74,7 +78,8 @@ fn the_programs_are_those_of_go_list(real: &Checkout) {
 /// Each says how it is called; that this is no success for some is their own affair.
 fn the_programs_start_alone(real: &Checkout) {
     let mut told = String::new();
-    for record in real.records().iter().filter(|it| is_program(it)) {
+    let is_native = |it: &&serde_json::Value| it["platform"] != "linux/arm64";
+    for record in real.records().iter().filter(|it| is_program(it)).filter(is_native) {
         let output = record["output"].as_str().unwrap();
         let file = real.path("linkwright-out").join(output);
         let Some(start) = start_alone(&file, &["-h"]) else { return };
@@ -88,6 +93,7 @@ fn the_programs_start_alone(real: &Checkout) {
     expect![[r#"
         bin/bundle: 0 usage
         bin/callgraph: 0 usage
+        bin/cut/linux_amd64/cut: 2 usage
         bin/deadcode: 0 usage
         bin/digraph: 2 usage
         bin/eg: 0 usage
@@ -102,7 +108,7 @@ fn the_programs_start_alone(real: &Checkout) {
         bin/html2article: 0 usage
         bin/present2md: 2 usage
         bin/protoc-gen-go: 1 unknown argument
-        bin/rows: 0 sum: 45
+        bin/rows/linux_amd64/rows: 0 sum: 45
         bin/ssadump: 0 usage
         bin/stress: 0 usage
         bin/stringer: 0 usage
@@ -110,7 +116,40 @@ fn the_programs_start_alone(real: &Checkout) {
     .assert_eq(&told);
 }
 
-fn the_linkers_warning_of_dlopen_is_kept_unless_the_tag_ends_it(real: &Checkout) {
+/// `SQLite` and a library in C++, each behind a Go binding, compiled for this machine and by a
+/// cross compiler for another; what they compute says that they work.
+fn libraries_in_c_and_cxx_run_on_both_platforms(real: &Checkout) {
+    if !has("aarch64-linux-gnu-g++") || !has("qemu-aarch64-static") {
+        return;
+    }
+    let mut list = real.command("go");
+    let list = list.args(["list", "-m", "-f", "{{.Dir}}", "github.com/yanyiwu/gojieba"]);
+    let folder = String::from_utf8(list.output().unwrap().stdout).unwrap();
+    let words = format!("{}/deps/cppjieba/dict", folder.trim());
+    for (name, argument, expected) in
+        [("rows", "", "sum: 45"), ("cut", &*words, "我/来到/北京/清华大学")]
+    {
+        for (platform, emulator) in
+            [("linux_amd64", None), ("linux_arm64", Some("qemu-aarch64-static"))]
+        {
+            let program = real.path(&format!("linkwright-out/bin/{name}/{platform}/{name}"));
+            let mut command = real.command(emulator.unwrap_or_else(|| program.to_str().unwrap()));
+            command.args(emulator.map(|_| &program));
+            command.args(Some(argument).filter(|it| !it.is_empty()));
+            let said = command.output().unwrap();
+            assert_eq!(
+                String::from_utf8_lossy(&said.stdout).trim(),
+                expected,
+                "{platform}: {said:?}"
+            );
+        }
+    }
+}
+
+fn the_linkers_warning_of_dlopen_is_kept_unless_the_tag_ends_it(
+    real: &Checkout,
+    events: &[serde_json::Value],
+) {
     let records = real.records();
     let hazards = |label: &str| {
         let record = records.iter().find(|it| it["label"] == label).unwrap();
@@ -120,4 +159,10 @@ fn the_linkers_warning_of_dlopen_is_kept_unless_the_tag_ends_it(real: &Checkout)
     let dlopen =
         serde_json::json!([{"kind": "dlopen", "symbol": "dlopen", "basis": "linker_warning"}]);
     assert_eq!(hazards("//:sqlite_tests"), dlopen);
+    // What would end it is told beside it.
+    let of_tests =
+        |it: &&serde_json::Value| it["event"] == "finished" && it["label"] == "//:sqlite_tests";
+    let finished = events.iter().find(of_tests).unwrap();
+    let warnings = finished["warnings"].to_string();
+    assert!(warnings.contains("sqlite_omit_load_extension"), "{warnings}");
 }

@@ -28,6 +28,7 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
 	github.com/mattn/go-sqlite3 v1.14.32
+	github.com/yanyiwu/gojieba v1.4.6
 	golang.org/x/text v0.33.0
 	golang.org/x/tools v0.40.0
 	google.golang.org/grpc v1.78.0
