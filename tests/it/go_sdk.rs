@@ -306,7 +306,8 @@ fn an_interrupt_ends_a_wait_for_a_server_that_says_no_more() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let process = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    // Not SIGINT, which what runs in the background of a script ignores.
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
     let asked = Instant::now();
     let run = Run::of(&child.wait_with_output().unwrap());
     assert_eq!(run.code, 8, "{run:#?}");
