@@ -12,7 +12,19 @@ use std::sync::Mutex;
 #[derive(Debug, Default)]
 pub struct Looked {
     programs: Mutex<BTreeSet<String>>,
-    folders: Mutex<BTreeMap<PathBuf, Option<PathBuf>>>,
+    folders: Mutex<BTreeMap<PathBuf, Found>>,
+}
+
+/// What was there when something was looked for in a folder.
+#[derive(Debug, Clone)]
+enum Found {
+    /// The folder.
+    Folder,
+    /// Nothing: of the way to it, this is the first that was absent.
+    Nothing(PathBuf),
+    /// A file in its way, as in `<set/x.h>` beside a header `set`; this folder holds it, and tells
+    /// by its names whether it still does.
+    FileIn(PathBuf),
 }
 
 impl Looked {
@@ -37,7 +49,7 @@ impl Looked {
             let folder = folder.as_ref();
             // A relative path begins in the folder of a process, which none of ours has.
             if folder.is_absolute() && !known.contains_key(folder) {
-                known.insert(folder.to_owned(), first_absent(folder));
+                known.insert(folder.to_owned(), Found::at(folder));
             }
         }
     }
@@ -53,14 +65,30 @@ impl Looked {
     #[must_use]
     pub fn folders(&self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
         let Ok(known) = self.folders.lock() else { return Default::default() };
-        let there = known.iter().filter(|it| it.1.is_none()).map(|it| it.0.clone());
-        (there.collect(), known.values().flatten().cloned().collect())
+        let (mut there, mut absent) = (BTreeSet::new(), BTreeSet::new());
+        for (folder, found) in known.iter() {
+            match found {
+                Found::Folder => there.insert(folder.clone()),
+                Found::FileIn(holder) => there.insert(holder.clone()),
+                Found::Nothing(first) => absent.insert(first.clone()),
+            };
+        }
+        (there, absent)
     }
 }
 
-/// Says now, not later, what is absent: it may appear while the run goes on.
-fn first_absent(folder: &Path) -> Option<PathBuf> {
-    folder.ancestors().take_while(|it| !it.is_dir()).last().map(Path::to_path_buf)
+impl Found {
+    /// Says now, not later, what there is: more may appear while the run goes on.
+    fn at(folder: &Path) -> Self {
+        let first = folder.ancestors().take_while(|it| !it.is_dir()).last();
+        match first {
+            None => Self::Folder,
+            Some(first) => match first.parent() {
+                Some(holder) if first.symlink_metadata().is_ok() => Self::FileIn(holder.to_owned()),
+                _ => Self::Nothing(first.to_owned()),
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -81,5 +109,17 @@ mod tests {
         let (there, absent) = looked.folders();
         assert_eq!(there, BTreeSet::from([root.join("there")]));
         assert_eq!(absent, BTreeSet::from([root.join("not"), root.join("there/not")]));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test lays out the files it needs")]
+    fn what_lies_behind_a_file_is_told_by_the_folder_that_holds_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::write(root.join("set"), "").unwrap();
+        let looked = Looked::default();
+        looked.for_file(&root.join("set/detail/x.h"));
+        looked.for_file(&root.join("set/y.h"));
+        assert_eq!(looked.folders(), (BTreeSet::from([root.to_owned()]), BTreeSet::new()));
     }
 }
