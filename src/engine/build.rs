@@ -336,8 +336,10 @@ fn record(
         // What no target makes any more goes, if it is still what we made: its target is gone, or
         // its Go package has no tests now.
         for it in old.records.iter().filter(|it| !is_made(it) && holds(it)) {
+            if planted(Defect::KeepLostOutputs) {
+                continue;
+            }
             match outputs.remove(&it.output) {
-                _ if planted(Defect::KeepLostOutputs) => {}
                 Ok(()) => machine.digests.forget(&outputs.present().place(&it.output)),
                 // The ledger goes on to tell of it, so that the next build tries again.
                 Err(error) => {

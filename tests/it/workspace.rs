@@ -153,6 +153,8 @@ impl Workspace {
         let mut command = self.command(env!("CARGO_BIN_EXE_linkwright"));
         command.args(arguments).env("LINKWRIGHT_STORE", self.store());
         command.env("LINKWRIGHT_GO_CACHE", shared("go-cache"));
+        // For `scripts/planted`; without its feature the program does not read it.
+        command.envs(std::env::var_os("LINKWRIGHT_DEFECT").map(|it| ("LINKWRIGHT_DEFECT", it)));
         command
     }
 
