@@ -135,26 +135,14 @@ fn verdict(diagnosis: &Diagnosis, asked_for_any: bool, counted: Counted) -> Exit
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::strategy::{BuildMode, Cgo, Ladder, LinkMode, Promise};
+    use crate::model::strategy::{Ladder, Promise};
 
     fn rules() -> RuleSet {
         let strategy = |name: &str| {
             Arc::new(Strategy {
                 name: name.to_owned(),
-                doc: String::new(),
-                cgo: Cgo::Auto,
-                tags: vec![],
-                linkmode: LinkMode::Auto,
-                buildmode: BuildMode::Default,
-                race: false,
-                toolchains: vec![],
-                linker: None,
-                ldflags: vec![],
-                extldflags: vec![],
-                go_flags: vec![],
-                needs: vec![],
                 promise: Promise::Static,
-                glibc_max: None,
+                ..Strategy::default()
             })
         };
         let mut rules = RuleSet::default();

@@ -141,6 +141,14 @@ impl Scene {
         }
     }
 
+    /// Adds a file that this run made or found in place, whatever it holds.
+    pub fn output_as_found(&mut self, path: &Path, digests: &Digests) {
+        match digests.digest(path) {
+            Ok(digest) => self.output(path, digests, &digest),
+            Err(_) => self.unclear(path),
+        }
+    }
+
     /// Makes the scene unclear: something at `path` cannot be told by looking.
     pub fn unclear(&mut self, path: &Path) {
         self.unclear.get_or_insert_with(|| path.to_owned());

@@ -161,6 +161,11 @@ fn values(request: &BuildRequest, names: &[String]) -> Digest {
     framed.finish()
 }
 
+/// Tells whether what the folder holds may be an input.
+fn is_entered(entry: &walkdir::DirEntry) -> bool {
+    entry.file_name() != ".git" && entry.file_name() != OUTPUT_FOLDER
+}
+
 /// Rule files, the folders that are searched for them, and the folder of rules.
 fn draw_rules(scene: &mut Scene, request: &BuildRequest, digests: &Digests) {
     let is_rule = |it: &Path| it.file_name().is_some_and(|it| it == workspace::BUILD_FILE);
@@ -194,8 +199,6 @@ fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
     for path in go_settings(machine) {
         scene.perhaps(&path, digests);
     }
-    let enter =
-        |it: &walkdir::DirEntry| it.file_name() != ".git" && it.file_name() != OUTPUT_FOLDER;
     let is_go = |it: &Path| it.extension().is_some_and(|it| it == "go");
     for module in &seen.modules {
         let go_mod = module.folder.join("go.mod");
@@ -210,7 +213,7 @@ fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
     // Where one of these is absent, the names in its folder say so.
     let is_read = |it: &Path| is_go(it) || it.ends_with("go.mod") || it.ends_with("go.sum");
     for root in roots {
-        scene.tree(root, digests, enter, is_read);
+        scene.tree(root, digests, is_entered, is_read);
     }
 }
 
@@ -249,20 +252,14 @@ fn draw_program(scene: &mut Scene, program: &Path, machine: &Machine) {
 fn draw_targets(scene: &mut Scene, request: &BuildRequest, machine: &Machine, seen: &Seen<'_>) {
     for target in &seen.targets {
         let folder = request.root.join(target.label.package().as_str());
-        let enter =
-            |it: &walkdir::DirEntry| it.file_name() != ".git" && it.file_name() != OUTPUT_FOLDER;
         match &target.rule {
             Rule::Files(_) | Rule::CLibrary(_) => {
-                scene.tree(&folder, &machine.digests, enter, |_| false);
+                scene.tree(&folder, &machine.digests, is_entered, |_| false);
             }
             Rule::Command(it) => {
-                scene.tree(&folder, &machine.digests, enter, |_| false);
+                scene.tree(&folder, &machine.digests, is_entered, |_| false);
                 for output in &it.outputs {
-                    let path = output.below(&request.root);
-                    match machine.digests.digest(&path) {
-                        Ok(digest) => scene.output(&path, &machine.digests, &digest),
-                        Err(_) => scene.unclear(&path),
-                    }
+                    scene.output_as_found(&output.below(&request.root), &machine.digests);
                 }
             }
             rule if rule.go_settings().iter().any(|it| it.buildvcs) => scene.unclear(&folder),
@@ -281,18 +278,13 @@ fn draw_bundle(scene: &mut Scene, request: &BuildRequest, machine: &Machine, bun
     for entry in walk {
         match entry {
             Ok(it) if it.file_type().is_dir() => scene.folder(it.path()),
-            Ok(it) => match digests.digest(it.path()) {
-                Ok(digest) => scene.output(it.path(), digests, &digest),
-                Err(_) => scene.unclear(it.path()),
-            },
+            Ok(it) => scene.output_as_found(it.path(), digests),
             Err(_) => scene.unclear(&place),
         }
     }
-    let enter =
-        |it: &walkdir::DirEntry| it.file_name() != ".git" && it.file_name() != OUTPUT_FOLDER;
     for label in &bundle.tests {
         let folder = request.root.join(label.package().as_str());
-        scene.tree(&folder, digests, enter, |_| false);
+        scene.tree(&folder, digests, is_entered, |_| false);
     }
 }
 

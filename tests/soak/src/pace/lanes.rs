@@ -318,24 +318,25 @@ fn clone(ground: &Ground) -> Result<Measured, String> {
     Ok(Measured { tables: vec![table], curves: Vec::new() })
 }
 
+/// Removes what the names lead to in the home of `bench`; the folder that Go writes to is there,
+/// and empty if it was removed.
+fn cleared(bench: &Bench, names: &'static [&'static str]) -> impl Fn() {
+    move || {
+        for name in names {
+            let _ = Command::new("rm").arg("-rf").arg(bench.home().join(name)).status();
+        }
+        fs::create_dir_all(bench.root().join("out/one")).unwrap();
+    }
+}
+
 /// From nothing: no store, no compile cache.
 fn cold(ground: &Ground) -> Result<Measured, String> {
     let bench = inputs::real(&ground.programs);
-    let clear = |names: &'static [&'static str]| {
-        let bench = &bench;
-        move || {
-            for name in names {
-                let path = bench.home().join(name);
-                let _ = Command::new("rm").arg("-rf").arg(path).status();
-            }
-            fs::create_dir_all(bench.root().join("out/one")).unwrap();
-        }
-    };
     let mut ours = linkwright(&bench);
     ours.env("LINKWRIGHT_GO_CACHE", bench.home().join("cold-go-cache"));
     let side = |name: &str, commands, names| Side {
         name: name.into(),
-        before: Box::new(clear(names)),
+        before: Box::new(cleared(&bench, names)),
         commands,
     };
     let mut sides = [
@@ -365,18 +366,9 @@ fn cacheprog(ground: &Ground) -> Result<Measured, String> {
         command.env("LINKWRIGHT_GO_CACHE", bench.home().join("served-cache"));
     }
     let own = the_one(&bench, "own-cache");
-    let clear = |names: &'static [&'static str]| {
-        let bench = &bench;
-        move || {
-            for name in names {
-                let _ = Command::new("rm").arg("-rf").arg(bench.home().join(name)).status();
-            }
-            fs::create_dir_all(bench.root().join("out/one")).unwrap();
-        }
-    };
     let side = |name: &str, commands, names| Side {
         name: name.into(),
-        before: Box::new(clear(names)),
+        before: Box::new(cleared(&bench, names)),
         commands,
     };
     let mut sides = [
@@ -386,7 +378,7 @@ fn cacheprog(ground: &Ground) -> Result<Measured, String> {
     let title = "one `go build` and one `go test -c`, the cache empty";
     let empty = race("cacheprog", title, ground.rounds, &mut sides)?;
     for side in &mut sides {
-        side.before = Box::new(clear(&["w/out"]));
+        side.before = Box::new(cleared(&bench, &["w/out"]));
     }
     let title = "the same with what they need in the cache";
     let full = race("cacheprog", title, ground.rounds, &mut sides)?;
@@ -427,15 +419,6 @@ fn test(ground: &Ground) -> Result<Measured, String> {
     let words: Vec<_> = ["test", "-vet=off"].into_iter().chain(FLAGS).chain(["./..."]).collect();
     let words: Vec<_> = words.into_iter().chain(inputs::STANDARD).collect();
     let theirs = |cache: &str| go(&bench, &words, cache);
-    let clear = |names: &'static [&'static str]| {
-        let bench = &bench;
-        move || {
-            for name in names {
-                let path = bench.home().join(name);
-                let _ = Command::new("rm").arg("-rf").arg(path).status();
-            }
-        }
-    };
     let side = |name: &str, before: Box<dyn Fn()>, command| Side {
         name: name.to_owned(),
         before,
@@ -446,10 +429,10 @@ fn test(ground: &Ground) -> Result<Measured, String> {
     let mut cold = [
         side(
             own,
-            Box::new(clear(&["cold-store", "cold-go-cache", "w/linkwright-out"])),
+            Box::new(cleared(&bench, &["cold-store", "cold-go-cache", "w/linkwright-out"])),
             ours("cold-go-cache", "cold-store"),
         ),
-        side(other, Box::new(clear(&["cold-plain-cache"])), theirs("cold-plain-cache")),
+        side(other, Box::new(cleared(&bench, &["cold-plain-cache"])), theirs("cold-plain-cache")),
     ];
     let title = format!("from nothing: the tests of {count} Go packages");
     let cold = race("test", &title, ground.rounds.min(2), &mut cold)?;
