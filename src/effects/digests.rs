@@ -63,6 +63,12 @@ impl Digests {
         Self { file: file.to_owned(), paranoid, entries, seen: Mutex::default() }
     }
 
+    /// Tells whether every file is read, whatever is remembered of it.
+    #[must_use]
+    pub fn is_paranoid(&self) -> bool {
+        self.paranoid
+    }
+
     /// Returns the digest of the regular file at `path`, links followed.
     ///
     /// # Errors

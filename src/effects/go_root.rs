@@ -37,3 +37,11 @@ pub fn identity_of(
     }
     Ok(Digest::from_hasher(&hasher))
 }
+
+/// Tells whether `program` is the `go` of the toolchain at `root`, and no script that chooses one
+/// of several and may choose another the next time.
+#[must_use]
+pub fn leads_to(program: &Path, root: &Path) -> bool {
+    let own = root.join("bin/go").canonicalize();
+    own.is_ok_and(|own| program.canonicalize().is_ok_and(|it| it == own))
+}

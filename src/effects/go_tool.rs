@@ -2,7 +2,8 @@
 //! what it would otherwise read from elsewhere.
 
 use crate::effects::compile_cache::Pending;
-use crate::effects::go_root::identity_of;
+use crate::effects::go_env::{GoEnv, GoEnvError};
+use crate::effects::go_root::{identity_of, leads_to};
 use crate::effects::go_sdk::{Fetching, SdkError, kept_or_fetched};
 use crate::effects::machine::Machine;
 use crate::effects::process::{Ended, Invocation, ProcessError};
@@ -10,9 +11,8 @@ use crate::formats::go_list::{self, GoPackage};
 use crate::model::go_sdk::GoSdk;
 use crate::plan::configuration::Selection;
 use crate::words::digest::Digest;
-use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The oldest Go that linkwright drives: the first whose `go build -json` names the package of
@@ -77,30 +77,6 @@ pub enum GoToolError {
     Unreadable(PathBuf, #[source] std::io::Error),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-struct GoEnv {
-    goroot: PathBuf,
-    goversion: String,
-    gohostos: String,
-    gohostarch: String,
-}
-
-/// The user's settings that say where modules come from; `go.sum` says what they must be.
-pub const NETWORK: [&str; 11] = [
-    "GOPROXY",
-    "GOSUMDB",
-    "GONOSUMDB",
-    "GONOPROXY",
-    "GOPRIVATE",
-    "GOINSECURE",
-    "GOVCS",
-    "GOAUTH",
-    "GOMODCACHE",
-    "GOPATH",
-    "GOTMPDIR",
-];
-
 impl GoTool {
     /// Finds `go` on PATH and reads what it is.
     ///
@@ -109,8 +85,8 @@ impl GoTool {
     /// Returns [`GoToolError`] if there is none, it is too old, or it cannot be read.
     pub fn find(machine: &Machine) -> Result<Self, GoToolError> {
         let program = machine.program("go").ok_or(GoToolError::Missing)?;
-        let (known, settings) = ask(machine, &program, None)?;
-        Self::of(machine, program, known, (&settings, None))
+        let known = GoEnv::of(machine, &program, None)?;
+        Self::of(machine, program, known, None)
     }
 
     /// Returns the Go that a workspace pins: the one on PATH if it is that version, else one from
@@ -126,12 +102,12 @@ impl GoTool {
     ) -> Result<Self, GoToolError> {
         let mut on_path = None;
         if let Some(program) = machine.program("go") {
-            match ask(machine, &program, None) {
-                Ok((known, settings)) if known.version() == sdk.go_version() => {
-                    return Self::of(machine, program, known, (&settings, None));
+            match GoEnv::of(machine, &program, None) {
+                Ok(known) if known.version == sdk.go_version() => {
+                    return Self::of(machine, program, known, None);
                 }
-                Ok((known, _)) => on_path = Some(known.version().to_owned()),
-                Err(GoToolError::Process(error @ ProcessError::Interrupted)) => {
+                Ok(known) => on_path = Some(known.version),
+                Err(GoEnvError::Process(error @ ProcessError::Interrupted)) => {
                     return Err(error.into());
                 }
                 // One that does not even tell its version is not the one that is wanted.
@@ -140,8 +116,8 @@ impl GoTool {
         }
         let kept = kept_or_fetched(machine, sdk, on_path.as_deref(), fetching)?;
         let program = kept.root.join("bin/go");
-        let (known, settings) = ask(machine, &program, Some(&kept.root))?;
-        Self::of(machine, program, known, (&settings, Some(kept.identity)))
+        let known = GoEnv::of(machine, &program, Some(&kept.root))?;
+        Self::of(machine, program, known, Some(kept.identity))
     }
 
     /// Makes one of what a `go` tells of itself, and of its digest where that is known.
@@ -149,26 +125,18 @@ impl GoTool {
         machine: &Machine,
         program: PathBuf,
         known: GoEnv,
-        (settings, identity): (&BTreeMap<String, String>, Option<Digest>),
+        identity: Option<Digest>,
     ) -> Result<Self, GoToolError> {
-        if version_of(&known.goversion).is_none_or(|it| it < OLDEST) {
-            return Err(GoToolError::TooOld(program, known.goversion));
+        if version_of(&known.version).is_none_or(|it| it < OLDEST) {
+            return Err(GoToolError::TooOld(program, known.version));
         }
-        let network =
-            NETWORK.iter().filter_map(|it| Some(((*it).to_owned(), settings.get(*it)?.clone())));
         let identity = match identity {
             Some(known) => known,
-            None => identity_of(&machine.digests, &program, &known.goroot)
+            None => identity_of(&machine.digests, &program, &known.root)
                 .map_err(|(path, error)| GoToolError::Unreadable(path, error))?,
         };
-        Ok(Self {
-            identity,
-            program,
-            version: known.version().to_owned(),
-            root: known.goroot,
-            host: (known.gohostos, known.gohostarch),
-            network: network.collect(),
-        })
+        let GoEnv { root, version, host, network } = known;
+        Ok(Self { program, root, version, host, identity, network })
     }
 
     /// Digests the toolchain again: another value than [`GoTool::identity`] says that it was
@@ -186,8 +154,7 @@ impl GoTool {
     /// several and may choose another the next time.
     #[must_use]
     pub fn is_its_own(&self) -> bool {
-        let own = self.root.join("bin/go").canonicalize();
-        own.is_ok_and(|own| self.program.canonicalize().is_ok_and(|it| it == own))
+        leads_to(&self.program, &self.root)
     }
 
     /// Returns the settings that say how modules are fetched and where they are unpacked.
@@ -251,7 +218,7 @@ impl GoTool {
         let failed =
             |words| GoToolError::Failed { command: format!("go {}", args.join(" ")), words };
         if !ended.status.success() {
-            return Err(failed(said(&ended)));
+            return Err(failed(ended.words()));
         }
         // Indexes of packages, which Go names by the files' sizes and times.
         pending.promote();
@@ -295,6 +262,15 @@ impl GoTool {
     }
 }
 
+impl From<GoEnvError> for GoToolError {
+    fn from(error: GoEnvError) -> Self {
+        match error {
+            GoEnvError::Process(it) => Self::Process(it),
+            GoEnvError::Failed(words) => Self::Failed { command: "go env -json".into(), words },
+        }
+    }
+}
+
 impl GoModuleFolder {
     /// Finds the module that the folder `from` lies in, as the `go` command does: the nearest
     /// `go.mod` at or above it, and the nearest `go.work` at or above that.
@@ -307,51 +283,6 @@ impl GoModuleFolder {
     }
 }
 
-impl GoEnv {
-    /// Returns `go1.26.8`: a user's own `go env -w GOEXPERIMENT=…` stands behind it, and reaches no
-    /// build.
-    fn version(&self) -> &str {
-        self.goversion.split(" X:").next().unwrap_or_default()
-    }
-}
-
-/// Asks a `go` what it is, and for the user's settings; `root` is its `GOROOT` where that is known.
-fn ask(
-    machine: &Machine,
-    program: &Path,
-    root: Option<&Path>,
-) -> Result<(GoEnv, BTreeMap<String, String>), GoToolError> {
-    let mut env = machine.base_environment();
-    for name in NETWORK.iter().chain(&["GOENV", "XDG_CONFIG_HOME"]) {
-        if let Some((name, value)) = machine.caller.get_key_value(OsStr::new(name)) {
-            env.insert(name.clone(), value.clone());
-        }
-    }
-    env.insert("GOTOOLCHAIN".into(), "local".into());
-    env.insert("GOWORK".into(), "off".into());
-    env.extend(root.map(|it| ("GOROOT".into(), it.into())));
-    // A guard gives this process a folder of its own by that name, which is not the user's.
-    let temporary = env.remove(OsStr::new("GOTMPDIR")).filter(|it| !it.is_empty());
-    let args = vec!["env".into(), "-json".into()];
-    let folder = PathBuf::from("/");
-    let limit = std::time::Duration::from_mins(1);
-    let invocation = Invocation { program: program.to_owned(), args, env, folder, limit };
-    machine.count_go();
-    let ended = machine.run(&invocation)?;
-    let failed = |words: String| GoToolError::Failed { command: "go env -json".into(), words };
-    if !ended.status.success() {
-        return Err(failed(said(&ended)));
-    }
-    let known: GoEnv =
-        serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
-    let mut all: BTreeMap<String, String> =
-        serde_json::from_slice(&ended.stdout).map_err(|it| failed(it.to_string()))?;
-    if let Some(temporary) = temporary {
-        all.insert("GOTMPDIR".to_owned(), temporary.to_string_lossy().into_owned());
-    }
-    Ok((known, all))
-}
-
 /// Returns the arguments of the `go list` that reads `patterns`.
 #[must_use]
 pub fn list_arguments(selection: &Selection, patterns: &[String], tests: bool) -> Vec<String> {
@@ -362,14 +293,6 @@ pub fn list_arguments(selection: &Selection, patterns: &[String], tests: bool) -
     args.push("--".to_owned());
     args.extend(patterns.iter().cloned());
     args
-}
-
-/// Returns what a `go` command that failed has to say, and the signal if one ended it.
-fn said(ended: &Ended) -> String {
-    let text = ended.stderr_text();
-    let signal = ended.was_killed().then(|| ended.how());
-    let words = [signal.as_deref(), Some(text.trim())].into_iter().flatten();
-    words.filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// Reads `go1.26.8`, `go1.27rc1` or `devel go1.28-…` as `(1, 26)`.

@@ -14,6 +14,7 @@ pub mod digests;
 pub mod fetch;
 pub mod file;
 pub mod globs;
+pub mod go_env;
 pub mod go_root;
 pub mod go_sdk;
 pub mod go_tool;

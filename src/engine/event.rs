@@ -325,6 +325,8 @@ pub struct Counts {
     pub skipped: usize,
     /// How many `go` processes were started.
     pub go_processes: usize,
+    /// Whether all was as the last run had seen it, so that nothing else was asked.
+    pub recalled: bool,
     /// What came of the tests, of a run of tests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestCounts>,

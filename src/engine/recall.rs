@@ -13,8 +13,9 @@
 //! | one whose `go` is a script that leads to a toolchain | it may lead to another the next time |
 
 use crate::effects::digests::Digests;
+use crate::effects::go_env::{NETWORK, PLACES};
 use crate::effects::go_sdk::go_settings;
-use crate::effects::go_tool::{GoModuleFolder, NETWORK};
+use crate::effects::go_tool::GoModuleFolder;
 use crate::effects::last_run::LastRun;
 use crate::effects::machine::{Machine, PASSED};
 use crate::effects::outputs::Outputs;
@@ -83,7 +84,7 @@ pub fn recall(request: &BuildRequest, sink: Sink<'_>) -> Option<Counts> {
     let targets: BTreeSet<_> = finished.iter().map(|it| &it.label).collect();
     sink(Event::Started { targets: targets.len(), jobs: request.jobs.get() });
     sink(Event::Planned { outputs: finished.len() });
-    let counts = Counts { up_to_date: finished.len(), ..Counts::default() };
+    let counts = Counts { up_to_date: finished.len(), recalled: true, ..Counts::default() };
     for it in finished {
         sink(Event::Finished(Box::new(it)));
     }
@@ -117,8 +118,7 @@ pub fn remember(
     scene.output(&path, &machine.digests, &Digest::of(ledger.as_bytes()));
     let Ok(sights) = scene.clear() else { return };
     let commands = seen.targets.iter().filter_map(|it| it.rule.command());
-    let mut names: BTreeSet<&str> = PASSED.into_iter().chain(NETWORK).collect();
-    names.extend(["GOENV", "XDG_CONFIG_HOME"]);
+    let mut names: BTreeSet<&str> = PASSED.into_iter().chain(NETWORK).chain(PLACES).collect();
     names.extend(commands.flat_map(|it| it.pass_env.iter().map(String::as_str)));
     let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
     let values = values(request, &names);

@@ -92,6 +92,7 @@ impl Outcome {
             failed: seen(State::Failed),
             skipped: seen(State::Skipped),
             go_processes: 0,
+            recalled: false,
             tests: None,
             exit_code,
         })

@@ -273,7 +273,7 @@ mod tests {
                 {"event":"step_started","step":0,"what":"link 1 program by netgo","argv":["go","build","-o","a b"],"env":["CGO_ENABLED=1"],"folder":"."}
                 {"event":"step_finished","step":0,"ok":true}
                 {"event":"finished","label":"//:server","rule":"go_binary","go_package":"m/server","output":"bin/server","source_folder":null,"state":"built","class":"static","strategy":"netgo","size":5367336,"smoke":null,"warnings":[],"error":null,"hints":[],"exit_code":0}
-                {"event":"done","built":1,"restored":0,"up_to_date":0,"failed":0,"skipped":0,"go_processes":2,"exit_code":0}
+                {"event":"done","built":1,"restored":0,"up_to_date":0,"failed":0,"skipped":0,"go_processes":2,"recalled":false,"exit_code":0}
                 --- stderr
             "#]],
         );
@@ -288,7 +288,7 @@ mod tests {
             Some(&failure),
             expect![[r#"
             {"event":"error","message":"there is no `go`","because":[],"hints":["install it"],"problems":[],"exit_code":36}
-            {"event":"done","built":0,"restored":0,"up_to_date":0,"failed":0,"skipped":0,"go_processes":0,"exit_code":36}
+            {"event":"done","built":0,"restored":0,"up_to_date":0,"failed":0,"skipped":0,"go_processes":0,"recalled":false,"exit_code":36}
             --- stderr
         "#]],
         );

@@ -151,7 +151,7 @@ fn a_bundle_is_made_again_when_anything_in_it_changes() {
     let remember = || {
         settle();
         it.built();
-        assert_eq!(it.built().done()["go_processes"], 0);
+        assert_eq!(it.built().done()["recalled"], true);
     };
     for (name, text) in [("data/x", "y"), ("a/testdata/two", "2"), ("data/z", "")] {
         remember();

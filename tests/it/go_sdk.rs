@@ -200,7 +200,7 @@ fn two_go_versions_in_one_workspace_fetched_once_by_two_linkwrights_and_kept() {
     build(&it, "off", &[]).came("up_to_date 2");
     let idle = build(&it, "off", &[]);
     idle.came("up_to_date 2");
-    assert_eq!(idle.done()["go_processes"], 0, "{idle:#?}");
+    assert_eq!(idle.done()["recalled"], true, "{idle:#?}");
     let why = it.linkwright(&["why", "//:pinned"]).env("GOPROXY", "off").output().unwrap();
     assert!(why.status.success(), "{}", text(&why));
 

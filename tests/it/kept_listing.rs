@@ -1,4 +1,4 @@
-//! What `go list` said is kept, and asked again as soon as an edit could change the answer.
+//! What `go list` and `go env` said is kept, and asked again as soon as it could be something else.
 
 use crate::workspace::{Run, Workspace, prints};
 use std::fs;
@@ -92,4 +92,53 @@ fn another_clone_asks_nothing_and_gets_the_same() {
     assert_eq!(asked(&run), 1, "{run:#?}");
     let said = Command::new(clone.join("linkwright-out/bin/a")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&said.stderr), "edited\n");
+}
+
+/// Builds with an edit that no `go list` is asked about; returns how many `go` processes there were
+/// besides the one that links.
+fn asked_besides_linking(it: &Workspace, value: &str, options: &[&str]) -> u64 {
+    it.file("lib/lib.go", &library("", value));
+    let run = it.build(options);
+    assert_eq!((run.code, it.says("a")), (0, format!("{value}\n")), "{run:#?}");
+    let links = run.links().len() as u64;
+    run.done()["go_processes"].as_u64().unwrap() - links
+}
+
+#[test]
+fn what_a_toolchain_told_of_itself_is_kept_until_a_setting_changes() {
+    let Some(it) = workspace() else { return };
+    it.built();
+    assert_eq!(asked_besides_linking(&it, "kept", &[]), 0);
+    assert_ne!(asked_besides_linking(&it, "paranoid", &["--paranoid"]), 0);
+    let settings = it.home().join(".config/go/env");
+    fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    fs::write(&settings, "GOPRIVATE=example.org\n").unwrap();
+    // `go env`, and `go list` under the setting that it told.
+    assert_eq!(asked_besides_linking(&it, "set", &[]), 2);
+    assert_eq!(asked_besides_linking(&it, "set and kept", &[]), 0);
+    fs::write(&settings, "GOPRIVATE=example.com\n").unwrap();
+    assert_eq!(asked_besides_linking(&it, "set again", &[]), 2);
+    fs::remove_file(&settings).unwrap();
+    assert_eq!(asked_besides_linking(&it, "as before", &[]), 0);
+}
+
+#[test]
+fn a_password_in_the_settings_of_go_reaches_no_store() {
+    let Some(it) = workspace() else { return };
+    let settings = it.home().join(".config/go/env");
+    fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    fs::write(&settings, "GOPROXY=https://me:open-sesame@proxy.invalid,off\n").unwrap();
+    it.built();
+    assert_ne!(asked_besides_linking(&it, "two", &[]), 0, "it is asked each time");
+    let found = it.command("grep").args(["-rl", "open-sesame"]).arg(it.store()).output().unwrap();
+    assert_eq!((found.status.code(), String::from_utf8_lossy(&found.stdout)), (Some(1), "".into()));
+}
+
+#[test]
+fn a_script_around_go_is_asked_each_time() {
+    let Some(it) = workspace() else { return };
+    let it = it.instead_of("go", "exec REAL \"$@\"");
+    for _ in 0..2 {
+        assert_ne!(it.built().done()["go_processes"], 0);
+    }
 }

@@ -41,9 +41,9 @@ fn remembered() -> Option<Workspace> {
     it.built();
     age();
     let second = it.built();
-    assert_ne!(second.done()["go_processes"], 0);
+    assert_eq!(second.done()["recalled"], false);
     let third = it.built();
-    assert_eq!(third.done()["go_processes"], 0, "{third:#?}");
+    assert_eq!(third.done()["recalled"], true, "{third:#?}");
     third.came("up_to_date 3");
     Some(it)
 }
@@ -204,13 +204,13 @@ fn whatever_a_run_would_see_is_seen_by_the_next_run() {
     for Change { what, there, back } in &changes {
         there(&it);
         let run = it.build(&[]);
-        assert_ne!(run.done()["go_processes"], 0, "{what}: {run:#?}");
+        assert_eq!(run.done()["recalled"], false, "{what}: {run:#?}");
         back(&it);
         age();
         // Puts back what the change led to, if it led to anything; then all is as it was.
         it.built();
         let run = it.built();
-        assert_eq!(run.done()["go_processes"], 0, "{what}: the way back: {run:#?}");
+        assert_eq!(run.done()["recalled"], true, "{what}: the way back: {run:#?}");
         run.came("up_to_date 3");
     }
     println!("{} changes were seen", changes.len());
@@ -219,21 +219,21 @@ fn whatever_a_run_would_see_is_seen_by_the_next_run() {
 #[test]
 fn another_variable_that_counts_makes_a_run_look_for_itself() {
     let Some(it) = remembered() else { return };
-    let go_processes = |name: &str, value: &str| {
+    let is_recalled = |name: &str, value: &str| {
         let mut command = it.linkwright(&["build", "--json"]);
         let run = Run::of(&command.env(name, value).output().unwrap());
-        run.done()["go_processes"].as_u64().unwrap()
+        run.done()["recalled"].as_bool().unwrap()
     };
     fs::create_dir(it.home().join("tmp")).unwrap();
     let tmp = it.home().join("tmp").display().to_string();
     for (name, value) in [("SPECIAL", "x"), ("GOPROXY", "off"), ("GOENV", "off"), ("TMPDIR", &*tmp)]
     {
-        assert_ne!(go_processes(name, value), 0, "{name}");
+        assert!(!is_recalled(name, value), "{name}");
     }
     // The last run is the one with the last of these variables.
     it.built();
     for (name, value) in [("TERM", "x"), ("PWD", "/"), ("GOFLAGS", "-tags=x"), ("UNHEARD", "1")] {
-        assert_eq!(go_processes(name, value), 0, "{name}");
+        assert!(is_recalled(name, value), "{name}");
     }
 }
 
@@ -251,7 +251,7 @@ fn a_program_that_stands_earlier_on_path_is_seen() {
     build();
     age();
     build();
-    assert_eq!(build().done()["go_processes"], 0);
+    assert_eq!(build().done()["recalled"], true);
     let go = bin.join("go");
     fs::write(&go, "#!/bin/sh\nexit 3\n").unwrap();
     fs::set_permissions(&go, fs::Permissions::from_mode(0o755)).unwrap();
@@ -267,12 +267,12 @@ fn a_run_of_files_younger_than_itself_is_not_remembered() {
         file.set_modified(at).unwrap();
     };
     modified(SystemTime::now() + Duration::from_hours(1));
-    assert_ne!(it.built().done()["go_processes"], 0);
-    assert_ne!(it.built().done()["go_processes"], 0, "it may have been edited in the same tick");
+    assert_eq!(it.built().done()["recalled"], false);
+    assert_eq!(it.built().done()["recalled"], false, "it may have been edited in the same tick");
     modified(SystemTime::now());
     age();
     it.built();
-    assert_eq!(it.built().done()["go_processes"], 0);
+    assert_eq!(it.built().done()["recalled"], true);
     assert_eq!(it.says("m"), "new\n");
 }
 
@@ -281,10 +281,10 @@ fn a_paranoid_run_asks_again_and_comes_to_the_same() {
     let Some(it) = remembered() else { return };
     let ledger = it.read("linkwright-out/ledger.json");
     let run = it.build(&["--paranoid"]);
-    assert_ne!(run.done()["go_processes"], 0, "{run:#?}");
+    assert_eq!(run.done()["recalled"], false, "{run:#?}");
     run.came("up_to_date 3");
     assert_eq!(it.read("linkwright-out/ledger.json"), ledger);
-    assert_eq!(it.built().done()["go_processes"], 0, "what is remembered holds as before");
+    assert_eq!(it.built().done()["recalled"], true, "what is remembered holds as before");
 }
 
 /// The judge is the system: no program is started but linkwright itself.

@@ -194,6 +194,15 @@ impl Ended {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
+    /// Returns what one that failed has to say, and the signal if one ended it.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let text = self.stderr_text();
+        let signal = self.was_killed().then(|| self.how());
+        let words = [signal.as_deref(), Some(text.trim())].into_iter().flatten();
+        words.filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
     /// Tells whether a signal ended it: then it has not spoken, and what it was asked is open.
     #[must_use]
     pub fn was_killed(&self) -> bool {
