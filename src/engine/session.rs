@@ -530,6 +530,7 @@ pub fn finished(target: &Target, state: State) -> Finished {
         class: None,
         strategy: None,
         size: None,
+        go: None,
         smoke: None,
         warnings: Vec::new(),
         error: None,

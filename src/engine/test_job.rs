@@ -21,6 +21,7 @@ use crate::engine::test_told::{Naming, is_failure, millis, unknown};
 use crate::formats::cover_profile::Profile;
 use crate::formats::test_log::{Manner, TestLog};
 use crate::formats::test_stream::{Said, TestStream};
+use crate::model::go_release::{Ability, GoRelease};
 use crate::model::run_in::RunIn;
 use crate::model::target::{Target, TestRun};
 use crate::plan::test_account::{Account, Books, Outcome};
@@ -223,11 +224,17 @@ impl<'a> TestBinary<'a> {
         test_root::declared((session.root, self.target), &self.folder, shown)
     }
 
+    /// Tells whether it marks what it says of tests, which a binary of an old Go does not.
+    fn marks_tests(&self) -> bool {
+        let release = self.built.go.as_deref().and_then(GoRelease::read);
+        release.is_none_or(|it| it.can(Ability::MarkedTests))
+    }
+
     fn arguments(&self, request: &TestRequest, limit: Duration) -> Vec<String> {
         let mut args = vec![
             "-test.paniconexit0".to_owned(),
             format!("-test.timeout={}s", limit.as_secs()),
-            "-test.v=test2json".to_owned(),
+            (if self.marks_tests() { "-test.v=test2json" } else { "-test.v=true" }).to_owned(),
         ];
         args.extend(request.filter.as_ref().map(|it| format!("-test.run={it}")));
         args.extend(self.run.args.iter().cloned());
@@ -341,7 +348,9 @@ impl<'a> TestBinary<'a> {
         let before = observe::sources(&self.folder);
         let (began, clock) = (now(), Instant::now());
         let naming = Naming::of(self.built);
-        let (mut stream, mut books) = (TestStream::default(), Books::default());
+        let stream =
+            if self.marks_tests() { TestStream::default() } else { TestStream::unmarked() };
+        let (mut stream, mut books) = (stream, Books::default());
         let mut note = |said: Said| {
             books.note(&said);
             naming.tell(session.sink, said);

@@ -1,4 +1,5 @@
-//! What `go build -json` and `go test -c -json` print: one JSON object a line.
+//! What `go build -json` and `go test -c -json` print, one JSON object a line; and what a Go before
+//! 1.24 prints in their place.
 //!
 //! # Source
 //!
@@ -49,6 +50,26 @@ impl BuildOutput {
         this
     }
 
+    /// Reads what a tool printed that knows no `-json`: a heading `# package` stands before the
+    /// text of each package. It looks the same whether the package failed or a tool had a word of
+    /// warning, so of a process that did not succeed nothing is attributed.
+    #[must_use]
+    pub fn of_text(stderr: &str, succeeded: bool) -> Self {
+        let mut this = Self::default();
+        let mut package = None;
+        for line in stderr.lines().filter(|it| !it.trim().is_empty()) {
+            match (line.strip_prefix("# "), &package) {
+                (Some(path), _) => package = Some(path.to_owned()),
+                (None, Some(path)) if succeeded => {
+                    let text = this.texts.entry(String::clone(path)).or_default();
+                    text.extend([line, "\n"]);
+                }
+                (None, _) => this.loose.push(line.to_owned()),
+            }
+        }
+        this
+    }
+
     /// Returns everything that was said.
     #[must_use]
     pub fn all_text(&self) -> String {
@@ -88,5 +109,16 @@ mod tests {
         assert_eq!(output.text_of("m/u"), "warning");
         assert!(output.failed.contains("m/b") && output.failed.len() == 1);
         assert_eq!(output.loose, ["go: loading failed"]);
+    }
+
+    #[test]
+    fn text_belongs_to_the_package_of_its_heading_unless_something_failed() {
+        let text = "go: downloading x\n# m/b\nld: warning: y\n# m/b [m/b.test]\nld: z\n";
+        let output = BuildOutput::of_text(text, true);
+        assert_eq!(output.text_of("m/b"), "ld: warning: y\nld: z");
+        assert_eq!(output.loose, ["go: downloading x"]);
+        let output = BuildOutput::of_text(text, false);
+        assert!(output.texts.is_empty() && output.failed.is_empty());
+        assert_eq!(output.loose, ["go: downloading x", "ld: warning: y", "ld: z"]);
     }
 }

@@ -18,8 +18,9 @@
 //! logs stands behind an escape (0x1b); these marks are taken out. An escape before anything else
 //! is a test's own, as in the colours of a terminal.
 //!
-//! Left out: framing without the marker, which `test2json` takes at the head of an older stream. So
-//! a test that prints `--- FAIL: x` has printed a line, and nothing has failed.
+//! Without the marker a line of that look is what a test printed: one that prints `--- FAIL: x` has
+//! printed a line, and nothing has failed. Only where the binary's Go knows no marker (before 1.20,
+//! [`TestStream::unmarked`]) the look is all there is.
 //!
 //! # Source
 //!
@@ -77,11 +78,19 @@ pub struct TestStream {
     in_long_line: bool,
     /// The test that output belongs to.
     current: Option<String>,
+    /// Whether the `testing` package puts no marker before its lines.
+    unmarked: bool,
     /// Ends that are not told yet, each a level below the one before.
     ended: Vec<(String, End, Duration)>,
 }
 
 impl TestStream {
+    /// Begins the stream of a binary that knows `-test.v` alone.
+    #[must_use]
+    pub fn unmarked() -> Self {
+        Self { unmarked: true, ..Self::default() }
+    }
+
     /// Takes what was printed, and tells what it says.
     pub fn feed(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said)) {
         for piece in bytes.split_inclusive(|it| *it == b'\n') {
@@ -117,6 +126,7 @@ impl TestStream {
         }
         match line.strip_prefix(&[MARKER]).filter(|_| !is_rest) {
             Some(framed) => self.framed(framed, tell),
+            None if self.unmarked && !is_rest => self.told_by_look(&line, tell),
             None => self.output(&line, tell),
         }
     }
@@ -131,6 +141,27 @@ impl TestStream {
             self.current = Some(name.clone());
         }
         tell(Said::Output(self.current.clone(), line));
+    }
+
+    /// Takes a line of a stream without markers. The end of a test may stand behind what the test
+    /// printed last, if that ended in no new line.
+    fn told_by_look(&mut self, line: &[u8], tell: &mut dyn FnMut(Said)) {
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_end_matches(['\n', '\r']);
+        if matches!(text, "PASS" | "FAIL") || update(text).is_some() || report(text).is_some() {
+            return self.framed(line, tell);
+        }
+        let is_end = |at: &usize| {
+            let rest = String::from_utf8_lossy(&line[*at..]);
+            rest.trim_end().ends_with("s)") && report(rest.trim_end()).is_some()
+        };
+        match (0..line.len()).filter(|it| line[*it..].starts_with(b"--- ")).find(is_end) {
+            Some(at) => {
+                self.output(&line[..at], tell);
+                self.framed(&line[at..], tell);
+            }
+            None => self.output(line, tell),
+        }
     }
 
     fn framed(&mut self, line: &[u8], tell: &mut dyn FnMut(Said)) {
@@ -279,6 +310,23 @@ mod tests {
                   -: "exit\n"
             "#]],
         );
+    }
+
+    #[test]
+    fn without_markers_lines_are_told_by_their_look() {
+        let marked = "^=== RUN   TestA\nno newline^--- PASS: TestA (0.01s)\n^=== RUN   TestB\nx --- y\n\
+                      ^--- FAIL: TestB (0.00s)\n^    --- FAIL: TestB/sub (0.00s)\n^FAIL\nexit\n";
+        let told = |mut stream: TestStream, text: String| {
+            let mut all = Vec::new();
+            stream.feed(text.as_bytes(), &mut |it| all.push(it));
+            stream.finish(&mut |it| all.push(it));
+            all
+        };
+        let plain = marked.replace('^', "");
+        let expected = told(TestStream::default(), marked.replace('^', "\u{16}"));
+        assert_eq!(told(TestStream::unmarked(), plain.clone()), expected);
+        let all = told(TestStream::default(), plain);
+        assert!(all.iter().all(|it| matches!(it, Said::Output(None, _))), "{all:?}");
     }
 
     #[test]

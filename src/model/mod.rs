@@ -5,6 +5,7 @@ pub mod command;
 pub mod cycle;
 pub mod flag_lists;
 pub mod flags;
+pub mod go_release;
 pub mod go_sdk;
 pub mod outputs;
 pub mod platform;

@@ -90,6 +90,9 @@ pub struct Record {
 pub struct ToolchainNames {
     /// `go1.26.8`.
     pub go: String,
+    /// What that Go cannot do, being an old one, and what was done instead, a clause each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub go_lacks: Vec<String>,
     /// `gcc 12.2.0`; `null` where no C compiler took part.
     pub cc: Option<String>,
     /// What the C linker calls itself; `null` where Go's linker may have done without, or where the

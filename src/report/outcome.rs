@@ -156,6 +156,7 @@ pub(crate) mod samples {
             class: (go && kept).then(|| "static".to_owned()),
             strategy: (go && kept).then(|| "netgo".to_owned()),
             size: kept.then_some(5_367_336),
+            go: None,
             smoke: None,
             warnings: Vec::new(),
             error: None,

@@ -1,6 +1,7 @@
 //! Pinned Go toolchains: fetched from a module proxy that behaves, and from those that do not.
 
 use crate::support::manifest_dir;
+use crate::test_runs::test_file;
 use crate::workspace::{Run, Workspace, holds, text};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use zip::write::SimpleFileOptions;
 
 /// The real toolchains that `scripts/setup` fetches, with their sums in Go's checksum database.
-const OTHER: (&str, &str) = ("1.25.0", "h1:wVC9wx2XOcP5gHiN8ZzfyTfjlrDLSS7Hu1wjI01n68U=");
+const OTHER: (&str, &str) = ("1.21.13", "h1:THKeCuuOK6mnQhbTbvvH9CKU3D4lwUERQax+yRXCVJk=");
 
 /// A toolchain that never was.
 const NONE: &str = "1.99.0";
@@ -112,7 +113,7 @@ fn platform() -> &'static str {
 
 /// A zip file that `scripts/setup` has fetched; `None` if it has not.
 #[track_caller]
-fn fetched(version: &str) -> Option<PathBuf> {
+pub(crate) fn fetched(version: &str) -> Option<PathBuf> {
     let name = format!("v0.0.1-go{version}.{}.zip", platform().replace('/', "-"));
     let path = proxy_folder().join("golang.org/toolchain/@v").join(name);
     let required = std::env::var_os("REQUIRE_ALL").is_some();
@@ -124,7 +125,7 @@ fn fetched(version: &str) -> Option<PathBuf> {
     is_here.then_some(path)
 }
 
-fn proxy_folder() -> PathBuf {
+pub(crate) fn proxy_folder() -> PathBuf {
     manifest_dir().join("target/tools/go-proxy")
 }
 
@@ -136,10 +137,11 @@ fn pinning(version: &str, fields: &str) -> Option<Workspace> {
          defaults: (go: \"it\"),\n    targets: [go_binary(name: \"pinned\", link: \"static\"), \
          go_binary(name: \"path\", link: \"static\", go: \"path\")],\n)\n"
     );
-    Workspace::new(&[("BUILD.ron", &rules), ("main.go", TELLS)])
+    let go_mod = "module example.com/m\n\ngo 1.19\n";
+    Workspace::new(&[("BUILD.ron", &rules), ("main.go", TELLS), ("go.mod", go_mod)])
 }
 
-fn sums(sum: &str) -> String {
+pub(crate) fn sums(sum: &str) -> String {
     format!("sums: {{\"{}\": \"{sum}\"}}", platform())
 }
 
@@ -158,6 +160,22 @@ fn kept(store: &Path) -> Vec<String> {
     let entries = fs::read_dir(store.join("v1/sdk")).into_iter().flatten().flatten();
     let folders = entries.filter(|it| it.path().is_dir());
     folders.map(|it| it.file_name().into_string().unwrap()).collect()
+}
+
+#[track_caller]
+fn several_test_binaries_by_one_process(it: &Workspace) {
+    let rules = it.read("BUILD.ron");
+    let tests = "go_tests(name: \"tests\", packages: [\"./...\"], link: \"static\"), go_binary(name: \"path\"";
+    it.file("BUILD.ron", &rules.replace("go_binary(name: \"path\"", tests));
+    for name in ["a", "b"] {
+        let body = "func TestIt(t *testing.T) {}";
+        it.file(&format!("{name}/{name}_test.go"), &test_file(name, "", body));
+    }
+    let mut test = it.linkwright(&["test", "--json"]);
+    let run = Run::of(&test.env("GOPROXY", "off").output().unwrap());
+    assert_eq!((run.code, run.done()["tests"]["passed"].as_u64()), (0, Some(2)), "{run:#?}");
+    assert_eq!(run.links().len(), 1, "{run:#?}");
+    it.file("BUILD.ron", &rules);
 }
 
 #[test]
@@ -181,19 +199,23 @@ fn two_go_versions_in_one_workspace_fetched_once_by_two_linkwrights_and_kept() {
     }
     assert_eq!(proxy.asked.load(Ordering::SeqCst), 1, "it was fetched twice");
     let names = kept(&store);
-    assert!(names.len() == 1 && names[0].starts_with("go1.25.0.linux-amd64."), "{names:?}");
+    assert!(names.len() == 1 && names[0].starts_with("go1.21.13.linux-amd64."), "{names:?}");
     let own = it.go(&["env", "GOVERSION"]);
     let own = text(&own).trim().to_owned();
-    assert_eq!(it.says("pinned"), "go1.25.0\n");
+    assert_eq!(it.says("pinned"), "go1.21.13\n");
     assert_eq!(it.says("path"), format!("{own}\n"));
     let (pinned, path) = (it.record("//:pinned"), it.record("//:path"));
     assert_eq!(
         (&pinned["toolchain"]["go"], &path["toolchain"]["go"]),
-        (&"go1.25.0".into(), &own.into())
+        (&"go1.21.13".into(), &own.into())
     );
-    assert_eq!(pinned["build_info"]["go_version"], "go1.25.0");
+    assert_eq!(pinned["build_info"]["go_version"], "go1.21.13");
     assert_ne!(pinned["key"], path["key"]);
     assert_eq!(it.bytes("pinned"), twin.bytes("pinned"), "the place of the toolchain got into it");
+
+    // One that asks no program for what was compiled, and makes several test binaries at once.
+    assert_eq!(pinned["toolchain"]["go_lacks"].as_array().unwrap().len(), 2, "{pinned:#}");
+    several_test_binaries_by_one_process(&it);
 
     // Nothing changed: no process, and no network either.
     std::thread::sleep(Duration::from_millis(300));
@@ -211,7 +233,7 @@ fn two_go_versions_in_one_workspace_fetched_once_by_two_linkwrights_and_kept() {
     fs::write(&file, sound.clone() + "\n// x\n").unwrap();
     let run = build(&it, "off", &["//:pinned"]);
     assert_eq!(run.code, 36, "{run:#?}");
-    holds(&run.error("//:pinned"), &["go1.25.0 is pinned and not here", "GOPROXY is `off`"]);
+    holds(&run.error("//:pinned"), &["go1.21.13 is pinned and not here", "GOPROXY is `off`"]);
     let folder = format!("file://{}", proxy_folder().display());
     let run = build(&it, &folder, &["//:pinned"]);
     assert_eq!(run.code, 0, "{run:#?}");

@@ -37,6 +37,7 @@ mod kept_listing;
 mod key;
 mod ledger;
 mod linkage_document;
+mod old_go;
 mod other_formats;
 mod panics;
 mod platforms;

@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "model",
-        "flag_lists flags platform policy toolchain strategy rules go_sdk run_in target settings command c_library test_run cycle outputs \
+        "flag_lists flags platform policy toolchain strategy rules go_release go_sdk run_in target settings command c_library test_run cycle outputs \
          targets resolve",
     ),
     (
