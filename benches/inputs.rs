@@ -1,6 +1,7 @@
 //! What the benchmarks work on: rule files, keys and trees of any size.
 
 use linkwright::effects::digests::Digests;
+use linkwright::effects::folders::Links;
 use linkwright::effects::last_run::LastRun;
 use linkwright::effects::scene::Scene;
 use linkwright::plan::fingerprint::LinkInputs;
@@ -69,7 +70,7 @@ pub fn remembered_tree(root: &Path, count: usize) -> Digest {
         for name in ["a.go", "b.go", "c.go", "d.go", "main.go"] {
             fs::write(folder.join(name), name).unwrap();
         }
-        scene.tree(&folder, &digests, |_| true, |_| true);
+        scene.tree((&folder, Links::Left), &digests, |_| true, |_| true);
     }
     let question = Digest::of(b"what?");
     let run = LastRun {

@@ -1,6 +1,7 @@
 //! What a Go toolchain is made of, as one digest: all that a build can read of it.
 
 use crate::effects::digests::Digests;
+use crate::effects::folders::{Links, each_below, entries, parted};
 use crate::words::digest::Digest;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,17 +17,14 @@ pub fn identity_of(
     program: &Path,
     root: &Path,
 ) -> Result<Digest, (PathBuf, io::Error)> {
-    let mut paths = vec![program.to_owned()];
-    for part in ["VERSION", "go.env", "bin", "lib", "pkg", "src"] {
-        // Debian has the sources, and folders of headers, behind links.
-        let walk = walkdir::WalkDir::new(root.join(part)).follow_links(true).sort_by_file_name();
-        // Tests of the standard library read `testdata`; what one embeds is an input of its own.
-        let inputs = walk.into_iter().filter_entry(|it| it.file_name() != "testdata");
-        let files = inputs.filter_map(Result::ok).filter(|it| !it.file_type().is_dir());
-        paths.extend(files.map(walkdir::DirEntry::into_path));
-    }
+    let mut files: Vec<_> =
+        ["bin", "lib", "pkg", "src"].iter().flat_map(|it| files_below(&root.join(it))).collect();
+    files
+        .extend(["VERSION", "go.env"].map(|it| root.join(it)).into_iter().filter(|it| it.exists()));
+    files.sort();
+    let paths: Vec<_> = std::iter::once(program.to_owned()).chain(files).collect();
     let found = digests.digest_all(&paths)?;
-    let mut hasher = blake3::Hasher::new_derive_key("linkwright go toolchain 2");
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright go toolchain 3");
     for (at, (path, digest)) in paths.iter().zip(found).enumerate() {
         // Where the program is found changes nothing.
         let name = if at == 0 { Path::new("go") } else { path };
@@ -36,6 +34,19 @@ pub fn identity_of(
         hasher.update(digest.as_bytes());
     }
     Ok(Digest::from_hasher(&hasher))
+}
+
+/// Returns what is no folder at and below `root`. Debian has the sources, and folders of headers,
+/// behind links. Tests of the standard library read `testdata`; what one embeds is an input of its
+/// own.
+fn files_below(root: &Path) -> Vec<PathBuf> {
+    let look = |folder: &Path| {
+        let mut all = entries(folder).unwrap_or_default();
+        all.retain(|(name, _)| name != "testdata");
+        let (below, files) = parted(folder, &all, Links::Followed);
+        (files, below)
+    };
+    each_below(root, &look).into_iter().flatten().collect()
 }
 
 /// Tells whether `program` is the `go` of the toolchain at `root`, and no script that chooses one

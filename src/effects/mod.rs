@@ -13,6 +13,7 @@ pub mod compile_cache;
 pub mod digests;
 pub mod fetch;
 pub mod file;
+pub mod folders;
 pub mod globs;
 pub mod go_env;
 pub mod go_root;

@@ -8,17 +8,18 @@
 //! looks differ. What is too young makes the scene unclear, and the next run looks for itself.
 
 use crate::effects::digests::Digests;
-use crate::effects::sight::{LINK, Sight, digest_of_names, entries, leads_to};
+use crate::effects::folders::{LINK, Links, each_below, entries, parted};
+use crate::effects::sight::{Sight, digest_of_names, leads_to};
 use crate::effects::stamp::Stamp;
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use walkdir::{DirEntry, WalkDir};
 
 /// Sights by path; nothing is looked at twice.
 #[derive(Debug)]
@@ -57,44 +58,48 @@ impl Scene {
 
     /// Adds a folder, by the names in it.
     pub fn folder(&mut self, path: &Path) {
-        if self.sights.contains_key(path) {
-            return;
-        }
-        match fs::metadata(path).and_then(|it| Ok((Stamp::of(&it), entries(path)?))) {
-            Ok((stamp, entries)) => {
-                let links = entries.iter().filter(|(_, kind)| *kind == LINK);
-                for link in links.map(|(name, _)| path.join(name)) {
-                    let leads_to = leads_to(&link);
-                    self.sights.entry(link).or_insert(Sight::Link(leads_to));
-                }
-                match digest_of_names(path, &entries) {
-                    Ok(names) => self.add(path, Sight::Folder(stamp, names)),
-                    Err(_) => self.unclear(path),
-                }
-            }
-            Err(_) => self.unclear(path),
+        if !self.sights.contains_key(path) {
+            self.drawn(Drawn::of(path));
         }
     }
 
     /// Adds every folder at and below `root` that `enter` lets in, and of the files there those
-    /// that `reads` names. Links are not followed, except that `root` may be one.
+    /// that `reads` names. The root may be a link; of those below, `links` says what they are.
     pub fn tree(
         &mut self,
-        root: &Path,
+        (root, links): (&Path, Links),
         digests: &Digests,
-        enter: impl Fn(&DirEntry) -> bool,
-        reads: impl Fn(&Path) -> bool,
+        enter: impl Fn(&Path) -> bool + Sync,
+        reads: impl Fn(&Path) -> bool + Sync,
     ) {
-        let walk = WalkDir::new(root).follow_root_links(true);
-        // What `enter` says of files does not count: all of a folder's own may be read.
-        let lets_in = |it: &DirEntry| it.depth() == 0 || !it.file_type().is_dir() || enter(it);
-        for entry in walk.into_iter().filter_entry(lets_in) {
-            match entry {
-                Ok(it) if it.file_type().is_dir() => self.folder(it.path()),
-                Ok(it) if reads(it.path()) && it.path().is_file() => self.file(it.path(), digests),
-                Ok(_) => {}
-                Err(error) => self.unclear(error.path().unwrap_or(root)),
+        let look = |folder: &Path| {
+            let drawn = Drawn::of(folder);
+            let (mut below, mut files) = parted(folder, &drawn.entries, links);
+            below.retain(|it| enter(it));
+            files.retain(|it| reads(it) && it.is_file());
+            ((drawn, files), below)
+        };
+        for (drawn, files) in each_below(root, &look) {
+            self.drawn(drawn);
+            for path in files {
+                self.file(&path, digests);
             }
+        }
+    }
+
+    /// Adds a folder, unless it was added before.
+    fn drawn(&mut self, Drawn { path, entries: _, sight, links }: Drawn) {
+        match sight {
+            Some(sight) => {
+                for (link, kind) in links {
+                    self.sights.entry(link).or_insert(Sight::Link(kind));
+                }
+                // What it holds says more than that a link leads to it.
+                if matches!(self.sights.get(&path), None | Some(Sight::Link(_))) {
+                    self.add(&path, sight);
+                }
+            }
+            None => self.unclear(&path),
         }
     }
 
@@ -171,6 +176,39 @@ impl Scene {
 
     fn add(&mut self, path: &Path, sight: Sight) {
         self.sights.insert(path.to_owned(), sight);
+    }
+}
+
+/// A folder as it was seen.
+struct Drawn {
+    path: PathBuf,
+    /// `None` if it cannot be looked at.
+    sight: Option<Sight>,
+    /// The names in it, with the kind of each.
+    entries: Vec<(OsString, u8)>,
+    /// The links in it, with the kind of what each leads to.
+    links: Vec<(PathBuf, u8)>,
+}
+
+impl Drawn {
+    fn of(path: &Path) -> Self {
+        Self::look(path).unwrap_or_else(|_| Self {
+            path: path.to_owned(),
+            sight: None,
+            entries: Vec::new(),
+            links: Vec::new(),
+        })
+    }
+
+    /// Looks at the stamp first: a name that appears meanwhile makes it another.
+    fn look(path: &Path) -> io::Result<Self> {
+        let stamp = Stamp::of(&fs::metadata(path)?);
+        let entries = entries(path)?;
+        let links = entries.iter().filter(|(_, kind)| *kind == LINK);
+        let links = links.map(|(name, _)| path.join(name));
+        let links = links.map(|it| (leads_to(&it), it)).map(|(kind, it)| (it, kind)).collect();
+        let sight = Some(Sight::Folder(stamp, digest_of_names(path, &entries)?));
+        Ok(Self { path: path.to_owned(), sight, entries, links })
     }
 }
 

@@ -175,3 +175,19 @@ fn a_scene_with_something_that_is_not_as_it_should_be_is_not_clear() {
     scene.nothing(&path);
     assert_eq!(scene.clear().unwrap_err(), path);
 }
+
+#[test]
+fn a_file_that_appears_in_a_folder_behind_a_link_is_seen_where_links_are_followed() {
+    for (links, seen) in [(Links::Followed, true), (Links::Left, false)] {
+        let place = Place::new();
+        create_dir(place.path("tree")).unwrap();
+        create_dir(place.path("shared")).unwrap();
+        symlink("../shared", place.path("tree/link")).unwrap();
+        let root = place.path("tree");
+        let draw = |scene: &mut Scene, digests: &Digests| {
+            scene.tree((&root, links), digests, |_| true, |_| false);
+        };
+        let same = place.same(draw, || drop(place.put("shared/new", "")));
+        assert_eq!(same, !seen, "{links:?}");
+    }
+}

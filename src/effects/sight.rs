@@ -12,6 +12,7 @@
 //! Sights that lie near each other are looked up from a folder above all of them, opened once,
 //! which spares the system the way from the root for each.
 
+use crate::effects::folders::{entries, kind};
 use crate::effects::stamp::Stamp;
 use crate::effects::store::digest_of;
 use crate::words::defect::{Defect, planted};
@@ -20,10 +21,9 @@ use rustix::fs::{AtFlags, CWD, FileType as Kind, Mode, OFlags, Stat, openat, sta
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, FileType};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -158,21 +158,6 @@ fn digest_at(path: &Path) -> io::Result<Bytes> {
     Ok(*digest_of(&mut File::open(path)?, &mut io::sink())?.digest.as_bytes())
 }
 
-/// Returns the names in a folder with the kind of each, in order.
-///
-/// # Errors
-///
-/// Returns the system's error.
-pub fn entries(folder: &Path) -> io::Result<Vec<(OsString, u8)>> {
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        entries.push((entry.file_name(), kind(entry.file_type()?)));
-    }
-    entries.sort();
-    Ok(entries)
-}
-
 /// Digests the names in a folder, and where it really is: a link on the way to it may lead to
 /// another folder with the same names.
 ///
@@ -196,17 +181,4 @@ pub fn digest_of_names(folder: &Path, entries: &[(OsString, u8)]) -> io::Result<
 #[must_use]
 pub fn leads_to(link: &Path) -> u8 {
     fs::metadata(link).map_or(0, |it| kind(it.file_type()))
-}
-
-/// What [`entries`] says of a symbolic link.
-pub const LINK: u8 = 3;
-
-fn kind(it: FileType) -> u8 {
-    match () {
-        () if it.is_file() => 1,
-        () if it.is_dir() => 2,
-        () if it.is_symlink() => LINK,
-        () if it.is_fifo() => 4,
-        () => 5,
-    }
 }

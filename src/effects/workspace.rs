@@ -229,7 +229,9 @@ fn packages(root: &Path) -> Result<Vec<PackagePath>, LoadError> {
     let mut packages = Vec::new();
     let mut problems = Vec::new();
     let walk = WalkDir::new(root).follow_links(false).sort_by_file_name();
-    for entry in walk.into_iter().filter_entry(is_searched) {
+    let enter =
+        |it: &DirEntry| it.depth() == 0 || !it.file_type().is_dir() || is_searched(it.path());
+    for entry in walk.into_iter().filter_entry(enter) {
         let entry = match entry {
             // Somebody removed the folder since the one above it was read.
             Err(error) if error.depth() > 0 && is_gone(&error) => continue,
@@ -252,17 +254,14 @@ fn packages(root: &Path) -> Result<Vec<PackagePath>, LoadError> {
     if problems.is_empty() { Ok(packages) } else { Err(LoadError::Rules(problems)) }
 }
 
-/// Tells whether the folder `entry` is searched for packages; a file always is.
+/// Tells whether a folder below the root is searched for packages.
 #[must_use]
-pub fn is_searched(entry: &DirEntry) -> bool {
-    if entry.depth() == 0 || !entry.file_type().is_dir() {
-        return true;
-    }
-    let name = entry.file_name();
+pub fn is_searched(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default();
     let hidden = name.as_encoded_bytes().starts_with(b".");
     // A directory named `BUILD.ron` must be told, not searched; reading it does that.
     let skipped = hidden || SKIPPED.iter().any(|it| name == *it);
-    !skipped && !is_there(&entry.path().join(".git"))
+    !skipped && !is_there(&folder.join(".git"))
 }
 
 fn is_gone(error: &walkdir::Error) -> bool {

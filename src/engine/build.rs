@@ -22,6 +22,7 @@ use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
 use crate::words::problem::Problem;
 use petgraph::graph::{DiGraph, NodeIndex};
+use rayon::ThreadPool;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -77,7 +78,8 @@ pub fn build(
     let session =
         Session::new(request, (targets, rules), (machine, outputs.as_ref()), sink, deliveries);
     sink(Event::Started { targets: graph.node_count(), jobs: request.jobs.get() });
-    let outcomes = execute(&session, &graph)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(request.jobs.get()).build()?;
+    let outcomes = execute(&session, &graph, &pool);
     let seen = Seen::of(&session, graph.node_weights().copied().collect());
     drop(session);
     let results = results(&graph, &outcomes, delivered, sink);
@@ -87,7 +89,9 @@ pub fn build(
     if let Some(outputs) = &outputs {
         let ledger = record((outputs, &request.root), targets, machine, &results)?;
         if counts.exit_code == 0 && troubles.is_empty() {
-            recall::remember(request, (machine, outputs), &seen, &results, &ledger);
+            pool.install(|| {
+                recall::remember(request, (machine, outputs), &seen, &results, &ledger);
+            });
         }
     }
     let _ = machine.digests.save();
@@ -178,9 +182,7 @@ fn open(
 }
 
 /// Runs the graph: commands one by one, Go targets that are ready together.
-fn execute(session: &Session<'_>, graph: &BuildGraph<'_>) -> Result<Vec<Outcome>, BuildError> {
-    let jobs = session.request.jobs.get();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build()?;
+fn execute(session: &Session<'_>, graph: &BuildGraph<'_>, pool: &ThreadPool) -> Vec<Outcome> {
     let group = |ready: Vec<NodeIndex>| {
         if session.machine.interrupt.is_set() {
             return Vec::new();
@@ -208,7 +210,7 @@ fn execute(session: &Session<'_>, graph: &BuildGraph<'_>) -> Result<Vec<Outcome>
         };
         job.iter().map(outcome).collect()
     };
-    Ok(scheduler::run(graph, &pool, session.request.after_failure, group, work))
+    scheduler::run(graph, pool, session.request.after_failure, group, work)
 }
 
 fn check_files(session: &Session<'_>, target: &Target) -> bool {

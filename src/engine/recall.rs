@@ -13,6 +13,7 @@
 //! | one whose `go` is a script that leads to a toolchain | it may lead to another the next time |
 
 use crate::effects::digests::Digests;
+use crate::effects::folders::Links;
 use crate::effects::go_env::{NETWORK, PLACES};
 use crate::effects::go_sdk::go_settings;
 use crate::effects::go_tool::GoModuleFolder;
@@ -162,19 +163,19 @@ fn values(request: &BuildRequest, names: &[String]) -> Digest {
     framed.finish()
 }
 
-/// Tells whether what the folder holds may be an input.
-fn is_entered(entry: &walkdir::DirEntry) -> bool {
-    entry.file_name() != ".git" && entry.file_name() != OUTPUT_FOLDER
+/// Tells whether what a folder holds may be an input.
+fn is_entered(folder: &Path) -> bool {
+    folder.file_name().is_none_or(|it| it != ".git" && it != OUTPUT_FOLDER)
 }
 
 /// Rule files, the folders that are searched for them, and the folder of rules.
 fn draw_rules(scene: &mut Scene, request: &BuildRequest, digests: &Digests) {
     let is_rule = |it: &Path| it.file_name().is_some_and(|it| it == workspace::BUILD_FILE);
-    scene.tree(&request.root, digests, workspace::is_searched, is_rule);
+    scene.tree((&request.root, Links::Left), digests, workspace::is_searched, is_rule);
     let rules = request.root.join("rules");
     let ron = |it: &Path| it.extension().is_some_and(|it| it == "ron");
     if rules.is_dir() {
-        scene.tree(&rules, digests, |_| false, ron);
+        scene.tree((&rules, Links::Left), digests, |_| false, ron);
     }
 }
 
@@ -188,7 +189,12 @@ fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
     for go_root in &seen.go_roots {
         for part in ["bin", "lib", "pkg", "src"].map(|it| go_root.join(it)) {
             if part.is_dir() {
-                scene.tree(&part, digests, |it| it.file_name() != "testdata", |_| false);
+                scene.tree(
+                    (&part, Links::Followed),
+                    digests,
+                    |it| !it.ends_with("testdata"),
+                    |_| false,
+                );
             } else {
                 scene.nothing(&part);
             }
@@ -214,7 +220,7 @@ fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
     // Where one of these is absent, the names in its folder say so.
     let is_read = |it: &Path| is_go(it) || it.ends_with("go.mod") || it.ends_with("go.sum");
     for root in roots {
-        scene.tree(root, digests, is_entered, is_read);
+        scene.tree((root, Links::Left), digests, is_entered, is_read);
     }
 }
 
@@ -255,10 +261,10 @@ fn draw_targets(scene: &mut Scene, request: &BuildRequest, machine: &Machine, se
         let folder = request.root.join(target.label.package().as_str());
         match &target.rule {
             Rule::Files(_) | Rule::CLibrary(_) => {
-                scene.tree(&folder, &machine.digests, is_entered, |_| false);
+                scene.tree((&folder, Links::Left), &machine.digests, is_entered, |_| false);
             }
             Rule::Command(it) => {
-                scene.tree(&folder, &machine.digests, is_entered, |_| false);
+                scene.tree((&folder, Links::Left), &machine.digests, is_entered, |_| false);
                 for output in &it.outputs {
                     scene.output_as_found(&output.below(&request.root), &machine.digests);
                 }
@@ -285,7 +291,7 @@ fn draw_bundle(scene: &mut Scene, request: &BuildRequest, machine: &Machine, bun
     }
     for label in &bundle.tests {
         let folder = request.root.join(label.package().as_str());
-        scene.tree(&folder, digests, is_entered, |_| false);
+        scene.tree((&folder, Links::Left), digests, is_entered, |_| false);
     }
 }
 
