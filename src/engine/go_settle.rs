@@ -15,6 +15,7 @@ use crate::engine::c_build::NotMade;
 use crate::engine::event::State;
 use crate::engine::go_batch::{Linked, arguments};
 use crate::engine::go_inputs::{Gathered, InputsError, Planned, gather};
+use crate::engine::go_left_out::left_out;
 use crate::engine::go_unit::{Unfit, Unit};
 use crate::engine::listing::Listing;
 use crate::engine::session::{Delivery, Recorded, Session};
@@ -23,7 +24,7 @@ use crate::formats::linkage::{Hazard, HazardKind};
 use crate::model::strategy::LinkMode;
 use crate::plan::difference::{Change, of_links};
 use crate::plan::fingerprint::LinkInputs;
-use crate::plan::record::{Record, ToolchainNames};
+use crate::plan::record::{LeftOut, Record, ToolchainNames};
 use crate::plan::verify::{Evidence, Mismatch, Verified, verify};
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
@@ -77,6 +78,9 @@ pub struct Made {
     pub hazards: Vec<Hazard>,
     /// All warnings, a line each.
     pub warnings: Vec<String>,
+    /// Go packages that were linked without their cgo files.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// The inputs behind the key, for people who ask why.
     pub inputs: LinkInputs,
 }
@@ -202,6 +206,7 @@ pub fn linked(
             size: copied.size,
             hazards: warnings.hazards,
             warnings: warnings.lines,
+            left_out: left_out(session, go, unit, planned.rung),
             inputs: planned.inputs.clone(),
         })
     };
@@ -388,7 +393,8 @@ impl Proof {
         finished.strategy = Some(strategy.name.clone());
         finished.size = Some(made.size);
         finished.go = Some(toolchain.go.clone());
-        finished.warnings = made.warnings.iter().cloned().chain(advice).collect();
+        let left_out = made.left_out.iter().map(LeftOut::sentence);
+        finished.warnings = made.warnings.iter().cloned().chain(left_out).chain(advice).collect();
         let output = format!("{OUTPUT_FOLDER}/{}", unit.output);
         let args = arguments(unit.kind, &planned.configuration, &output, &[&unit.go_package]);
         let environment = planned.configuration.shown_environment();
@@ -407,6 +413,7 @@ impl Proof {
             attempts: unit.climb.attempts(),
             linkage: verified.linkage().clone(),
             build_info: verified.build_info().cloned(),
+            left_out: made.left_out,
             toolchain,
             commands: vec![std::iter::once("go".to_owned()).chain(args).collect()],
             folder,

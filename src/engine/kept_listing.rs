@@ -51,7 +51,7 @@ impl Place {
     #[must_use]
     pub fn of(digests: &Digests, go: &GoTool, question: &ListingKey) -> Option<Self> {
         let tree = GoTree::look(digests, &question.module, question.tests).ok()?;
-        let mut framed = Framed::new("linkwright kept listing 1");
+        let mut framed = Framed::new("linkwright kept listing 2");
         framed.text(env!("CARGO_PKG_VERSION"));
         let ListingKey { go: identity, module, selection, patterns, tests } = question;
         framed.digest(identity);

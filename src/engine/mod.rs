@@ -13,6 +13,7 @@ pub mod go_advice;
 pub mod go_batch;
 pub mod go_inputs;
 pub mod go_job;
+pub mod go_left_out;
 pub mod go_look;
 pub mod go_settle;
 pub mod go_unit;

@@ -124,6 +124,7 @@ pub struct Session<'a> {
     c_dependencies: Memory<CQuestion, Arc<CDependencies>>,
     archivers: Memory<PathBuf, Option<(CProgram, Digest)>>,
     listings: Memory<ListingKey, Arc<Listing>>,
+    ignored_c: Memory<PathBuf, bool>,
 }
 
 /// Answers by question.
@@ -190,6 +191,7 @@ impl<'a> Session<'a> {
             c_dependencies: Memory::new(),
             archivers: Memory::new(),
             listings: Memory::new(),
+            ignored_c: Memory::new(),
         }
     }
 
@@ -384,6 +386,28 @@ impl<'a> Session<'a> {
         (module, selection): (&GoModuleFolder, &Selection),
         root: &str,
     ) -> Option<Arc<Listing>> {
+        self.find_listing(go, (module, selection), root, |_, it| Arc::clone(it))
+    }
+
+    /// Returns that listing with the question that it answers.
+    #[must_use]
+    pub fn question_of(
+        &self,
+        go: &GoTool,
+        (module, selection): (&GoModuleFolder, &Selection),
+        root: &str,
+    ) -> Option<(ListingKey, Arc<Listing>)> {
+        let both = |key: &ListingKey, it: &Arc<Listing>| (key.clone(), Arc::clone(it));
+        self.find_listing(go, (module, selection), root, both)
+    }
+
+    fn find_listing<T>(
+        &self,
+        go: &GoTool,
+        (module, selection): (&GoModuleFolder, &Selection),
+        root: &str,
+        take: impl FnOnce(&ListingKey, &Arc<Listing>) -> T,
+    ) -> Option<T> {
         let known = self.listings.0.lock().ok()?;
         let fits = |key: &ListingKey| {
             key.go == go.identity && key.module == *module && key.selection == *selection
@@ -393,7 +417,13 @@ impl<'a> Session<'a> {
             fits(key) && it.graph.package(root).is_some()
         };
         let first = known.iter().filter(holds).min_by_key(|(key, _)| *key)?;
-        Some(Arc::clone(first.1))
+        Some(take(first.0, first.1))
+    }
+
+    /// Returns whether files of a folder that constraints leave out import "C", looked at once.
+    #[must_use]
+    pub fn leaves_c_out(&self, folder: &Path, look: impl FnOnce() -> bool) -> bool {
+        self.ignored_c.get_or(&folder.to_owned(), || Ok::<_, ()>(look())).unwrap_or_default()
     }
 
     /// Returns the modules that packages were looked up from, and the folders of local packages

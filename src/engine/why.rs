@@ -270,6 +270,7 @@ impl Asking<'_, '_> {
             changes,
             attempts: record.map(|it| it.attempts.clone()).unwrap_or_default(),
             forecasts: unit.climb.attempts(),
+            left_out: record.map(|it| it.left_out.clone()).unwrap_or_default(),
             dynamic_because: self.dynamic_because(go, unit, record, strategy.as_deref()),
             strategy,
         }
@@ -359,6 +360,7 @@ impl Asking<'_, '_> {
             attempts: Vec::new(),
             forecasts: Vec::new(),
             dynamic_because: None,
+            left_out: Vec::new(),
         })
     }
 }

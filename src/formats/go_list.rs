@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// The fields that are asked for, as `-json=` wants them.
 pub const FIELDS: &str = "ImportPath,Dir,Name,ForTest,Standard,DepOnly,Match,Module,Imports,\
-ImportMap,GoFiles,CgoFiles,CFiles,CXXFiles,MFiles,HFiles,FFiles,SFiles,SwigFiles,SwigCXXFiles,\
+ImportMap,GoFiles,CgoFiles,IgnoredGoFiles,CFiles,CXXFiles,MFiles,HFiles,FFiles,SFiles,SwigFiles,SwigCXXFiles,\
 SysoFiles,EmbedFiles,TestGoFiles,XTestGoFiles,TestEmbedFiles,XTestEmbedFiles,CgoCFLAGS,\
 CgoCPPFLAGS,CgoCXXFLAGS,CgoFFLAGS,CgoLDFLAGS,CgoPkgConfig,Error,DepsErrors,Incomplete";
 
@@ -71,6 +71,7 @@ pub struct GoPackage {
 pub struct GoFiles {
     go_files: Vec<String>,
     cgo_files: Vec<String>,
+    ignored_go_files: Vec<String>,
     c_files: Vec<String>,
     #[serde(rename = "CXXFiles")]
     cxx_files: Vec<String>,
@@ -133,6 +134,8 @@ impl GoFiles {
         let Self {
             go_files,
             cgo_files,
+            // Left out by constraints, by cgo being off among others.
+            ignored_go_files: _,
             c_files,
             cxx_files,
             m_files,
@@ -165,6 +168,11 @@ impl GoFiles {
         ]
         .into_iter()
         .flatten()
+    }
+
+    /// Lists the Go files that constraints, or cgo being off, leave out.
+    pub fn ignored(&self) -> impl Iterator<Item = &String> {
+        self.ignored_go_files.iter()
     }
 
     /// Lists the files that the C toolchain or SWIG reads.

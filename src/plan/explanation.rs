@@ -4,7 +4,7 @@
 //! The types are the JSON form. Nothing here is asked of the machine.
 
 use crate::plan::difference::{Change, shared};
-use crate::plan::record::Attempt;
+use crate::plan::record::{Attempt, LeftOut};
 use crate::words::label::Label;
 use crate::words::path::RelPath;
 use schemars::JsonSchema;
@@ -76,6 +76,8 @@ pub struct OutputExplanation {
     pub forecasts: Vec<Attempt>,
     /// Why it is dynamic, or why a strategy makes it so.
     pub dynamic_because: Option<DynamicBecause>,
+    /// Go packages that the last record's output holds without their cgo files.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// What `why` says of a target.
@@ -145,6 +147,7 @@ pub(crate) mod samples {
             changes: inputs.iter().map(|it| change(it)).collect(),
             attempts: vec![attempt("pure", AttemptOutcome::Verified, None)],
             forecasts: vec![attempt("netgo", AttemptOutcome::Impossible, Some("it\x1b breaks"))],
+            left_out: Vec::new(),
             dynamic_because: (!up_to_date).then(|| DynamicBecause {
                 strategy: "netgo".to_owned(),
                 chain: vec![package.to_owned(), "net".to_owned()],

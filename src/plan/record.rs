@@ -75,6 +75,9 @@ pub struct Record {
     pub linkage: Linkage,
     /// What Go wrote into the file.
     pub build_info: Option<BuildInfo>,
+    /// Go packages that are in it without their cgo files, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// What made it.
     pub toolchain: ToolchainNames,
     /// The command that makes it alone, outputs relative to the workspace root.
@@ -83,6 +86,30 @@ pub struct Record {
     pub folder: String,
     /// The variables that the command is given.
     pub environment: BTreeMap<String, String>,
+}
+
+/// A Go package that was linked without its cgo files: other files, a stub perhaps, stand in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOut {
+    /// The package.
+    pub go_package: String,
+    /// The shortest import chain that leads to it, the program first.
+    pub imported_by: Vec<String>,
+}
+
+impl LeftOut {
+    /// Says it as a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Self { go_package, imported_by } = self;
+        let through = match imported_by.as_slice() {
+            [] => String::new(),
+            chain => format!(" (imported by `{}`)", chain.join("` → `")),
+        };
+        format!(
+            "`{go_package}`{through} is in it without its cgo files: what stands in for them, a stub perhaps, may not work; link it by a strategy with `cgo: on`"
+        )
+    }
 }
 
 /// The names of the tools, for people; their digests are in the key.

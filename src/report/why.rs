@@ -40,7 +40,8 @@ pub fn write_text(it: &Explanation, paint: Paint, out: &mut dyn Write) -> io::Re
             write_heading(&name, one, paint, out)?;
             write_after(it, out)?;
             write_changes(one, &one.changes, paint, out)?;
-            write_strategies(one, paint, out)
+            write_strategies(one, paint, out)?;
+            write_left_out(one, paint, out)
         }
         many => {
             writeln!(out, "{}: {}", it.label, counted(many))?;
@@ -68,13 +69,15 @@ fn write_many(
         write_list(&it.changes, paint, out)?;
     }
     let mut alike: Vec<(Prospect, Vec<String>)> = Vec::new();
-    for output in outputs.iter().filter(|it| it.state != Prospect::UpToDate) {
+    let says = |it: &&OutputExplanation| it.state != Prospect::UpToDate || !it.left_out.is_empty();
+    for output in outputs.iter().filter(says) {
         let name = output_words(output);
         let mut own = output.changes.clone();
         own.retain(|change| !it.changes.contains(change));
         let says_more = output.state == Prospect::WouldFail
             || !own.is_empty()
             || output.last_inputs != LastInputs::Known
+            || !output.left_out.is_empty()
             || it.changes.is_empty();
         if says_more {
             write_nested(&name, output, &own, paint, out)?;
@@ -108,8 +111,18 @@ fn write_nested(
     if output.state == Prospect::WouldFail {
         write_attempts("known of strategies now", &output.forecasts, paint, &mut text)?;
     }
+    write_left_out(output, paint, &mut text)?;
     for line in String::from_utf8_lossy(&text).lines() {
         writeln!(out, "  {line}")?;
+    }
+    Ok(())
+}
+
+/// Writes what the last record says of Go packages without their cgo files.
+fn write_left_out(output: &OutputExplanation, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    for it in &output.left_out {
+        let word = paint.say(Tone::Caution, "warning:");
+        writeln!(out, "  {word} {}", escape::line(&it.sentence()))?;
     }
     Ok(())
 }

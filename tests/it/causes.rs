@@ -1,6 +1,6 @@
 //! A build that fails, or comes out otherwise than promised, names what is behind it.
 
-use crate::workspace::{Workspace, holds, text};
+use crate::workspace::{Run, Workspace, holds, text};
 
 fn one(link: &str) -> String {
     format!("build(targets: [go_binary(name: \"p\", link: \"{link}\")])")
@@ -184,4 +184,66 @@ fn what_names_comments_and_settings_once_smuggled_in_does_nothing() {
     let output = build.env("GOPRIVATE", &quoted).env("GONOSUMDB", &quoted).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(!canary.exists(), "something of the module ran");
+}
+
+#[test]
+fn a_stub_that_stands_in_for_cgo_is_told_wherever_it_verifies() {
+    let uses = "package main\n\nimport (\n\t\"example.com/m/mid\"\n\t\"example.com/m/other\"\n)\n\n\
+                func main() { println(mid.Answer() + other.Zero) }\n";
+    let rules = "build(targets: [go_binary(name: \"pure\", link: \"pure\"), \
+                 go_binary(name: \"with\", link: \"static_glibc\")])";
+    let Some(it) = Workspace::with_c(&[
+        ("BUILD.ron", rules),
+        ("main.go", uses),
+        (
+            "mid/mid.go",
+            "package mid\n\nimport \"example.com/m/lib\"\n\nfunc Answer() int { return lib.Answer() }\n",
+        ),
+        (
+            "lib/lib.go",
+            "package lib\n\n// static int answer(void) { return 42; }\nimport \"C\"\n\n\
+             func Answer() int { return int(C.answer()) }\n",
+        ),
+        (
+            "lib/stub.go",
+            "//go:build !cgo\n\npackage lib\n\nfunc Answer() int { panic(\"this binary was built without cgo\") }\n",
+        ),
+        // Left out of both, since it is for another platform.
+        ("other/other.go", "package other\n\nconst Zero = 0\n"),
+        (
+            "other/c_darwin.go",
+            "package other\n\n// int one;\nimport \"C\"\n\nvar One = int(C.one)\n",
+        ),
+    ]) else {
+        return;
+    };
+    let told = |run: &Run, label: &str| run.finished(label)["warnings"].to_string();
+    let is_told = |run: &Run| {
+        holds(
+            &told(run, "//:pure"),
+            &[
+                "`example.com/m/lib` (imported by `example.com/m` → `example.com/m/mid`)",
+                "without its cgo files",
+            ],
+        );
+        assert!(!told(run, "//:pure").contains("m/other"), "{run:#?}");
+        assert_eq!(told(run, "//:with"), "[]");
+    };
+    is_told(&it.built());
+    let expected = serde_json::json!([
+        {"go_package": "example.com/m/lib", "imported_by": ["example.com/m", "example.com/m/mid"]}
+    ]);
+    assert_eq!(it.record("//:pure")["left_out"], expected);
+    assert_eq!(it.record("//:with").get("left_out"), None);
+    assert_eq!(it.says("with"), "42\n");
+    let stub = it.command(it.bin("pure")).output().unwrap();
+    holds(&text(&stub), &["this binary was built without cgo"]);
+
+    // From the store, and where nothing is looked at but stamps.
+    std::fs::remove_file(it.bin("pure")).unwrap();
+    let restored = it.built();
+    restored.came("restored 1, up_to_date 1");
+    is_told(&restored);
+    is_told(&it.built());
+    holds(&text(&it.run(&["why", "//:pure"])), &["warning: `example.com/m/lib`"]);
 }
