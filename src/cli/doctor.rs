@@ -43,9 +43,7 @@ pub fn run(args: DoctorArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let strategies = chosen(&args.strategies, &rules)?;
     let facts = rooms::machine_facts(&rules, console);
     let platforms = platforms(&args.platform, console)?;
-    let strategies = try_each(&strategies, &platforms, |it, platform| {
-        rooms::probe(it, platform, &rules, console)
-    });
+    let strategies = try_each(&strategies, &platforms, |it| rooms::probe_each(it, &rules, console));
     let diagnosis = Diagnosis { facts, strategies };
     if args.json {
         write_json_line(&diagnosis, console.out)?;
@@ -100,15 +98,17 @@ fn platforms(named: &[String], console: &Console<'_>) -> Result<Vec<Option<Strin
 fn try_each(
     strategies: &[Arc<Strategy>],
     platforms: &[Option<String>],
-    probe: impl Fn(&Strategy, Option<&str>) -> CheckOutcome,
+    probe: impl FnOnce(&[(&Strategy, Option<&str>)]) -> Vec<CheckOutcome>,
 ) -> Vec<Check> {
-    let check = |strategy: &Arc<Strategy>, platform: &Option<String>| Check {
+    let all = strategies.iter().flat_map(|it| platforms.iter().map(move |of| (&**it, of)));
+    let questions: Vec<_> = all.map(|(strategy, of)| (strategy, of.as_deref())).collect();
+    let outcomes = probe(&questions);
+    let check = |((strategy, platform), outcome): (&(&Strategy, Option<&str>), _)| Check {
         strategy: strategy.name.clone(),
-        platform: platform.clone().unwrap_or_else(own_platform),
-        outcome: probe(strategy, platform.as_deref()),
+        platform: platform.map_or_else(own_platform, str::to_owned),
+        outcome,
     };
-    let all = strategies.iter().flat_map(|it| platforms.iter().map(move |of| (it, of)));
-    all.map(|(strategy, platform)| check(strategy, platform)).collect()
+    questions.iter().zip(outcomes).map(check).collect()
 }
 
 /// Which checks decide the exit code.
@@ -155,17 +155,20 @@ mod tests {
         rules
     }
 
+    fn outcome(name: &str, of: Option<&str>) -> CheckOutcome {
+        if name == "static_musl" || of.is_some() {
+            let (what, install, packages) = (String::new(), vec![], vec![]);
+            return CheckOutcome::Missing { what, install, packages, detail: None };
+        }
+        CheckOutcome::Works { detail: String::new() }
+    }
+
     fn diagnose(names: &[&str]) -> (Vec<String>, ExitCode) {
         let names: Vec<String> = names.iter().map(|it| (*it).to_owned()).collect();
         let platforms = [None, Some("plan9/386".to_owned())];
-        let strategies =
-            try_each(&chosen(&names, &rules()).unwrap(), &platforms, |it, of| match &*it.name {
-                name if name == "static_musl" || of.is_some() => {
-                    let (what, install, packages) = (String::new(), vec![], vec![]);
-                    CheckOutcome::Missing { what, install, packages, detail: None }
-                }
-                _ => CheckOutcome::Works { detail: String::new() },
-            });
+        let strategies = try_each(&chosen(&names, &rules()).unwrap(), &platforms, |all| {
+            all.iter().map(|(it, of)| outcome(&it.name, *of)).collect()
+        });
         let tried = strategies.iter().step_by(2).map(|it| it.strategy.clone()).collect();
         let diagnosis = Diagnosis { facts: vec![], strategies };
         assert!(names.is_empty() || verdict(&diagnosis, false, Counted::All) != ExitCode::Done);

@@ -49,7 +49,7 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -463,22 +463,50 @@ pub fn machine_facts(rules: &RuleSet, console: &Console<'_>) -> Vec<Fact> {
     examination::facts(&machine, rules, console)
 }
 
-/// Links a small program by `strategy` for a platform, this machine's if it is none; verifies and
-/// starts it.
+/// Links a small program by each strategy for a platform, this machine's if it is none; verifies
+/// and starts it. As many at a time as `--jobs` says, the answers in order.
 #[must_use]
-pub fn probe(
-    strategy: &Strategy,
-    platform: Option<&str>,
+pub fn probe_each(
+    questions: &[(&Strategy, Option<&str>)],
     rules: &RuleSet,
     console: &Console<'_>,
-) -> CheckOutcome {
+) -> Vec<CheckOutcome> {
     match machine_of(console) {
-        Ok(machine) => examination::probe(&machine, strategy, platform, rules),
-        Err(failure) => {
-            let (what, detail) = (failure.message, None);
-            CheckOutcome::Missing { what, install: Vec::new(), packages: Vec::new(), detail }
+        Ok(machine) => {
+            let probe =
+                |it: &(&Strategy, Option<&str>)| examination::probe(&machine, it.0, it.1, rules);
+            in_turn(questions, console.settings.jobs, probe)
+        }
+        Err(Failure { message: what, .. }) => {
+            let (install, packages, detail) = (Vec::new(), Vec::new(), None);
+            vec![CheckOutcome::Missing { what, install, packages, detail }; questions.len()]
         }
     }
+}
+
+/// Does something for each question, at most `jobs` at a time; the answers are in their order. A
+/// pool of rayon's would begin further ones on the stack of one that waits for a pool of its own.
+fn in_turn<Q: Sync, A: Send>(
+    questions: &[Q],
+    jobs: NonZeroUsize,
+    answer: impl Fn(&Q) -> A + Sync,
+) -> Vec<A> {
+    let (next, answers) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.get().min(questions.len()) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(question) = questions.get(number) else { break };
+                    let answer = answer(question);
+                    if let Ok(mut answers) = answers.lock() {
+                        answers.insert(number, answer);
+                    }
+                }
+            });
+        }
+    });
+    answers.into_inner().unwrap_or_default().into_values().collect()
 }
 
 /// Returns the platforms that targets of the workspace around `folder` name, if it lies in one that

@@ -7,8 +7,9 @@
 //! <store>/v1/sdk/go1.26.8.linux-amd64.<16 hex>.damaged/ the last one that was found changed
 //! ```
 //!
-//! The hexadecimal digits are of the declared sum, so that another sum is another toolchain. What
-//! comes from the network is a file without a name until it is unpacked; what is unpacked has no
+//! The hexadecimal digits are of the declared sum, so that another sum is another toolchain. The
+//! time of `kept` is that of its last use, by which `cache gc` goes. What comes from the network
+//! is a file without a name until it is unpacked; what is unpacked has no
 //! name that anybody looks for until its sum agrees and it says that it is the version asked for.
 //! `kept` is the digest of the toolchain then, against which it is held whenever it is used: one
 //! that changed since is set aside, and fetched again.
@@ -21,6 +22,7 @@ use crate::effects::file::{read_own, write_new};
 use crate::effects::go_root::identity_of;
 use crate::effects::lock::{self, Busy, LockError, Patience, Share};
 use crate::effects::machine::Machine;
+use crate::effects::store::mark_used;
 use crate::effects::unpack::{Room, UnpackError, unpack_archive, unpack_module};
 use crate::formats::module_proxy::{
     Place, TOOLCHAIN, places, setting, toolchain_url, toolchain_version, without_password,
@@ -230,7 +232,13 @@ impl Shelf<'_> {
         let identity: Digest = std::str::from_utf8(&text).ok()?.trim().parse().ok()?;
         let root = place.join("go");
         let found = identity_of(&self.machine.digests, &root.join("bin/go"), &root).ok()?;
-        (found == identity).then_some(KeptSdk { root, identity })
+        if found != identity {
+            return None;
+        }
+        if let Ok(kept) = File::open(place.join("kept")) {
+            mark_used(&kept);
+        }
+        Some(KeptSdk { root, identity })
     }
 
     /// Makes the place free: what is there is damaged, or was never finished.

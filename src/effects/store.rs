@@ -5,6 +5,7 @@
 //! <store>/v1/blobs/ab/<64 hex>     bytes whose BLAKE3 is the name, mode 0444
 //! <store>/v1/actions/ab/<64 hex>   framed record: what the key in the name made; its time is the
 //!                                  time of its last use, to the hour
+//! <store>/v1/sdk/                  Go toolchains, each a folder (`effects::go_sdk`)
 //! <store>/v1/tmp/                  files that are being written
 //! <store>/v1/aside/                damaged files, kept for inspection, never read
 //! <store>/v1/lock                  shared by builds; whoever cleans up is alone
@@ -471,9 +472,10 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-/// Notes that a record was of use. To the hour is enough, and writes little.
+/// Notes that a record, or what stands for a toolchain, was of use. To the hour is enough, and
+/// writes little.
 #[expect(clippy::disallowed_methods, reason = "decides what is cleaned up, never what is built")]
-fn mark_used(record: &File) {
+pub(crate) fn mark_used(record: &File) {
     let now = SystemTime::now();
     let age = record.metadata().and_then(|it| it.modified()).map(|it| now.duration_since(it));
     // One that was used in the future is as new as can be.

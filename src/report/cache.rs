@@ -79,12 +79,13 @@ pub fn write_stats(stats: &CacheStats, paint: Paint, out: &mut dyn Write) -> io:
 }
 
 fn write_survey(survey: &Survey, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let Survey { store, format, records, blobs, aside, unfinished, free } = survey;
+    let Survey { store, format, records, blobs, toolchains, aside, unfinished, free } = survey;
     let store = escape::line(store);
     writeln!(out, "{} ({})", paint.say(Tone::Strong, &store), escape::line(format))?;
     let rows = [
         ("records", records, "what keys made"),
         ("blobs", blobs, "the bytes of it"),
+        ("toolchains", toolchains, "pinned Gos"),
         ("set aside", aside, "damaged; `linkwright cache gc` removes them"),
         ("unfinished", unfinished, "of builds that run, or were killed"),
     ];
@@ -98,7 +99,8 @@ fn write_survey(survey: &Survey, paint: Paint, out: &mut dyn Write) -> io::Resul
     };
     let rows: Vec<_> = shown.map(row).collect();
     write_aligned(&[Lean::Left, Lean::Right, Lean::Right, Lean::Left], &rows, paint, out)?;
-    let total = human_size(records.bytes + blobs.bytes + aside.bytes + unfinished.bytes);
+    let all = [records, blobs, toolchains, aside, unfinished];
+    let total = human_size(all.iter().map(|it| it.bytes).sum());
     match free {
         Some(free) => writeln!(out, "{total} in all, {} free on the disk", human_size(*free)),
         None => writeln!(out, "{total} in all"),
@@ -162,16 +164,21 @@ pub fn write_collected(
     dry_run: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let Collected { records, blobs, left_over, kept, stopped } = collected;
+    let Collected { records, blobs, toolchains, left_over, kept, stopped } = collected;
     let verb = if dry_run { "would remove" } else { "removed" };
     let part = |tally: &Tally, thing: &str| count(usize_of(tally.files), thing);
     writeln!(
         out,
-        "{verb} {}, {} and {}: {}",
+        "{verb} {}, {}{} and {}: {}",
         part(records, "record"),
         part(blobs, "blob"),
+        if toolchains.files > 0 {
+            format!(", {}", part(toolchains, "toolchain"))
+        } else {
+            String::new()
+        },
         part(left_over, "left-over file"),
-        human_size(records.bytes + blobs.bytes + left_over.bytes)
+        human_size(records.bytes + blobs.bytes + toolchains.bytes + left_over.bytes)
     )?;
     if *stopped {
         return writeln!(out, "interrupted; what is there is sound");
@@ -223,6 +230,7 @@ mod tests {
             format: "linkwright-store/1".to_owned(),
             records: Tally { files: 12, bytes: 40 << 10 },
             blobs: Tally { files: 9, bytes: 70 << 20 },
+            toolchains: Tally { files: 1, bytes: 250 << 20 },
             aside: Tally { files: 1, bytes: 7 },
             unfinished: Tally::default(),
             free: Some(1 << 30),
@@ -230,10 +238,11 @@ mod tests {
         let shown = text(|out| write_survey(&survey, Paint::Plain, out).unwrap());
         expect![[r"
             /s (linkwright-store/1)
-              records    12  40.0 KiB  what keys made
-              blobs       9  70.0 MiB  the bytes of it
-              set aside   1       7 B  damaged; `linkwright cache gc` removes them
-            70.0 MiB in all, 1.0 GiB free on the disk
+              records     12   40.0 KiB  what keys made
+              blobs        9   70.0 MiB  the bytes of it
+              toolchains   1  250.0 MiB  pinned Gos
+              set aside    1        7 B  damaged; `linkwright cache gc` removes them
+            320.0 MiB in all, 1.0 GiB free on the disk
         "]]
         .assert_eq(&shown);
     }
@@ -280,13 +289,14 @@ mod tests {
         let collected = Collected {
             records: Tally { files: 2, bytes: 1 << 10 },
             blobs: Tally { files: 1, bytes: 5 << 20 },
+            toolchains: Tally { files: 1, bytes: 2 << 20 },
             left_over: Tally::default(),
             kept: Tally { files: 8, bytes: 9 << 20 },
             stopped: false,
         };
         let shown = text(|out| write_collected(&collected, false, out).unwrap());
         expect![[r"
-            removed 2 records, 1 blob and 0 left-over files: 5.0 MiB
+            removed 2 records, 1 blob, 1 toolchain and 0 left-over files: 7.0 MiB
             kept 8 files: 9.0 MiB
         "]]
         .assert_eq(&shown);

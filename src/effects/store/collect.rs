@@ -3,7 +3,8 @@
 //! The caller holds the store's lock alone, so no build that could lock it is running. In this
 //! order, so that a record never names a blob that is gone, whenever it ends:
 //!
-//! 1. records that are too old, then the least recently used until the rest fits the budget;
+//! 1. records and Go toolchains that are too old, then the least recently used until the rest fits
+//!    the budget;
 //! 2. the blobs that only these records named;
 //! 3. blobs that no record names and files that were begun and not finished, both only when they
 //!    are older than [`GRACE`], since a build on a machine that cannot lock may be writing them;
@@ -29,7 +30,7 @@ pub const GRACE: Duration = Duration::from_hours(1);
 /// What may stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// At most this many bytes of records and their blobs.
+    /// At most this many bytes of records, their blobs, and Go toolchains.
     pub size: u64,
     /// What was used within this time.
     pub age: Duration,
@@ -42,9 +43,11 @@ pub struct Collected {
     pub records: Tally,
     /// Blobs that went.
     pub blobs: Tally,
+    /// Go toolchains that went.
+    pub toolchains: Tally,
     /// Damaged files that had been set aside, and unfinished ones.
     pub left_over: Tally,
-    /// Records and blobs that stay.
+    /// Records, blobs and toolchains that stay.
     pub kept: Tally,
     /// Whether it was interrupted; then less went than should, and the rest is sound.
     pub stopped: bool,
@@ -61,6 +64,7 @@ pub struct Manner<'a> {
 struct Record {
     found: Found,
     blobs: Vec<(Digest, u64)>,
+    is_toolchain: bool,
 }
 
 /// Removes files one after the other, until told to stop.
@@ -83,7 +87,11 @@ impl Store {
         manner: &Manner<'_>,
     ) -> Result<Collected, (PathBuf, io::Error)> {
         let now = SystemTime::now();
-        let (records, broken) = self.records()?;
+        let (mut records, broken) = self.records()?;
+        let (toolchains, remains) = self.toolchains()?;
+        // One names no blobs: its size is that of all its files.
+        let whole = |found: Found| Record { found, blobs: Vec::new(), is_toolchain: true };
+        records.extend(toolchains.into_iter().map(whole));
         let blobs = self.room("blobs")?;
         let mut uses: HashMap<Digest, u64> = HashMap::new();
         for digest in records.iter().flat_map(|it| &it.blobs).map(|it| it.0) {
@@ -91,7 +99,11 @@ impl Store {
         }
         let (leaves, stays) = sort(records, &blobs, &mut uses, (budget, now));
         let (mut done, mut broom) = (Collected::default(), Broom { manner, stopped: false });
-        for found in leaves.iter().map(|it| &it.found).chain(&broken) {
+        for Record { found, is_toolchain, .. } in &leaves {
+            let tally = if *is_toolchain { &mut done.toolchains } else { &mut done.records };
+            broom.sweep(found, tally)?;
+        }
+        for found in &broken {
             broom.sweep(found, &mut done.records)?;
         }
         let was_named: std::collections::HashSet<_> =
@@ -109,6 +121,7 @@ impl Store {
         let mut unfinished = self.folder("tmp")?;
         // The memory of digests is written beside the rooms.
         unfinished.extend(self.folder("")?.into_iter().filter(is_unfinished_memory));
+        unfinished.extend(remains);
         unfinished.retain(|it| age(it, now) >= GRACE);
         for found in unfinished.into_iter().chain(self.folder("aside")?) {
             broom.sweep(&found, &mut done.left_over)?;
@@ -132,7 +145,7 @@ impl Store {
             match Frame::open(&bytes) {
                 Ok(frame) if frame.key == name => {
                     let blobs = frame.blobs;
-                    sound.push(Record { found, blobs });
+                    sound.push(Record { found, blobs, is_toolchain: false });
                 }
                 _ => broken.push(found),
             }

@@ -31,6 +31,8 @@ pub struct Survey {
     pub records: Tally,
     /// The bytes of what they made.
     pub blobs: Tally,
+    /// Go toolchains, and the bytes of their files.
+    pub toolchains: Tally,
     /// Damaged files that were set aside.
     pub aside: Tally,
     /// Files that were begun and not finished: by builds that run, or were killed.
@@ -82,6 +84,7 @@ impl Store {
             format: FORMAT.to_owned(),
             records: Tally::of(&self.room("actions")?),
             blobs: Tally::of(&self.room("blobs")?),
+            toolchains: Tally::of(&self.toolchains()?.0),
             aside: Tally::of(&self.folder("aside")?),
             unfinished: Tally::of(&self.folder("tmp")?),
             free: Space::at(&self.root).map(|it| it.free),
@@ -106,6 +109,28 @@ impl Store {
         }
         all.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(all)
+    }
+
+    /// Lists Go toolchains, each as one with the time of its last use and all its bytes; and what
+    /// is left of others, damaged or never finished.
+    pub(super) fn toolchains(&self) -> Result<(Vec<Found>, Vec<Found>), (PathBuf, io::Error)> {
+        let (mut whole, mut left) = (Vec::new(), Vec::new());
+        for entry in list(&self.root.join("sdk"))? {
+            let path = entry.path();
+            let is_left = path.extension().is_some_and(|it| it == "damaged" || it == "partial");
+            let Some(mut found) = found(&entry, None).filter(|_| path.is_dir()) else { continue };
+            let files = walkdir::WalkDir::new(&path).into_iter().filter_map(Result::ok);
+            let sizes = files.filter_map(|it| it.metadata().ok().filter(fs::Metadata::is_file));
+            found.size = sizes.map(|it| it.len()).sum();
+            if is_left {
+                left.push(found);
+                continue;
+            }
+            let used = fs::metadata(path.join("kept")).and_then(|it| it.modified());
+            found.time = used.unwrap_or(found.time);
+            whole.push(found);
+        }
+        Ok((whole, left))
     }
 
     /// Lists a folder whose names mean nothing.

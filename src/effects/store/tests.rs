@@ -421,6 +421,29 @@ fn what_was_set_aside_goes_with_the_cleaning() {
 }
 
 #[test]
+fn toolchains_are_counted_and_go_by_their_last_use() {
+    let (_dir, store) = store();
+    for (name, days) in [("new", 1), ("old", 9)] {
+        let place = store.root().join("sdk").join(name);
+        fs::create_dir_all(place.join("go/bin")).unwrap();
+        fs::write(place.join("go/bin/go"), [0; 1000]).unwrap();
+        fs::write(place.join("kept"), "x").unwrap();
+        age(&place.join("kept"), DAY * days);
+    }
+    fs::create_dir_all(store.root().join("sdk/new.damaged")).unwrap();
+    File::create(store.root().join("sdk/new.lock")).unwrap();
+    let toolchains = store.survey().unwrap().toolchains;
+    assert_eq!((toolchains.files, toolchains.bytes), (2, 2002));
+    let done = collect(&store, u64::MAX, DAY * 5);
+    assert_eq!((done.toolchains.files, done.toolchains.bytes, done.kept.bytes), (1, 1001, 1001));
+    assert!(store.root().join("sdk/new/go/bin/go").exists());
+    assert!(!store.root().join("sdk/old").exists());
+    // Too large for what may stay.
+    assert_eq!(collect(&store, 1000, DAY * 5).toolchains.files, 1);
+    assert_eq!(store.survey().unwrap().toolchains.files, 0);
+}
+
+#[test]
 fn a_rehearsal_removes_nothing_and_counts_the_same() {
     let (_dir, store, blobs) = used_over_ten_days();
     let budget = Budget { size: 4000, age: DAY * 365 };
