@@ -36,7 +36,7 @@ pub struct GraphArgs {
 pub fn run(args: GraphArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let Place { root, here } = rooms::find_workspace(&console.settings.folder)?;
     let declared = rooms::load(&root)?;
-    let graph = TargetGraph::new(declared.targets.by_label());
+    let graph = TargetGraph::new(declared.targets.iter());
     let selected = select(&args.patterns, &graph, &here)?;
     let nodes = graph.closure(&selected, Direction::Dependencies);
     match if args.json { Form::Json } else { args.output } {

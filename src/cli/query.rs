@@ -55,7 +55,7 @@ pub struct QueryArgs {
 pub fn run(args: QueryArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let Place { root, here } = rooms::find_workspace(&console.settings.folder)?;
     let declared = rooms::load(&root)?;
-    let graph = TargetGraph::new(declared.targets.by_label());
+    let graph = TargetGraph::new(declared.targets.iter());
     let nodes = answer(&args, &graph, &here)?;
     if nodes.is_empty() && args.path_to.is_some() {
         writeln!(console.err, "no chain of dependencies leads there")?;
@@ -146,7 +146,7 @@ mod tests {
     #[track_caller]
     fn check(args: QueryArgs, expect: Expect) {
         let targets = suites("//:app //lib:a //:b\n//lib:a //lib:z\n//:b\n//lib:z");
-        let graph = TargetGraph::new(&targets);
+        let graph = TargetGraph::new(targets.values());
         let here = PackagePath::parse("lib").unwrap();
         let shown = match answer(&args, &graph, &here) {
             Ok(nodes) => {

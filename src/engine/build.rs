@@ -12,7 +12,7 @@ use crate::engine::go_unit::Unfit;
 use crate::engine::recall::{self, Seen};
 use crate::engine::request::{BuildRequest, Mode};
 use crate::engine::scheduler::{self, Outcome};
-use crate::engine::session::{Delivery, Recorded, Session, finished};
+use crate::engine::session::{Delivered, Recorded, Session, finished};
 use crate::model::strategy::RuleSet;
 use crate::model::target::{CLibrary, Rule, Target};
 use crate::model::targets::Targets;
@@ -23,8 +23,9 @@ use crate::words::label::Label;
 use crate::words::problem::Problem;
 use petgraph::graph::{DiGraph, NodeIndex};
 use rayon::ThreadPool;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
@@ -118,19 +119,22 @@ pub fn plan<'a>(
     if request.only_tests {
         open = tests_among(targets, open);
     }
-    let mut needed = BTreeMap::new();
+    let mut needed = vec![false; targets.len()];
     while let Some(target) = open.pop() {
-        if needed.insert(&target.label, target).is_none() {
+        if let Some(needed) = targets.number(&target.label).and_then(|it| needed.get_mut(it))
+            && !std::mem::replace(needed, true)
+        {
             open.extend(target.dependencies.iter().filter_map(|it| targets.get(it)));
         }
     }
-    let mut graph = DiGraph::with_capacity(needed.len(), needed.len());
-    let nodes: BTreeMap<_, _> =
-        needed.iter().map(|(label, target)| (*label, graph.add_node(*target))).collect();
-    for (label, target) in &needed {
-        for dependency in &target.dependencies {
-            if let (Some(from), Some(to)) = (nodes.get(dependency), nodes.get(label)) {
-                graph.add_edge(*from, *to, ());
+    let count = needed.iter().filter(|it| **it).count();
+    let mut graph = DiGraph::with_capacity(count, count);
+    let node = |(target, needed): (&'a Target, bool)| needed.then(|| graph.add_node(target));
+    let nodes: Vec<_> = targets.iter().zip(needed).map(node).collect();
+    for to in nodes.iter().flatten() {
+        for dependency in &graph[*to].dependencies {
+            if let Some(from) = targets.number(dependency).and_then(|it| nodes[it]) {
+                graph.add_edge(from, *to, ());
             }
         }
     }
@@ -210,7 +214,13 @@ fn execute(session: &Session<'_>, graph: &BuildGraph<'_>, pool: &ThreadPool) -> 
         };
         job.iter().map(outcome).collect()
     };
-    scheduler::run(graph, pool, session.request.after_failure, group, work)
+    // What may need the large stack of a worker is left to one.
+    let takes_little = |it: NodeIndex| {
+        let rule = &graph[it].rule;
+        matches!(rule, Rule::Suite | Rule::PkgConfig(_) | Rule::Files(_) | Rule::Command(_))
+    };
+    let how = (pool, session.request.after_failure);
+    scheduler::run(graph, how, group, takes_little, work)
 }
 
 fn check_files(session: &Session<'_>, target: &Target) -> bool {
@@ -239,9 +249,9 @@ fn check_c_library(session: &Session<'_>, target: &Target, library: &CLibrary) -
 fn results(
     graph: &BuildGraph<'_>,
     outcomes: &[Outcome],
-    delivered: mpsc::Receiver<Delivery>,
+    delivered: mpsc::Receiver<Delivered>,
     sink: Sink<'_>,
-) -> Vec<Delivery> {
+) -> Vec<Delivered> {
     let mut results: Vec<_> = delivered.into_iter().collect();
     for node in graph.node_indices() {
         let target = graph[node];
@@ -254,20 +264,19 @@ fn results(
             finished.error = Some("linkwright itself failed here; this is a bug".to_owned());
             finished.exit_code = ExitCode::Bug.number();
         }
-        sink(Event::Finished(Box::new(finished.clone())));
-        results.push(Delivery { finished, record: None });
+        let finished = Arc::new(finished);
+        sink(Event::Finished(Arc::clone(&finished)));
+        results.push(Delivered { finished, record: None });
     }
     results.sort_by(|a, b| {
-        let key = |it: &Delivery| {
-            let it = &it.finished;
-            (it.label.clone(), it.go_package.clone(), it.platform.clone())
-        };
-        key(a).cmp(&key(b))
+        let (a, b) = (&a.finished, &b.finished);
+        let packages = a.go_package.cmp(&b.go_package);
+        a.label.cmp(&b.label).then(packages).then_with(|| a.platform.cmp(&b.platform))
     });
     results
 }
 
-fn count(results: &[Delivery], machine: &Machine) -> Counts {
+fn count(results: &[Delivered], machine: &Machine) -> Counts {
     let mut counts =
         Counts { go_processes: machine.go_processes.load(Ordering::Relaxed), ..Counts::default() };
     for it in results {
@@ -310,7 +319,7 @@ fn record(
     (outputs, root): (&Outputs, &Path),
     targets: &Targets,
     machine: &Machine,
-    results: &[Delivery],
+    results: &[Delivered],
 ) -> Result<String, BuildError> {
     let tried = results.iter().filter(|it| it.finished.state != State::Skipped);
     let touched: BTreeSet<_> = tried.clone().map(|it| it.finished.label.clone()).collect();
@@ -324,8 +333,8 @@ fn record(
     for it in results.iter().filter_map(|it| it.record.clone()) {
         match it {
             Recorded::Linkage(it) => records.push(*it),
-            Recorded::Command(it) => commands.push(it),
-            Recorded::Bundle(it) => bundles.push(it),
+            Recorded::Command(it) => commands.push(*it),
+            Recorded::Bundle(it) => bundles.push(*it),
         }
     }
     if let Some(old) = outputs.present().read_ledger()?.and_then(|it| Ledger::parse(&it)) {

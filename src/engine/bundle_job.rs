@@ -61,7 +61,8 @@ pub fn run_bundle(session: &Session<'_>, target: &Target, bundle: &Bundle) -> bo
             let size = size(&record, outputs);
             let output = Some(bundle.output.clone());
             let finished = Finished { output, size, warnings, ..finished(target, state) };
-            session.deliver(Delivery { finished, record: Some(Recorded::Bundle(record)) });
+            session
+                .deliver(Delivery { finished, record: Some(Recorded::Bundle(Box::new(record))) });
             true
         }
         Err(unfit) => {

@@ -12,12 +12,12 @@ use crate::engine::event::{Event, Finished};
 use crate::engine::go_job;
 use crate::engine::go_unit::Unfit;
 use crate::engine::request::BuildRequest;
-use crate::engine::session::{Delivery, Recorded, Session};
+use crate::engine::session::{Delivered, Recorded, Session};
 use crate::formats::build_file::parse;
 use crate::model::go_sdk::GoSdk;
 use crate::model::resolve::resolve;
 use crate::model::strategy::RuleSet;
-use crate::model::target::{Rule, Target};
+use crate::model::target::{GoSettings, Rule, Target};
 use crate::model::targets::Targets;
 use crate::plan::bundle::RUNNER;
 use crate::words::digest::Digest;
@@ -63,7 +63,8 @@ pub fn make(
     let mut wanted: Vec<Target> = targets.iter().cloned().collect();
     for target in &mut wanted {
         if let Rule::GoBinary(it) = &mut target.rule {
-            it.settings.iter_mut().for_each(|it| it.go = go.cloned());
+            let settings = it.settings.iter().cloned();
+            it.settings = settings.map(|it| GoSettings { go: go.cloned(), ..it }).collect();
         }
     }
     let machine = session.machine;
@@ -79,12 +80,12 @@ pub fn make(
     let _ = go_job::run(&inner, &wanted.iter().collect::<Vec<_>>());
     drop(inner);
     match delivered.into_iter().next() {
-        Some(Delivery { record: Some(Recorded::Linkage(record)), .. }) => Ok(Runner {
+        Some(Delivered { record: Some(Recorded::Linkage(record)), .. }) => Ok(Runner {
             file: record.output.below(outputs.folder()),
             digest: record.blake3,
             _folder: folder,
         }),
-        Some(Delivery { finished, .. }) => Err(unmade(finished)),
+        Some(Delivered { finished, .. }) => Err(unmade(Arc::unwrap_or_clone(finished))),
         None => Err(ours("nothing was made")),
     }
 }

@@ -69,7 +69,10 @@ pub fn run_command(session: &Session<'_>, target: &Target, command: &Command) ->
             // A command is one step, however many files it makes; the first stands for all.
             let output = command.outputs.first().cloned();
             let finished = Finished { output, ..finished(target, state) };
-            session.deliver(Delivery { finished, record: record.map(Recorded::Command) });
+            session.deliver(Delivery {
+                finished,
+                record: record.map(|it| Recorded::Command(Box::new(it))),
+            });
             true
         }
         Err(unfit) => {

@@ -83,7 +83,7 @@ pub enum Event {
         attempt: Attempt,
     },
     /// One output (or one target without outputs) is finished.
-    Finished(Box<Finished>),
+    Finished(Arc<Finished>),
     /// A test binary starts; the `StepStarted` before it has the exact command.
     TestStarted {
         /// The target.

@@ -94,7 +94,7 @@ pub fn probe(
     let ended = Mutex::new(None);
     let sink = |event: Event| {
         if let (Event::Finished(it), Ok(mut ended)) = (event, ended.lock()) {
-            *ended = Some(*it);
+            *ended = Some(std::sync::Arc::unwrap_or_clone(it));
         }
     };
     build(&request(&root, machine), (&targets, rules), machine, &sink)?;

@@ -24,7 +24,7 @@ use crate::effects::scene::Scene;
 use crate::effects::workspace;
 use crate::engine::event::{Counts, Event, Finished, Sink, State};
 use crate::engine::request::{BuildRequest, Mode};
-use crate::engine::session::{Delivery, Recorded, Session};
+use crate::engine::session::{Delivered, Recorded, Session};
 use crate::model::target::{Bundle, Rule, Target};
 use crate::plan::fingerprint::Framed;
 use crate::plan::record::Record;
@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// What a run told of one output that was in place.
@@ -88,7 +89,7 @@ pub fn recall(request: &BuildRequest, sink: Sink<'_>) -> Option<Counts> {
     sink(Event::Planned { outputs: finished.len() });
     let counts = Counts { up_to_date: finished.len(), recalled: true, ..Counts::default() };
     for it in finished {
-        sink(Event::Finished(Box::new(it)));
+        sink(Event::Finished(Arc::new(it)));
     }
     sink(Event::Done(counts));
     Some(counts)
@@ -99,7 +100,7 @@ pub fn remember(
     request: &BuildRequest,
     (machine, outputs): (&Machine, &Outputs),
     seen: &Seen<'_>,
-    results: &[Delivery],
+    results: &[Delivered],
     ledger: &str,
 ) {
     let Some(program) = &request.program else { return };
@@ -295,14 +296,14 @@ fn draw_bundle(scene: &mut Scene, request: &BuildRequest, machine: &Machine, bun
     }
 }
 
-fn linkage_of(delivery: &Delivery) -> Option<&Record> {
+fn linkage_of(delivery: &Delivered) -> Option<&Record> {
     match &delivery.record {
         Some(Recorded::Linkage(it)) => Some(it),
         Some(Recorded::Command(_) | Recorded::Bundle(_)) | None => None,
     }
 }
 
-fn is_there(delivery: &Delivery) -> bool {
+fn is_there(delivery: &Delivered) -> bool {
     matches!(delivery.finished.state, State::Built | State::Restored | State::UpToDate)
 }
 
@@ -322,7 +323,7 @@ impl<'a> Seen<'a> {
 }
 
 impl Told {
-    fn of(delivery: &Delivery) -> Option<Self> {
+    fn of(delivery: &Delivered) -> Option<Self> {
         let Finished {
             label,
             rule,
@@ -340,7 +341,7 @@ impl Told {
             error,
             hints: _,
             exit_code,
-        } = delivery.finished.clone();
+        } = delivery.finished.as_ref().clone();
         (error.is_none() && exit_code == 0).then(|| Self {
             label,
             rule: rule.to_owned(),

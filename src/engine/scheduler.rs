@@ -3,7 +3,9 @@
 //! One thread, the coordinator, owns every node's [`State`] and is the only one to change it.
 //! Nodes that are ready are grouped into jobs (so that many Go targets become few `go` processes);
 //! a worker in rayon's pool gets a job, runs it, and sends back an outcome for each node of it. So
-//! there is no lock here, and no worker ever waits for another node.
+//! there is no lock here, and no worker ever waits for another node. Where one node is all that can
+//! be done, and it takes little, the coordinator does it: the way to a worker and back would take
+//! longer, a million times in a chain of a million.
 //!
 //! ```text
 //!            all dependencies done        its job is given out         its job reports
@@ -44,14 +46,15 @@ enum State {
 /// Runs `work` on every node of `graph`, whose edges lead from a node to what depends on it.
 ///
 /// `group` sorts the nodes that are ready into jobs; together they must hold each node once.
+/// `takes_little` tells of a node whether the coordinator may run it where nothing else can be.
 /// `work` returns the outcome of each node of its job; one that it leaves out counts as crashed.
 /// The result is indexed by [`NodeIndex::index`]. Time is linear in nodes and edges, and nothing
 /// recurses. A graph with a cycle ends with the nodes on it, and above it, skipped.
 pub fn run<N: Sync>(
     graph: &DiGraph<N, ()>,
-    pool: &rayon::ThreadPool,
-    after_failure: AfterFailure,
+    (pool, after_failure): (&rayon::ThreadPool, AfterFailure),
     group: impl Fn(Vec<NodeIndex>) -> Vec<Vec<NodeIndex>>,
+    takes_little: impl Fn(NodeIndex) -> bool,
     work: impl Fn(&[NodeIndex]) -> Vec<(NodeIndex, Outcome)> + Sync,
 ) -> Vec<Outcome> {
     let (report, reports) = mpsc::channel();
@@ -59,14 +62,21 @@ pub fn run<N: Sync>(
     pool.in_place_scope(|scope| {
         let mut running = 0_usize;
         loop {
-            for job in group(coordinator.take_ready()) {
+            let jobs = group(coordinator.take_ready());
+            if let ([job], 0) = (jobs.as_slice(), running)
+                && let [node] = job.as_slice()
+                && takes_little(*node)
+            {
+                coordinator.start(job);
+                coordinator.finish_job(job, &caught(&work, job));
+                continue;
+            }
+            for job in jobs {
                 running += 1;
                 coordinator.start(&job);
                 let (report, work) = (report.clone(), &work);
                 scope.spawn(move |_| {
-                    // A worker that unwinds must still report, or the coordinator waits for ever.
-                    let outcomes = catch_unwind(AssertUnwindSafe(|| work(&job)));
-                    let _ = report.send((outcomes.unwrap_or_default(), job));
+                    let _ = report.send((caught(work, &job), job));
                 });
             }
             if running == 0 {
@@ -80,6 +90,14 @@ pub fn run<N: Sync>(
         }
     });
     coordinator.into_outcomes()
+}
+
+/// Runs a job. One that unwinds must still report, or the coordinator waits for ever.
+fn caught(
+    work: &impl Fn(&[NodeIndex]) -> Vec<(NodeIndex, Outcome)>,
+    job: &[NodeIndex],
+) -> Vec<(NodeIndex, Outcome)> {
+    catch_unwind(AssertUnwindSafe(|| work(job))).unwrap_or_default()
 }
 
 struct Coordinator<'a, N> {
@@ -208,7 +226,7 @@ mod tests {
             let graph = graph(&edges);
             for (fails, pool) in (0..=NODES).flat_map(|it| pools.iter().map(move |pool| (it, pool)))
             {
-                for together in [false, true] {
+                for (together, little) in [(false, false), (false, true), (true, false)] {
                     let ended = Mutex::new(Vec::new());
                     let work = |job: &[NodeIndex]| {
                         let mut ended = ended.lock().unwrap();
@@ -228,7 +246,8 @@ mod tests {
                         true => vec![ready],
                         false => ready.into_iter().map(|it| vec![it]).collect(),
                     };
-                    let outcomes = run(&graph, pool, AfterFailure::KeepGoing, group, work);
+                    let outcomes =
+                        run(&graph, (pool, AfterFailure::KeepGoing), group, |_| little, work);
                     assert_eq!(outcomes, expected(&edges, fails), "{edges:?}, {fails} fails");
                     let ran = outcomes.iter().filter(|it| **it != Outcome::Skipped).count();
                     assert_eq!(ended.into_inner().unwrap().len(), ran, "each once: {edges:?}");
@@ -245,16 +264,37 @@ mod tests {
     fn a_panicking_worker_does_not_hang_the_build() {
         let graph = graph(&[(0, 1), (1, 2), (2, 3)]);
         let work = |_: &[NodeIndex]| panic!("on purpose");
-        let outcomes = run(&graph, &pool(1), AfterFailure::KeepGoing, each_alone, work);
-        assert_eq!(outcomes[0], Outcome::Crashed);
-        assert_eq!(outcomes[1..], [Outcome::Skipped; NODES - 1]);
+        let how = (&pool(1), AfterFailure::KeepGoing);
+        for little in [false, true] {
+            let outcomes = run(&graph, how, each_alone, |_| little, work);
+            assert_eq!(outcomes[0], Outcome::Crashed);
+            assert_eq!(outcomes[1..], [Outcome::Skipped; NODES - 1]);
+        }
+    }
+
+    #[test]
+    fn what_takes_little_and_is_alone_is_run_here() {
+        // The second node depends on the first, as does the third; those two are ready together.
+        let graph = graph(&[(0, 1), (0, 2), (1, 3), (2, 3)]);
+        let here = std::thread::current().id();
+        let elsewhere = Mutex::new(Vec::new());
+        let work = |job: &[NodeIndex]| {
+            if std::thread::current().id() != here {
+                elsewhere.lock().unwrap().push(job[0].index());
+            }
+            vec![(job[0], Outcome::Done)]
+        };
+        run(&graph, (&pool(2), AfterFailure::Stop), each_alone, |it| it.index() != 3, work);
+        let mut elsewhere = elsewhere.into_inner().unwrap();
+        elsewhere.sort_unstable();
+        assert_eq!(elsewhere, [1, 2, 3]);
     }
 
     #[test]
     fn without_keep_going_a_failure_ends_the_run() {
         let graph = graph(&[(0, 1), (2, 3)]);
         let work = |job: &[NodeIndex]| vec![(job[0], Outcome::Failed)];
-        let outcomes = run(&graph, &pool(1), AfterFailure::Stop, each_alone, work);
+        let outcomes = run(&graph, (&pool(1), AfterFailure::Stop), each_alone, |_| false, work);
         assert_eq!(outcomes[1], Outcome::Skipped);
         assert_eq!(outcomes[3], Outcome::Skipped);
     }
@@ -268,12 +308,15 @@ mod tests {
             graph.add_edge(pair[0], pair[1], ());
         }
         let fails_first = |job: &[NodeIndex]| vec![(job[0], Outcome::Failed)];
-        let thread = std::thread::Builder::new().stack_size(256 << 10);
-        let outcomes = thread
-            .spawn(move || run(&graph, &pool(1), AfterFailure::KeepGoing, each_alone, fails_first))
-            .unwrap()
-            .join()
-            .unwrap();
-        assert_eq!(outcomes.iter().filter(|it| **it == Outcome::Skipped).count(), 999_999);
+        let all_done = |job: &[NodeIndex]| vec![(job[0], Outcome::Done)];
+        let runs = move || {
+            let how = (&pool(1), AfterFailure::KeepGoing);
+            let first = run(&graph, how, each_alone, |_| false, fails_first);
+            (first, run(&graph, how, each_alone, |_| true, all_done))
+        };
+        let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(runs).unwrap();
+        let (first, second) = thread.join().unwrap();
+        assert_eq!(first.iter().filter(|it| **it == Outcome::Skipped).count(), 999_999);
+        assert!(second.iter().all(|it| *it == Outcome::Done));
     }
 }

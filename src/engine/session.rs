@@ -48,15 +48,24 @@ pub struct Delivery {
     pub record: Option<Recorded>,
 }
 
+/// One finished output that has been told of; there may be a million of them.
+#[derive(Debug)]
+pub struct Delivered {
+    /// What was told.
+    pub finished: Arc<Finished>,
+    /// What is recorded of it, if it came out.
+    pub record: Option<Recorded>,
+}
+
 /// What the ledger gets of a finished output.
 #[derive(Debug, Clone)]
 pub enum Recorded {
     /// A Go output that verified.
     Linkage(Box<Record>),
     /// A command whose outputs are in place.
-    Command(CommandRecord),
+    Command(Box<CommandRecord>),
     /// A bundle that is in place.
-    Bundle(BundleRecord),
+    Bundle(Box<BundleRecord>),
 }
 
 /// What is asked of a linker: the compiler, the linker, the flags, and whether to start the result.
@@ -104,7 +113,7 @@ pub struct Session<'a> {
     pub outputs: Option<&'a Outputs>,
     /// Where events go.
     pub sink: Sink<'a>,
-    deliveries: mpsc::Sender<Delivery>,
+    deliveries: mpsc::Sender<Delivered>,
     steps: AtomicUsize,
     planned: AtomicUsize,
     command_ran: AtomicBool,
@@ -162,7 +171,7 @@ impl<'a> Session<'a> {
         (targets, rules): (&'a Targets, &'a RuleSet),
         (machine, outputs): (&'a Machine, Option<&'a Outputs>),
         sink: Sink<'a>,
-        deliveries: mpsc::Sender<Delivery>,
+        deliveries: mpsc::Sender<Delivered>,
     ) -> Self {
         Self {
             request,
@@ -523,15 +532,16 @@ impl<'a> Session<'a> {
 
     /// Hands over a finished output.
     pub fn deliver(&self, delivery: Delivery) {
-        let Delivery { finished, record } = &delivery;
-        if let ("go_tests", Some(Recorded::Linkage(it))) = (finished.rule, record)
+        let Delivery { finished, record } = delivery;
+        if let ("go_tests", Some(Recorded::Linkage(it))) = (finished.rule, &record)
             && let Ok(mut tests) = self.tests.lock()
         {
             let own = tests.entry(finished.label.clone()).or_default();
             own.push((finished.clone(), it.blake3));
         }
-        (self.sink)(Event::Finished(Box::new(delivery.finished.clone())));
-        let _ = self.deliveries.send(delivery);
+        let finished = Arc::new(finished);
+        (self.sink)(Event::Finished(Arc::clone(&finished)));
+        let _ = self.deliveries.send(Delivered { finished, record });
     }
 
     /// Hands over a target that failed as a whole.

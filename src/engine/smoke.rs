@@ -89,7 +89,7 @@ fn meant(unit: &Unit<'_>) -> Option<Smoke> {
         return None;
     }
     match &unit.of.target.rule {
-        Rule::GoBinary(it) => it.smoke.clone(),
+        Rule::GoBinary(it) => it.smoke.as_deref().cloned(),
         _ => Some(Smoke { args: vec!["-test.list=.".to_owned()], ..Smoke::default() }),
     }
 }

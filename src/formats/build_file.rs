@@ -5,7 +5,7 @@
 //! is read by itself, so one that is wrong hides nothing in another.
 
 use crate::formats::go_sdk_spec::{GoSdkSpec, read_go_sdk};
-use crate::formats::ron_fields::{Fields, Reader, Table};
+use crate::formats::ron_fields::{Entry, Fields, Reader, Table};
 use crate::formats::ron_syntax::{Node, parse as parse_ron};
 use crate::formats::sealed_spec::{SealedSpec, read_run_in};
 use crate::words::label::{Label, PackagePath};
@@ -143,15 +143,15 @@ pub enum RuleSpec {
     /// `c_library(…)`
     CLibrary(Box<CLibrarySpec>),
     /// `pkg_config(…)`
-    PkgConfig(PkgConfigSpec),
+    PkgConfig(Box<PkgConfigSpec>),
     /// `command(…)`
     Command(Box<CommandSpec>),
     /// `files(…)`
-    Files(FilesSpec),
+    Files(Box<FilesSpec>),
     /// `suite(…)`: its members.
     Suite(Vec<Spanned<String>>),
     /// `bundle(…)`
-    Bundle(BundleSpec),
+    Bundle(Box<BundleSpec>),
 }
 
 /// `go_binary(…)`
@@ -166,7 +166,7 @@ pub struct GoBinarySpec {
     /// Labels of what must be made before.
     pub deps: Vec<Spanned<String>>,
     /// How it is started to see that it starts.
-    pub smoke: Option<SmokeSpec>,
+    pub smoke: Option<Box<SmokeSpec>>,
     /// How it is linked.
     pub settings: SettingsSpec,
 }
@@ -288,33 +288,34 @@ pub struct BundleSpec {
     pub form: Option<Spanned<String>>,
 }
 
-/// Settings of Go targets; what is `None` is not said.
+/// Settings of Go targets; what is `None` is not said. Most targets say little, and there may be a
+/// million of them, so what is said lies elsewhere.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsSpec {
     /// A Go toolchain of the workspace.
-    pub go: Option<Spanned<String>>,
+    pub go: Option<Box<Spanned<String>>>,
     /// A strategy or ladder.
-    pub link: Option<Spanned<String>>,
+    pub link: Option<Box<Spanned<String>>>,
     /// A policy.
-    pub policy: Option<Spanned<String>>,
+    pub policy: Option<Box<Spanned<String>>>,
     /// Build tags.
-    pub tags: Option<Vec<Spanned<String>>>,
+    pub tags: Option<Box<[Spanned<String>]>>,
     /// Words for Go's linker.
-    pub ldflags: Option<Vec<Spanned<String>>>,
+    pub ldflags: Option<Box<[Spanned<String>]>>,
     /// Words for Go's compiler.
-    pub gcflags: Option<Vec<Spanned<String>>>,
+    pub gcflags: Option<Box<[Spanned<String>]>>,
     /// Words for the C compiler when it links.
-    pub extldflags: Option<Vec<Spanned<String>>>,
+    pub extldflags: Option<Box<[Spanned<String>]>>,
     /// Environment of the `go` command.
-    pub env: Option<Table>,
+    pub env: Option<Box<[Entry]>>,
     /// `-X name=value`.
-    pub x_defs: Option<Table>,
+    pub x_defs: Option<Box<[Entry]>>,
     /// `GOOS`
-    pub goos: Option<Spanned<String>>,
+    pub goos: Option<Box<Spanned<String>>>,
     /// `GOARCH`
-    pub goarch: Option<Spanned<String>>,
+    pub goarch: Option<Box<Spanned<String>>>,
     /// The architecture's sub-level.
-    pub level: Option<Spanned<String>>,
+    pub level: Option<Box<Spanned<String>>>,
     /// `-trimpath`
     pub trimpath: Option<bool>,
     /// `-buildvcs`
@@ -354,8 +355,9 @@ pub fn parse(source: &Arc<Source>, package: &PackagePath) -> (BuildSpec, Vec<Pro
         }
         let targets = fields.get("targets");
         let nodes = targets.and_then(|it| reader.list("targets", "a list of targets", it));
-        let targets = nodes.unwrap_or_default().iter();
-        spec.targets = targets.filter_map(|it| target(&mut reader, it, package)).collect();
+        let nodes = nodes.unwrap_or_default();
+        spec.targets.reserve_exact(nodes.len());
+        spec.targets.extend(nodes.iter().filter_map(|it| target(&mut reader, it, package)));
     }
     (spec, reader.into_problems())
 }
@@ -379,7 +381,7 @@ fn target<'s>(
         "bundle" => {
             let tests = reader.required(&fields, "tests").and_then(|it| reader.texts("tests", it));
             let form = fields.get("form").and_then(|it| reader.word("form", it));
-            tests.map(|tests| RuleSpec::Bundle(BundleSpec { tests, form }))
+            tests.map(|tests| RuleSpec::Bundle(Box::new(BundleSpec { tests, form })))
         }
         _ => {
             let members = reader.required(&fields, "targets");
@@ -427,7 +429,8 @@ fn go_binary<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<Rul
     };
     let platforms = fields.get("platforms").and_then(|it| reader.texts("platforms", it));
     let c_deps = texts(reader, fields, "c_deps");
-    let spec = GoBinarySpec { package, platforms, c_deps, deps, smoke, settings };
+    let spec =
+        GoBinarySpec { package, platforms, c_deps, deps, smoke: smoke.map(Box::new), settings };
     Some(RuleSpec::GoBinary(Box::new(spec)))
 }
 
@@ -470,7 +473,7 @@ fn c_library<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> RuleSpec {
 fn pkg_config<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<RuleSpec> {
     let packages = reader.required(fields, "packages").and_then(|it| reader.texts("packages", it));
     let deps = texts(reader, fields, "deps");
-    Some(RuleSpec::PkgConfig(PkgConfigSpec { packages: packages?, deps }))
+    Some(RuleSpec::PkgConfig(Box::new(PkgConfigSpec { packages: packages?, deps })))
 }
 
 fn command<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<RuleSpec> {
@@ -487,7 +490,7 @@ fn command<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<RuleS
 fn files<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> Option<RuleSpec> {
     let globs = reader.required(fields, "globs").and_then(|it| reader.texts("globs", it));
     let exclude = texts(reader, fields, "exclude");
-    Some(RuleSpec::Files(FilesSpec { globs: globs?, exclude }))
+    Some(RuleSpec::Files(Box::new(FilesSpec { globs: globs?, exclude })))
 }
 
 fn texts<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>, name: &str) -> Vec<Spanned<String>> {
@@ -495,13 +498,19 @@ fn texts<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>, name: &str) -> Ve
 }
 
 fn settings<'s>(reader: &mut Reader<'s>, fields: &Fields<'_, 's>) -> SettingsSpec {
-    let mut text = |name| fields.get(name).and_then(|it| reader.text(name, it));
+    let mut text = |name| fields.get(name).and_then(|it| reader.text(name, it)).map(Box::new);
     let (go, link, policy) = (text("go"), text("link"), text("policy"));
     let (goos, goarch, level) = (text("goos"), text("goarch"), text("level"));
-    let mut list = |name| fields.get(name).and_then(|it| reader.texts(name, it));
+    let mut list = |name| {
+        let texts = fields.get(name).and_then(|it| reader.texts(name, it));
+        texts.map(Vec::into_boxed_slice)
+    };
     let (tags, ldflags) = (list("tags"), list("ldflags"));
     let (gcflags, extldflags) = (list("gcflags"), list("extldflags"));
-    let mut table = |name| fields.get(name).and_then(|it| reader.table(name, it));
+    let mut table = |name| {
+        let table = fields.get(name).and_then(|it| reader.table(name, it));
+        table.map(Vec::into_boxed_slice)
+    };
     let (env, x_defs) = (table("env"), table("x_defs"));
     let mut flag = |name| fields.get(name).and_then(|it| reader.flag(name, it));
     let (trimpath, buildvcs, vet) = (flag("trimpath"), flag("buildvcs"), flag("vet"));

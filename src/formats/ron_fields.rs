@@ -12,7 +12,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Names to texts, in the order written, each name once.
-pub type Table = Vec<(Spanned<String>, Spanned<String>)>;
+pub type Table = Vec<Entry>;
+
+/// One of a table.
+pub type Entry = (Spanned<String>, Spanned<String>);
 
 /// Reads the values of one file.
 #[derive(Debug)]
@@ -55,7 +58,7 @@ impl<'s> Reader<'s> {
     /// Makes a span of a range of the file.
     #[must_use]
     pub fn span(&self, range: Range<usize>) -> Span {
-        Span { source: Arc::clone(self.source), range }
+        Span::new(Arc::clone(self.source), range)
     }
 
     /// Adds a problem.
@@ -186,7 +189,9 @@ impl<'s> Reader<'s> {
     /// Reads a list of strings; those that are none are reported and left out.
     pub fn texts(&mut self, name: &str, node: &Node<'s>) -> Option<Vec<Spanned<String>>> {
         let items = self.list(name, "a list of strings", node)?;
-        Some(items.iter().filter_map(|it| self.text(name, it)).collect())
+        let mut texts = Vec::with_capacity(items.len());
+        texts.extend(items.iter().filter_map(|it| self.text(name, it)));
+        Some(texts)
     }
 
     /// Reads a list of bare words.

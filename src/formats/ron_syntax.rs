@@ -123,7 +123,7 @@ pub fn source_of(name: &str, bytes: Vec<u8>) -> Result<Arc<Source>, Box<Problem>
     // The text before the bad byte is valid, so the offset is the same in the repaired text.
     let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
     let end = at + '\u{fffd}'.len_utf8();
-    let span = Span { source: Arc::new(Source { name, text }), range: at..end };
+    let span = Span::new(Arc::new(Source { name, text }), at..end);
     let problem = Problem::new(format!("`{}` is not UTF-8", span.source.name))
         .at(span, format!("the byte at offset {at} begins no character"))
         .hint(if utf16 { "it looks like UTF-16; save it as UTF-8" } else { "save it as UTF-8" });
@@ -487,7 +487,7 @@ impl<'a> Builder<'a> {
     }
 
     fn span(&self, range: Range<usize>) -> Span {
-        Span { source: Arc::clone(self.source), range }
+        Span::new(Arc::clone(self.source), range)
     }
 
     fn problem(&self, message: impl Into<String>, range: Range<usize>, word: &str) -> Problem {

@@ -15,7 +15,7 @@ pub(crate) fn told(problems: &[Problem]) -> String {
             visible(&problem.message)
         );
         for (span, word) in &problem.places {
-            let text = visible(&span.source.text[span.range.clone()]);
+            let text = visible(&span.source.text[span.range()]);
             let word = if word.is_empty() { String::new() } else { format!(" {word}") };
             let _ = writeln!(out, "  {span}: {text}{word}");
         }

@@ -187,7 +187,7 @@ fn an_archive_that_a_command_makes_needs_that_command() {
 #[test]
 fn a_package_is_a_name() {
     let source = Arc::new(Source { name: String::new(), text: String::new() });
-    let span = Span { source, range: 0..0 };
+    let span = Span::new(source, 0..0);
     let name = |it: &str| Spanned { value: it.to_owned(), span: span.clone() };
     for good in ["sqlite3", "gtk+-3.0", "libpng16", "a.b_c-d"] {
         assert_eq!(check_packages(&[name(good)], &span), [], "{good}");

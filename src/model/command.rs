@@ -46,7 +46,8 @@ pub fn check(spec: CommandSpec, name: &Span, package: &PackagePath) -> CheckedCo
             inputs_at.push(input.span.clone());
         }
     }
-    let outputs: Vec<_> = spec.outputs.iter().filter_map(|it| check.output(it)).collect();
+    let mut outputs = Vec::with_capacity(spec.outputs.len());
+    outputs.extend(spec.outputs.iter().filter_map(|it| check.output(it)));
     if spec.outputs.is_empty() {
         let problem = Problem::new("a command without outputs makes nothing");
         check.problems.push(problem.at(name.clone(), "").hint("name the files that it writes"));
@@ -169,6 +170,7 @@ impl Check<'_> {
         if !text.is_empty() || pieces.is_empty() {
             pieces.push(ArgPiece::Text(text));
         }
+        pieces.shrink_to_fit();
         pieces
     }
 
@@ -251,8 +253,8 @@ fn is_reference(text: &str) -> bool {
 
 /// Returns the place of `part` in a string that was written without escapes, else of all of it.
 fn within(span: &Span, part: &str) -> Span {
-    let text = span.source.text.get(span.range.clone()).unwrap_or("");
+    let text = span.source.text.get(span.range()).unwrap_or("");
     let Some(at) = text.find(part) else { return span.clone() };
-    let start = span.range.start + at;
-    Span { source: span.source.clone(), range: start..start + part.len() }
+    let start = span.range().start + at;
+    Span::new(span.source.clone(), start..start + part.len())
 }

@@ -12,7 +12,7 @@ fn words(list: &[&str]) -> Vec<Spanned<String>> {
     let mut at = 0;
     let spanned = list.iter().map(|it| {
         at += it.len();
-        let span = Span { source: Arc::clone(&source), range: at - it.len()..at };
+        let span = Span::new(Arc::clone(&source), at - it.len()..at);
         Spanned { value: (*it).to_owned(), span }
     });
     spanned.collect()

@@ -196,7 +196,7 @@ impl<'r> Resolver<'r> {
                 let found = files((&spec.globs, &spec.exclude), draft.label.package());
                 self.problems.extend(found.problems);
                 draft.literals = found.literals;
-                Some(Rule::Files(found.files))
+                Some(Rule::Files(Box::new(found.files)))
             }
             RuleSpec::Suite(members) => {
                 self.labels(&mut draft, &members);
@@ -220,9 +220,10 @@ impl<'r> Resolver<'r> {
         let c_deps = self.c_labels(draft, &spec.c_deps);
         let go_package = self.go_pattern(&spec.package, true);
         let settings = self.each(draft, spec.platforms.as_deref(), (spec.settings, defaults));
-        let smoke = spec.smoke.map(|it| self.smoke(it));
+        let smoke = spec.smoke.map(|it| Box::new(self.smoke(*it)));
         let (go_package, settings) = go_package.zip(settings)?;
-        Some(Rule::GoBinary(GoBinary { go_package, c_deps, smoke, settings }))
+        let settings = self.settler.shared(settings);
+        Some(Rule::GoBinary(Box::new(GoBinary { go_package, c_deps, smoke, settings })))
     }
 
     fn command(&mut self, draft: &mut Draft, spec: CommandSpec) -> Rule {
@@ -239,7 +240,7 @@ impl<'r> Resolver<'r> {
         }
         draft.literals = checked.literal_inputs;
         draft.outputs = checked.outputs;
-        Rule::Command(checked.command)
+        Rule::Command(Box::new(checked.command))
     }
 
     fn go_tests(
@@ -265,7 +266,7 @@ impl<'r> Resolver<'r> {
         let settings = self.each(draft, spec.platforms.as_deref(), (own, defaults));
         let linked = settings.as_deref().unwrap_or_default();
         let cover = check_cover(&spec, covered, linked, &mut self.problems);
-        let settings = settings?;
+        let settings = self.settler.shared(settings?);
         let tests = GoTests { go_packages, exclude, c_deps, vet, cover, run, settings };
         Some(Rule::GoTests(Box::new(tests)))
     }
@@ -394,7 +395,8 @@ impl<'r> Resolver<'r> {
         let mut tests: Vec<_> = draft.edges.iter().map(|it| it.value.clone()).collect();
         tests.sort();
         tests.dedup();
-        Some(Rule::Bundle(Bundle { tests, form, output: RelPath::parse(&path).ok()? }))
+        let output = RelPath::parse(&path).ok()?;
+        Some(Rule::Bundle(Box::new(Bundle { tests, form, output })))
     }
 
     fn labels(&mut self, draft: &mut Draft, texts: &[Spanned<String>]) {
@@ -407,6 +409,7 @@ impl<'r> Resolver<'r> {
         texts: &[Spanned<String>],
         fits: fn(Kind) -> bool,
     ) {
+        draft.edges.reserve_exact(texts.len());
         for text in texts {
             match Label::parse(&text.value, draft.label.package()) {
                 Ok(value) => {
@@ -427,12 +430,14 @@ impl<'r> Resolver<'r> {
     }
 
     /// Looks up a label that must be of a fitting kind, and makes it a dependency.
-    fn look_up(&mut self, draft: &mut Draft, label: Spanned<Label>, fits: fn(Kind) -> bool) {
-        let Some(index) = self.indices.get(&label.value) else {
+    fn look_up(&mut self, draft: &mut Draft, mut label: Spanned<Label>, fits: fn(Kind) -> bool) {
+        let Some((known, index)) = self.indices.get_key_value(&label.value) else {
             let problem = self.unknown(&label.value).at(label.span, "");
             self.problems.push(problem);
             return;
         };
+        // One text for all who name it.
+        label.value.clone_from(known);
         if label.value == draft.label {
             let problem = Problem::new(format!("`{}` depends on itself", draft.label));
             self.problems.push(problem.at(label.span, "").hint("leave it out"));

@@ -533,7 +533,7 @@ fn variables_have_plain_names() {
 
 fn suite(name: &str, members: &[String]) -> TargetSpec {
     let source = Arc::new(Source { name: String::new(), text: String::new() });
-    let span = Span { source, range: 0..0 };
+    let span = Span::new(source, 0..0);
     let member = |it: &String| Spanned { value: it.clone(), span: span.clone() };
     TargetSpec {
         label: Label::new(PackagePath::root(), name).unwrap(),

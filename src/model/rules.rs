@@ -448,7 +448,7 @@ pub fn check_tags(tags: &[Spanned<String>]) -> Vec<Problem> {
 
 /// Drops the places.
 #[must_use]
-pub fn values(texts: Vec<Spanned<String>>) -> Vec<String> {
+pub fn values(texts: impl IntoIterator<Item = Spanned<String>>) -> Vec<String> {
     texts.into_iter().map(|it| it.value).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Settings of Go targets: what a target says, else the nearest `defaults`, else the fixed default.
 
 use crate::formats::build_file::SettingsSpec;
-use crate::formats::ron_fields::Table;
+use crate::formats::ron_fields::Entry;
 use crate::model::flags::{Tool, check as check_flags, split_quoted};
 use crate::model::go_sdk::{GoSdk, ON_PATH, Sdks};
 use crate::model::platform::{
@@ -14,7 +14,7 @@ use crate::model::target::{GoSettings, Platform};
 use crate::words::near::suggestion;
 use crate::words::problem::Problem;
 use crate::words::span::{Span, Spanned};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// The variables that `env` of a Go target may set: those that say what is built, none that names
@@ -52,19 +52,24 @@ const SAID_ELSEWHERE: [(&str, &str); 13] = [
     ("GOWORK", "linkwright finds go.work by itself"),
 ];
 
+/// How many settings are remembered, for targets that say the same.
+const REMEMBERED: usize = 16;
+
 /// Looks up names, each ladder once, so that a million targets share it.
 #[derive(Debug)]
 pub struct Settler<'r> {
     rules: &'r RuleSet,
     sdks: Sdks,
     ladders: BTreeMap<String, Arc<Ladder>>,
+    /// The last ones that were shared.
+    settled: VecDeque<Arc<[GoSettings]>>,
 }
 
 impl<'r> Settler<'r> {
     /// Begins with the names of `rules`.
     #[must_use]
     pub fn new(rules: &'r RuleSet, sdks: Sdks) -> Self {
-        Self { rules, sdks, ladders: BTreeMap::new() }
+        Self { rules, sdks, ladders: BTreeMap::new(), settled: VecDeque::new() }
     }
 
     /// Checks settings as written, apart from what only a whole target shows.
@@ -145,6 +150,20 @@ impl<'r> Settler<'r> {
         }))
     }
 
+    /// Returns settings in one place with those of other targets that are the same.
+    #[must_use]
+    pub fn shared(&mut self, settings: Vec<GoSettings>) -> Arc<[GoSettings]> {
+        if let Some(known) = self.settled.iter().find(|it| ***it == *settings) {
+            return Arc::clone(known);
+        }
+        let settings: Arc<[GoSettings]> = settings.into();
+        if self.settled.len() == REMEMBERED {
+            self.settled.pop_front();
+        }
+        self.settled.push_back(Arc::clone(&settings));
+        settings
+    }
+
     /// Returns the toolchain that `name` means, none for the one on PATH; the error says that it
     /// means nothing.
     fn go(&self, name: &str) -> Result<Option<Arc<GoSdk>>, ()> {
@@ -217,7 +236,7 @@ pub fn listed_platforms(
 
 /// Drops the places.
 #[must_use]
-pub fn plain(table: Table) -> BTreeMap<String, String> {
+pub fn plain(table: impl IntoIterator<Item = Entry>) -> BTreeMap<String, String> {
     table.into_iter().map(|(key, value)| (key.value, value.value)).collect()
 }
 

@@ -32,7 +32,7 @@ pub struct Target {
 #[derive(Debug, Clone)]
 pub enum Rule {
     /// A Go program.
-    GoBinary(GoBinary),
+    GoBinary(Box<GoBinary>),
     /// One test binary for each Go package that has tests.
     GoTests(Box<GoTests>),
     /// C or C++ for Go targets to link.
@@ -40,13 +40,13 @@ pub enum Rule {
     /// Libraries of the machine that pkg-config knows.
     PkgConfig(PkgConfig),
     /// A program run on declared inputs that makes declared outputs.
-    Command(Command),
+    Command(Box<Command>),
     /// A named glob.
-    Files(Files),
+    Files(Box<Files>),
     /// A named group; its members are its dependencies.
     Suite,
     /// Test binaries with all that they need elsewhere.
-    Bundle(Bundle),
+    Bundle(Box<Bundle>),
 }
 
 /// A Go program.
@@ -57,9 +57,10 @@ pub struct GoBinary {
     /// C libraries that it links, in the order written.
     pub c_deps: Vec<Label>,
     /// How it is started to see that it starts, if it says.
-    pub smoke: Option<Smoke>,
-    /// How it is built and linked: once, or once for each of its platforms.
-    pub settings: Vec<GoSettings>,
+    pub smoke: Option<Box<Smoke>>,
+    /// How it is built and linked: once, or once for each of its platforms. Targets that say the
+    /// same share it.
+    pub settings: Arc<[GoSettings]>,
 }
 
 /// One start of a program, which must end by itself, and as it says.
@@ -97,7 +98,7 @@ pub struct GoTests {
     /// How they are run.
     pub run: TestRun,
     /// How they are built and linked: once, or once for each of their platforms.
-    pub settings: Vec<GoSettings>,
+    pub settings: Arc<[GoSettings]>,
 }
 
 /// What test binaries count while they run.
@@ -136,7 +137,7 @@ pub struct TestRun {
 pub struct GoPattern(Arc<str>);
 
 /// How a Go target is built and linked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoSettings {
     /// The Go toolchain that `go:` names; `None` is the one on PATH.
     pub go: Option<Arc<GoSdk>>,

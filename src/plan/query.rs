@@ -7,7 +7,7 @@
 use crate::model::target::Target;
 use crate::words::label::Label;
 use crate::words::pattern::{Pattern, PatternSet};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Every target of a workspace, or those reached from some of them, with the edges between them.
 #[derive(Debug)]
@@ -52,11 +52,11 @@ struct Edges {
 }
 
 impl<'a> TargetGraph<'a> {
-    /// Makes the graph of `targets`. A dependency that is not among them is left out; resolution
-    /// has refused it already.
+    /// Makes the graph of `targets`, sorted by label. A dependency that is not among them is left
+    /// out; resolution has refused it already.
     #[must_use]
-    pub fn new(targets: &'a BTreeMap<Label, Target>) -> Self {
-        let targets: Vec<&Target> = targets.values().collect();
+    pub fn new(targets: impl IntoIterator<Item = &'a Target>) -> Self {
+        let targets: Vec<&Target> = targets.into_iter().collect();
         let number =
             |label: &Label| targets.binary_search_by(|it| it.label.cmp(label)).ok().map(Node);
         let mut edges = Vec::new();
@@ -217,19 +217,19 @@ impl Edges {
 
 /// Makes suites for tests: each line is `label: dependency dependency`.
 #[cfg(test)]
-pub(crate) fn suites(text: &str) -> BTreeMap<Label, Target> {
+pub(crate) fn suites(text: &str) -> std::collections::BTreeMap<Label, Target> {
     use crate::model::target::Rule;
     use crate::words::label::PackagePath;
     use crate::words::span::{Source, Span};
     let source =
         std::sync::Arc::new(Source { name: "BUILD.ron".to_owned(), text: text.to_owned() });
     let root = PackagePath::root();
-    let mut targets = BTreeMap::new();
+    let mut targets = std::collections::BTreeMap::new();
     for line in text.lines() {
         let mut labels = line.split_whitespace().map(|it| Label::parse(it, &root).unwrap());
         let label = labels.next().unwrap();
         let start = line.as_ptr() as usize - text.as_ptr() as usize;
-        let span = Span { source: source.clone(), range: start..start + line.len() };
+        let span = Span::new(source.clone(), start..start + line.len());
         let mut dependencies: Vec<Label> = labels.collect();
         dependencies.sort();
         let target = Target { label: label.clone(), span, dependencies, rule: Rule::Suite };
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn closures_are_sorted_and_hold_their_start() {
         let targets = suites(DIAMOND);
-        let graph = TargetGraph::new(&targets);
+        let graph = TargetGraph::new(targets.values());
         let left = select(&graph, &["//:left"]).unwrap();
         let down = graph.closure(&left, Direction::Dependencies);
         assert_eq!(labels(&graph, &down), ["//:base", "//:left"]);
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn a_path_is_a_shortest_one() {
         let targets = suites(DIAMOND);
-        let graph = TargetGraph::new(&targets);
+        let graph = TargetGraph::new(targets.values());
         let node = |it: &str| select(&graph, &[it]).unwrap();
         let path = graph.path(&node("//:top"), node("//:base")[0]).unwrap();
         assert_eq!(labels(&graph, &path), ["//:top", "//:left", "//:base"]);
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn a_pattern_that_matches_nothing_is_told_with_the_nearest_label() {
         let targets = suites(DIAMOND);
-        let graph = TargetGraph::new(&targets);
+        let graph = TargetGraph::new(targets.values());
         let problems = select(&graph, &["//:lfet", "//cmd:left", "//web/...", "-//:zzzzzz"]);
         let left = Label::parse("//:left", &PackagePath::root()).unwrap();
         let problems = problems.unwrap_err();
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn negative_patterns_leave_out() {
         let targets = suites(DIAMOND);
-        let graph = TargetGraph::new(&targets);
+        let graph = TargetGraph::new(targets.values());
         let left = select(&graph, &["//...", "-//:all", "//:top", "-//nowhere/..."]).unwrap();
         assert_eq!(labels(&graph, &left), ["//cmd:x"]);
     }
@@ -303,7 +303,7 @@ mod tests {
         let last = 200_000;
         let chain = (0..last).map(|it| format!("//:n{it:07} //:n{:07}\n", it + 1));
         let targets = suites(&(chain.collect::<String>() + &format!("//:n{last:07}")));
-        let graph = TargetGraph::new(&targets);
+        let graph = TargetGraph::new(targets.values());
         let nodes = graph.nodes();
         assert_eq!(graph.closure(&nodes[..1], Direction::Dependencies).len(), last + 1);
         assert_eq!(graph.path(&nodes[..1], nodes[last]).unwrap().len(), last + 1);

@@ -135,7 +135,7 @@ fn windows(problem: &Problem) -> Vec<Window> {
 /// Returns the bytes of the line that a place begins in.
 fn line_of(span: &Span) -> Range<usize> {
     let text = &span.source.text;
-    let at = span.range.start.min(text.len());
+    let at = span.range().start.min(text.len());
     let start = text.get(..at).and_then(|it| it.rfind('\n')).map_or(0, |it| it + 1);
     let end = text.get(at..).and_then(|it| it.find('\n')).map_or(text.len(), |it| at + it);
     let end = if text.get(start..end).is_some_and(|it| it.ends_with('\r')) { end - 1 } else { end };
@@ -146,7 +146,7 @@ fn line_of(span: &Span) -> Range<usize> {
 fn window(line: &Range<usize>, places: &[Place<'_>]) -> Window {
     let source = Arc::clone(&places[0].span.source);
     let text = source.text.get(line.clone()).unwrap_or("");
-    let first = places.iter().map(|it| it.span.range.start).min().unwrap_or(line.start);
+    let first = places.iter().map(|it| it.span.range().start).min().unwrap_or(line.start);
     let before = text.get(..first.saturating_sub(line.start)).unwrap_or("").chars().count();
     let length = text.chars().count();
     // The place stands a third into what is shown, so that what leads to it is seen.
@@ -168,7 +168,7 @@ fn window(line: &Range<usize>, places: &[Place<'_>]) -> Window {
     let shown_at = |at: usize| offsets.iter().find(|it| it.0 >= at).map_or(end, |it| it.1);
     let mark = |it: &Place<'_>| {
         let (line, column) = it.span.line_and_column();
-        let range = shown_at(it.span.range.start)..shown_at(it.span.range.end);
+        let range = shown_at(it.span.range().start)..shown_at(it.span.range().end);
         Mark { range, line, column, word: safe(it.word, WIDTH), is_first: it.is_first }
     };
     let marks: Vec<_> = places.iter().map(mark).collect();

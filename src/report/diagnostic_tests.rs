@@ -13,7 +13,7 @@ fn file(text: &str) -> Arc<Source> {
 /// The place of the first `part` in a file.
 fn at(source: &Arc<Source>, part: &str) -> Span {
     let start = source.text.find(part).unwrap();
-    Span { source: Arc::clone(source), range: start..start + part.len() }
+    Span::new(Arc::clone(source), start..start + part.len())
 }
 
 #[track_caller]
@@ -95,7 +95,7 @@ fn a_place_of_many_lines_is_shown_by_its_first() {
 #[test]
 fn the_end_of_a_file_and_an_empty_file_can_be_places() {
     let source = file("build(");
-    let end = Span { source: Arc::clone(&source), range: 6..6 };
+    let end = Span::new(Arc::clone(&source), 6..6);
     check(
         &Problem::new("ends").at(end, "here"),
         expect![[r#"
@@ -107,7 +107,7 @@ fn the_end_of_a_file_and_an_empty_file_can_be_places() {
     );
     let source = file("");
     check(
-        &Problem::new("empty").at(Span { source, range: 0..0 }, ""),
+        &Problem::new("empty").at(Span::new(source, 0..0), ""),
         expect![[r#"
             error: empty
              --> cmd/BUILD.ron:1:1

@@ -146,7 +146,7 @@ mod tests {
     fn errors_in_rule_files_come_first_and_are_counted() {
         let text = "build(\n  targets: [x],\n)\n".to_owned();
         let source = Arc::new(Source { name: "cmd/BUILD.ron".to_owned(), text });
-        let at = |range| Span { source: Arc::clone(&source), range };
+        let at = |range| Span::new(Arc::clone(&source), range);
         let problems = vec![
             Problem::new("no rule is called `x`").at(at(19..20), "").hint("did you mean `files`?"),
             Problem::new("two targets are called `a`").at(at(0..5), "again").at(at(9..16), "first"),

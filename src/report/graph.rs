@@ -177,7 +177,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, write: Writer, expect: Expect) {
         let targets = suites(text);
-        let graph = TargetGraph::new(&targets);
+        let graph = TargetGraph::new(targets.values());
         let mut out = Vec::new();
         write(&graph, &graph.nodes(), &mut out).unwrap();
         expect.assert_eq(&String::from_utf8(out).unwrap());
@@ -207,7 +207,7 @@ mod tests {
     fn a_deep_tree_goes_on_further_down() {
         let chain = (0..60).map(|it| format!("//:n{it:02} //:n{:02}\n", it + 1));
         let targets = suites(&(chain.collect::<String>() + "//:n60"));
-        let graph = TargetGraph::new(&targets);
+        let graph = TargetGraph::new(targets.values());
         let mut out = Vec::new();
         write_tree(&graph, &graph.nodes(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

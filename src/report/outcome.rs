@@ -6,6 +6,7 @@
 use crate::engine::event::{Counts, Event, Finished, State};
 use crate::words::label::Label;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What names one output: its target, its Go package where it has one, and its platform where
 /// the target names one.
@@ -15,7 +16,7 @@ pub type OutputName = (Label, String, Option<String>);
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// How each output ended.
-    pub finished: BTreeMap<OutputName, Finished>,
+    pub finished: BTreeMap<OutputName, Arc<Finished>>,
     /// The counts that the engine gave at its end.
     pub counts: Option<Counts>,
     /// How many outputs are known to come.
@@ -48,7 +49,7 @@ impl Outcome {
                 let package = it.go_package.clone().unwrap_or_default();
                 let name = (it.label.clone(), package, it.platform.clone());
                 self.outputs_finished += usize::from(has_output(it));
-                self.finished.insert(name, it.as_ref().clone());
+                self.finished.insert(name, Arc::clone(it));
             }
             Event::Done(counts) => self.counts = Some(*counts),
             Event::Attempt { .. }
@@ -177,7 +178,7 @@ mod tests {
         let mut outcome = Outcome::default();
         outcome.record(&Event::Started { targets: 2, jobs: 1 });
         for package in ["m/a", "m/b"] {
-            outcome.record(&Event::Finished(Box::new(finished("//:tests", package, State::Built))));
+            outcome.record(&Event::Finished(Arc::new(finished("//:tests", package, State::Built))));
         }
         assert_eq!(outcome.position(), Position { done: 1, total: 2, unit: "targets" });
         outcome.record(&Event::Planned { outputs: 5 });

@@ -105,7 +105,7 @@ impl<'a> Reporter<'a> {
     pub fn finished(&self, patterns: &PatternSet) -> Vec<Finished> {
         let telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
         let finished = telling.outcome.finished.values();
-        finished.filter(|it| patterns.matches(&it.label)).cloned().collect()
+        finished.filter(|it| patterns.matches(&it.label)).map(|it| it.as_ref().clone()).collect()
     }
 }
 
@@ -193,6 +193,7 @@ mod tests {
     use crate::words::exit_code::ExitCode;
     use crate::words::label::PackagePath;
     use expect_test::{Expect, expect};
+    use std::sync::Arc;
 
     fn events() -> Vec<Event> {
         vec![
@@ -205,7 +206,7 @@ mod tests {
                 folder: ".".to_owned(),
             },
             Event::StepFinished { step: 0, ok: true },
-            Event::Finished(Box::new(finished("//:server", "m/server", State::Built))),
+            Event::Finished(Arc::new(finished("//:server", "m/server", State::Built))),
             Event::Done(Counts { built: 1, go_processes: 2, ..Counts::default() }),
         ]
     }

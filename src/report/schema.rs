@@ -48,6 +48,7 @@ mod tests {
     use crate::report::verify::{FileFacts, Finding, sample_linkage};
     use expect_test::expect_file;
     use std::path::Path;
+    use std::sync::Arc;
 
     /// Holds a value against a published schema, as a reader in another language would.
     #[track_caller]
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn what_we_print_is_valid() {
         check("event", &Event::Started { targets: 1, jobs: 2 });
-        check("event", &Event::Finished(Box::new(finished("//:a", "m/a", State::Built))));
+        check("event", &Event::Finished(Arc::new(finished("//:a", "m/a", State::Built))));
         check("event", &attempt("//:a", "m/a", ("netgo", AttemptOutcome::Failed, "why")));
         check("event", &Event::Error(ErrorEvent::default()));
         check("event", &Event::Done(Counts::default()));
@@ -79,7 +80,7 @@ mod tests {
         check("cache-verify", &damaged(Some("set aside")));
         check("cache-gc", &Collected::default());
         let targets = suites("//:a //:b\n//:b");
-        let graph = TargetGraph::new(&targets);
+        let graph = TargetGraph::new(targets.values());
         let mut out = Vec::new();
         write_json(&graph, &graph.nodes(), &mut out).unwrap();
         check("query-graph", &serde_json::from_slice::<serde_json::Value>(&out).unwrap());

@@ -82,7 +82,8 @@ pub fn write_aligned(
 ///
 /// Returns the writer's error.
 pub fn write_outputs(outcome: &Outcome, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let shown: Vec<&Finished> = outcome.finished.values().filter(|it| has_output(it)).collect();
+    let shown: Vec<&Finished> =
+        outcome.finished.values().map(AsRef::as_ref).filter(|it| has_output(it)).collect();
     if shown.is_empty() {
         return Ok(());
     }
@@ -230,6 +231,7 @@ mod tests {
     use crate::engine::event::Event;
     use crate::report::outcome::samples::finished;
     use expect_test::{Expect, expect};
+    use std::sync::Arc;
 
     fn sample() -> Outcome {
         let mut outcome = Outcome::default();
@@ -253,7 +255,7 @@ mod tests {
             files,
         ];
         for it in all {
-            outcome.record(&Event::Finished(Box::new(it)));
+            outcome.record(&Event::Finished(Arc::new(it)));
         }
         outcome
     }

@@ -250,6 +250,7 @@ mod tests {
     use super::*;
     use crate::report::outcome::samples::{finished, label};
     use expect_test::{Expect, expect};
+    use std::sync::Arc;
 
     #[track_caller]
     fn check(verbosity: Verbosity, expect: Expect) {
@@ -266,9 +267,9 @@ mod tests {
             },
             Event::Warning { label: Some(label("//:x")), message: "odd".to_owned() },
             Event::StepFinished { step: 1, ok: true },
-            Event::Finished(Box::new(server)),
-            Event::Finished(Box::new(finished("//:old", "m/o", State::UpToDate))),
-            Event::Finished(Box::new(finished("//:bad", "m/b", State::Failed))),
+            Event::Finished(Arc::new(server)),
+            Event::Finished(Arc::new(finished("//:old", "m/o", State::UpToDate))),
+            Event::Finished(Arc::new(finished("//:bad", "m/b", State::Failed))),
         ];
         let mut progress = Progress::new(ProgressKind::Lines, verbosity, Paint::Plain);
         let (mut outcome, mut err) = (Outcome::default(), Vec::new());

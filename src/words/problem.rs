@@ -54,7 +54,7 @@ pub fn sort(problems: &mut Vec<Problem>) {
     fn key(it: &Problem) -> (&str, usize, &str) {
         let place = it.places.first();
         let name = place.map_or("", |(span, _)| &span.source.name);
-        (name, place.map_or(0, |(span, _)| span.range.start), &it.message)
+        (name, place.map_or(0, |(span, _)| span.range().start), &it.message)
     }
     problems.sort_by(|a, b| key(a).cmp(&key(b)));
     problems.dedup_by(|a, b| key(a) == key(b));

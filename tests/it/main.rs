@@ -47,6 +47,7 @@ mod real;
 mod recall;
 mod refusals;
 mod rules_doc;
+mod scale;
 mod sealed;
 mod sealed_tests;
 mod smoke;

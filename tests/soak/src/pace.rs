@@ -5,6 +5,7 @@
 
 pub mod inputs;
 pub mod lanes;
+mod million;
 pub mod page;
 pub mod plot;
 

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Programs};
 use crate::pace::inputs::{self, FLAGS, PROGRAMS, TESTS};
-use crate::pace::{Curve, Side, Table, race, take};
+use crate::pace::{Curve, Side, Table, million, race, take};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Every lane, in the order of the table.
-pub const LANES: [&str; 9] =
-    ["noop", "scale", "edit", "revert", "clone", "cold", "cacheprog", "verify", "test"];
+pub const LANES: [&str; 10] =
+    ["noop", "scale", "million", "edit", "revert", "clone", "cold", "cacheprog", "verify", "test"];
 
 /// What came of a lane.
 #[derive(Debug, Default)]
@@ -42,6 +42,7 @@ pub fn run(lane: &str, ground: &Ground) -> Result<Measured, String> {
     match lane {
         "noop" => noop(ground),
         "scale" => scale(ground),
+        "million" => million::lane(ground),
         "edit" => edit(ground),
         "revert" => revert(ground),
         "clone" => clone(ground),
