@@ -34,7 +34,7 @@ use crate::model::target::GoSettings;
 use crate::model::targets::Targets;
 use crate::plan::explanation::Explanation;
 use crate::plan::starter::GoModule;
-use crate::plan::verify::verify;
+use crate::plan::verify::breaches_of;
 use crate::report::doctor::{CheckOutcome, Fact};
 use crate::report::escape;
 use crate::report::failure::Failure;
@@ -396,30 +396,22 @@ pub fn become_sealed(
     seal::failure(&sealed::become_sealed(root, &invocation, own))
 }
 
-/// Reads the linkage of any files, `jobs` at a time, and holds each against a policy, if one is
-/// named; the answers stand in the order of the files.
+/// Reads the linkage of any files, as many at a time as there are [threads](start_threads), and
+/// holds each against a policy, if one is named; the answers stand in the order of the files.
 ///
-/// # Errors
-///
-/// Blames the machine if threads cannot be started. Why a file cannot be read, with an offset where
-/// its bytes are at fault, is its answer.
+/// Why a file cannot be read, with an offset where its bytes are at fault, is its answer.
+#[must_use]
 pub fn inspect_all(
     files: &[PathBuf],
     policy: Option<&Policy>,
-    jobs: NonZeroUsize,
-) -> Result<Vec<Result<FileFacts, InspectError>>, Failure> {
-    let threads = jobs.get().min(files.len().max(1));
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|it| no_threads(&it))?;
-    Ok(pool.install(|| files.par_iter().map(|it| inspect(it, policy)).collect()))
+) -> Vec<Result<FileFacts, InspectError>> {
+    files.par_iter().map(|it| inspect(it, policy)).collect()
 }
 
 fn inspect(file: &Path, policy: Option<&Policy>) -> Result<FileFacts, InspectError> {
-    let inspection = inspect_file(file)?;
-    let held = verify(inspection.clone().into(), Promise::Any, policy);
-    let breaches = held.err().map(|it| it.breaches).unwrap_or_default();
+    let Inspection { linkage, build_info } = inspect_file(file)?;
+    let breaches = breaches_of(&linkage, Promise::Any, policy);
     let violations = breaches.iter().map(|it| format!("{} ({})", it.clause, it.rule)).collect();
-    let Inspection { linkage, build_info } = inspection;
     Ok(FileFacts { linkage, build_info, policy: policy.map(|it| it.name.clone()), violations })
 }
 
@@ -539,7 +531,8 @@ mod tests {
             crate::effects::file::write_new(file, text.as_bytes()).unwrap();
         }
         for jobs in [1, 2, 8] {
-            let answers = inspect_all(&files, None, NonZeroUsize::new(jobs).unwrap()).unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().unwrap();
+            let answers = pool.install(|| inspect_all(&files, None));
             let found: Vec<_> = answers.iter().map(Result::is_ok).collect();
             assert_eq!(found, (0..40).map(is_there).collect::<Vec<_>>());
         }

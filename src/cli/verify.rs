@@ -45,7 +45,7 @@ pub fn run(args: VerifyArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
         None => None,
     };
     let paths: Vec<_> = files.iter().map(|it| console.settings.folder.join(it)).collect();
-    let facts = rooms::inspect_all(&paths, policy.as_deref(), console.settings.jobs)?;
+    let facts = rooms::inspect_all(&paths, policy.as_deref());
     let mut inspections = Vec::with_capacity(files.len());
     for (file, read) in files.iter().zip(facts) {
         let finding = match read {

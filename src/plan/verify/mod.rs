@@ -120,21 +120,32 @@ pub fn verify<'p>(
     promise: impl Into<Promised<'p>>,
     policy: Option<&Policy>,
 ) -> Result<Verified, Mismatch> {
-    let Promised { promise, glibc_max } = promise.into();
     let Evidence { inspection: Inspection { mut linkage, build_info }, linker_hazards } = evidence;
     linkage.hazards = joined(linkage.hazards, linker_hazards);
-    let mut breaches = Vec::new();
-    breaches.extend(broken_promise(&linkage, promise));
-    breaches.extend(above_floor(&linkage, promise, glibc_max));
-    breaches.extend(odd::odd_values(&linkage, policy));
-    if let Some(policy) = policy {
-        breaches.extend(clauses::broken_clauses(&linkage, policy));
-    }
+    let breaches = breaches_of(&linkage, promise, policy);
     if breaches.is_empty() {
         Ok(Verified { linkage, build_info })
     } else {
         Err(Mismatch { linkage: Box::new(linkage), breaches })
     }
+}
+
+/// Returns what a linkage that nobody is to build on breaks.
+#[must_use]
+pub fn breaches_of<'p>(
+    linkage: &Linkage,
+    promise: impl Into<Promised<'p>>,
+    policy: Option<&Policy>,
+) -> Vec<Breach> {
+    let Promised { promise, glibc_max } = promise.into();
+    let mut breaches = Vec::new();
+    breaches.extend(broken_promise(linkage, promise));
+    breaches.extend(above_floor(linkage, promise, glibc_max));
+    breaches.extend(odd::odd_values(linkage, policy));
+    if let Some(policy) = policy {
+        breaches.extend(clauses::broken_clauses(linkage, policy));
+    }
+    breaches
 }
 
 impl Verified {
