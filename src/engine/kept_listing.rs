@@ -8,7 +8,7 @@
 //! |---|---|
 //! | an answer with errors | what is wrong may lie outside of the tree: the network, a folder |
 //! | one with a local package outside of the folders that were looked at | its files do not count |
-//! | one with parts of the standard library under test | they may embed what nobody hashed |
+//! | one with parts of the standard library under test that embed `testdata` | the toolchain's digest leaves that out |
 //! | one during which the tree changed | it may be of either state |
 //! | one that names its folder in flags | it would be another in another clone |
 //!
@@ -37,6 +37,8 @@ const MOST_PACKAGES: usize = 20_000;
 pub struct Place {
     key: Digest,
     tree: GoTree,
+    /// The folder of the standard library's sources.
+    library: PathBuf,
 }
 
 /// An answer, and where it was given.
@@ -73,7 +75,7 @@ impl Place {
         framed.texts(env);
         framed.list(&patterns.iter().cloned().collect::<Vec<_>>());
         framed.digest(&tree.digest);
-        Some(Self { key: framed.finish(), tree })
+        Some(Self { key: framed.finish(), tree, library: go.root.join("src") })
     }
 
     /// Returns the packages that `go list` would tell of, if it told of them before.
@@ -100,7 +102,10 @@ impl Place {
         let is_local = |it: &&GoPackage| Origin::of(it) == Origin::Local;
         let is_seen = |it: &GoPackage| {
             let dir = Path::new(&it.dir);
-            it.module.is_some() && (self.tree.folders.contains(dir) || it.dir.is_empty())
+            match &it.module {
+                Some(_) => self.tree.folders.contains(dir) || it.dir.is_empty(),
+                None => dir.starts_with(&self.library) && !embeds_testdata(it),
+            }
         };
         let is_well = |it: &GoPackage| it.error.is_none() && it.deps_errors.is_empty();
         let names_folder = |it: &GoPackage| {
@@ -117,6 +122,11 @@ impl Place {
             store.put_action(&self.key, &Kept { roots: self.tree.roots.clone(), packages });
         }
     }
+}
+
+/// Tells whether a package embeds files that the digest of a toolchain leaves out.
+fn embeds_testdata(package: &GoPackage) -> bool {
+    package.files.embedded().any(|it| it.split('/').any(|part| part == "testdata"))
 }
 
 /// Where modules were when they were listed, and where they are.
@@ -179,6 +189,18 @@ mod tests {
         ] {
             assert_eq!(moved.folder(folder).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn what_a_toolchains_digest_leaves_out_is_told_by_its_name() {
+        let embeds = |name: &str| {
+            let text = format!(
+                r#"{{"ImportPath": "a [a.test]", "ForTest": "a", "TestEmbedFiles": [{name:?}]}}"#
+            );
+            embeds_testdata(parse(text.as_bytes()).unwrap().values().next().unwrap())
+        };
+        assert!(embeds("testdata/x") && embeds("a/testdata/x"));
+        assert!(!embeds("data/x") && !embeds("testdata.txt"));
     }
 
     #[test]

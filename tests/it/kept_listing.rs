@@ -53,6 +53,22 @@ fn an_edit_of_a_body_asks_nothing_and_one_of_a_head_asks() {
     edit("lib/lib.go", &library("", "two"), 0, "two");
 }
 
+/// A part of the standard library under test is what the toolchain's digest says, unless it embeds
+/// `testdata`, which that leaves out.
+#[test]
+fn tests_of_the_standard_library_are_listed_once() {
+    for (packages, questions) in
+        [("\"errors\"", 0), ("\"errors\", \"embed/internal/embedtest\"", 1)]
+    {
+        let Some(it) = workspace() else { return };
+        it.file("BUILD.ron", &RULES.replace("\"./...\"", &format!("\"./...\", {packages}")));
+        assert_eq!(asked(&it.built()), 1);
+        it.file("lib/lib.go", &library("", "two"));
+        assert_eq!(asked(&it.built()), questions, "{packages}");
+        assert_eq!(it.says("a"), "two\n");
+    }
+}
+
 #[test]
 fn what_is_wrong_is_never_kept() {
     let Some(it) = workspace() else { return };
