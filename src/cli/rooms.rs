@@ -10,10 +10,11 @@ use crate::cli::seal;
 use crate::effects::cache_server::{DEADLINE, serve};
 use crate::effects::compile_cache::{CompileCache, PENDING, Report, Shelf};
 use crate::effects::digests::Digests;
-use crate::effects::file::write_over;
+use crate::effects::file::{can_write_over, write_over};
 use crate::effects::go_sdk::own_platform;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
+use crate::effects::limits::is_machines;
 use crate::effects::lock::{Patience, Share};
 use crate::effects::looked::Looked;
 use crate::effects::machine::{Machine, STEP_LIMIT};
@@ -23,7 +24,7 @@ use crate::effects::store::Store;
 use crate::effects::workspace::{self, FindError, LoadError};
 use crate::engine::build::{self, BuildError};
 use crate::engine::discover;
-use crate::engine::event::Sink;
+use crate::engine::event::{Counts, Sink};
 use crate::engine::recall::recall;
 use crate::engine::request::BuildRequest;
 use crate::engine::why::{self, WhyError};
@@ -41,6 +42,7 @@ use crate::report::failure::Failure;
 use crate::report::verify::FileFacts;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::PackagePath;
+use crate::words::problem::Problem;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -138,6 +140,12 @@ pub fn load(root: &Path) -> Result<Declared, Failure> {
     Ok(Declared { targets: loaded.targets, rules: loaded.rules })
 }
 
+/// Blames the input for errors in rule files, or safety where one is refused for it.
+#[must_use]
+pub fn of_problems(problems: Vec<Problem>) -> Failure {
+    wrong_rules(LoadError::Rules(problems))
+}
+
 fn wrong_rules(error: LoadError) -> Failure {
     let code = error.exit_code();
     match error {
@@ -162,29 +170,61 @@ pub fn rules_at(folder: &Path) -> Result<RuleSet, Failure> {
 ///
 /// Says why the build could not begin or go on.
 pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure> {
-    let counts = if let Some(counts) = (!request.smoke).then(|| recall(request, sink)).flatten() {
-        counts
-    } else {
-        // It begins before anything is read.
-        let machine = machine_for(request)?;
-        let declared = load(&request.root)?;
-        let declared = (&declared.targets, &declared.rules);
-        build::build(request, declared, &machine, sink).map_err(|it| no_build(&it))?
-    };
+    if let Some(counts) = (!request.smoke).then(|| recall(request, sink)).flatten() {
+        return Ok(code_of(&counts));
+    }
+    // It begins before anything is read.
+    let machine = machine_for(request)?;
+    let declared = load(&request.root)?;
+    let declared = (&declared.targets, &declared.rules);
+    let counts = build::build(request, declared, &machine, sink).map_err(|it| no_build(&it))?;
+    Ok(code_of(&counts))
+}
+
+/// Builds as [`build`] does, on a machine that is ready and from rules that are read.
+///
+/// # Errors
+///
+/// Says why the build could not begin or go on.
+pub fn build_with(
+    request: &BuildRequest,
+    machine: &Machine,
+    Declared { targets, rules }: &Declared,
+    sink: Sink<'_>,
+) -> Result<ExitCode, Failure> {
+    if let Some(counts) = recall(request, sink) {
+        return Ok(code_of(&counts));
+    }
+    let counts = build::build(request, (targets, rules), machine, sink);
+    Ok(code_of(&counts.map_err(|it| no_build(&it))?))
+}
+
+fn code_of(counts: &Counts) -> ExitCode {
     let code = ExitCode::ALL.into_iter().find(|it| it.number() == counts.exit_code);
-    Ok(code.unwrap_or(ExitCode::Bug))
+    code.unwrap_or(ExitCode::Bug)
 }
 
 /// Writes a report that the user asked for into a file.
 ///
 /// # Errors
 ///
-/// Blames the disk.
+/// Blames the disk, or the path.
 pub fn write_report(path: &Path, text: &str) -> Result<(), Failure> {
-    write_over(path, text.as_bytes()).map_err(|error| {
-        let message = format!("cannot write `{}`", path.display());
-        Failure::new(ExitCode::Disk, message).because(&error)
-    })
+    write_over(path, text.as_bytes()).map_err(|error| no_report(path, &error))
+}
+
+/// Tells whether a report can be written, before there is one.
+///
+/// # Errors
+///
+/// Blames the disk, or the path.
+pub fn check_report(path: &Path) -> Result<(), Failure> {
+    can_write_over(path).map_err(|error| no_report(path, &error))
+}
+
+fn no_report(path: &Path, error: &io::Error) -> Failure {
+    let code = if is_machines(error) { ExitCode::Disk } else { ExitCode::BadInput };
+    Failure::new(code, format!("cannot write `{}`", path.display())).because(error)
 }
 
 /// Says what a build would do with one target, and why.

@@ -3,9 +3,9 @@
 use crate::cli::build::{BuildOptions, look, prepare};
 use crate::cli::console::{Console, Stopped};
 use crate::cli::flags::unmask;
-use crate::cli::rooms;
+use crate::cli::rooms::{self, check_report};
 use crate::cli::test_rooms::{self, Tested};
-use crate::engine::event::TestFinished;
+use crate::engine::event::{Event, TestFinished};
 use crate::engine::request::{BuildRequest, Effort, Shard, TestRequest};
 use crate::engine::test_run;
 use crate::model::run_in::RunIn;
@@ -123,31 +123,38 @@ fn parse_shard(text: &str) -> Result<Shard, String> {
     read().ok_or_else(|| "a part of all parts, as in `1/4`".to_owned())
 }
 
+impl TestArgs {
+    /// Returns how the tests are to be run.
+    fn request(&self) -> TestRequest {
+        TestRequest {
+            filter: self.filter.clone(),
+            shard: self.shard,
+            retries: self.retries,
+            timeout: self.timeout,
+            run_in: self.run_in.map(|it| match it {
+                Place::Host => RunIn::Host,
+                Place::Sealed => RunIn::Sealed,
+            }),
+            effort: match (self.repeat, self.stress) {
+                (Some(times), _) => Effort::Repeat(times),
+                (None, Some(time)) => Effort::Stress(time),
+                (None, None) => Effort::Once,
+            },
+            fresh: self.no_cache,
+        }
+    }
+}
+
 /// Runs `test`.
 ///
 /// # Errors
 ///
 /// Returns why the build could not begin or go on. A test that fails is not an error but a code.
 pub fn run(args: TestArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
-    let TestArgs { patterns, options, json, junit, coverprofile, github, stream, .. } = &args;
+    let TestArgs { patterns, options, json, coverprofile, github, stream, .. } = &args;
     let request = prepare(patterns, *options, console)?;
     let request = BuildRequest { only_tests: true, ..request };
-    let tests = TestRequest {
-        filter: args.filter.clone(),
-        shard: args.shard,
-        retries: args.retries,
-        timeout: args.timeout,
-        run_in: args.run_in.map(|it| match it {
-            Place::Host => RunIn::Host,
-            Place::Sealed => RunIn::Sealed,
-        }),
-        effort: match (args.repeat, args.stress) {
-            (Some(times), _) => Effort::Repeat(times),
-            (None, Some(time)) => Effort::Stress(time),
-            (None, None) => Effort::Once,
-        },
-        fresh: args.no_cache,
-    };
+    let tests = args.request();
     if coverprofile.is_some() && !test_rooms::covers(&request, tests.run_in)? {
         let failure = Failure::new(ExitCode::BadInput, "none of these tests counts what it runs");
         let hint = "write `cover: true` in a `go_tests`; in a sealed root nothing is counted";
@@ -156,6 +163,7 @@ pub fn run(args: TestArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     if args.list {
         return list((&request, &tests), *json, console);
     }
+    let reports = Reports::of(&args, &console.settings.folder);
     let told = match (json, options.dry_run) {
         (true, _) => Stream::JsonLines,
         (false, true) => Stream::Commands,
@@ -164,26 +172,62 @@ pub fn run(args: TestArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let mut look = look(told, console);
     look.streams = *stream;
     let reporter = Reporter::new(look, console.out, console.err);
-    let result = test_rooms::test(&request, &tests, &|event| reporter.event(event));
-    let written = reporter.finish(result.as_ref().err());
-    let tested = result?;
-    written?;
+    let result = reports
+        .check()
+        .and_then(|()| test_rooms::test(&request, &tests, &|event| reporter.event(event)));
+    let (tested, unwritten) = match result {
+        Ok(mut tested) => {
+            // The last event says how all of it ended, so what can go wrong goes before it.
+            let unwritten = reports.write(&tested).err();
+            if let Some(failure) = &unwritten {
+                tested.counts.exit_code = failure.code.number();
+                reporter.event(Event::Error(failure.event()));
+            }
+            reporter.event(Event::Done(tested.counts));
+            (tested, unwritten)
+        }
+        Err(failure) => {
+            reporter.finish(Some(&failure))?;
+            return Err(failure.into());
+        }
+    };
+    reporter.finish(None)?;
     if !json && !options.dry_run {
         tell(&tested, console)?;
-    }
-    if let Some(file) = junit {
-        rooms::write_report(
-            &console.settings.folder.join(file),
-            &junit::document(&tested.finished),
-        )?;
-    }
-    if let Some(file) = coverprofile {
-        write_profile(&tested, &console.settings.folder.join(file))?;
     }
     if *github || console.environment.get("GITHUB_ACTIONS").is_some_and(|it| it == "true") {
         annotate(&tested.finished, &request.root, console)?;
     }
-    Ok(tested.code.number())
+    unwritten.map_or(Ok(tested.code.number()), |it| Err(it.into()))
+}
+
+/// Files that are written of a run; their paths are absolute.
+struct Reports {
+    junit: Option<PathBuf>,
+    coverprofile: Option<PathBuf>,
+}
+
+impl Reports {
+    /// Takes what the flags ask for; a dry run writes none.
+    fn of(args: &TestArgs, folder: &Path) -> Self {
+        let place = |file: &Option<PathBuf>| {
+            let file = file.as_ref().filter(|_| !args.options.dry_run);
+            file.map(|it| folder.join(it))
+        };
+        Self { junit: place(&args.junit), coverprofile: place(&args.coverprofile) }
+    }
+
+    /// Tells whether they can be written, before anything is built or run for them.
+    fn check(&self) -> Result<(), Failure> {
+        [&self.junit, &self.coverprofile].into_iter().flatten().try_for_each(|it| check_report(it))
+    }
+
+    fn write(&self, tested: &Tested) -> Result<(), Failure> {
+        if let Some(file) = &self.junit {
+            rooms::write_report(file, &junit::document(&tested.finished))?;
+        }
+        self.coverprofile.as_ref().map_or(Ok(()), |file| write_profile(tested, file))
+    }
 }
 
 /// Builds, and lists what was built.
@@ -235,14 +279,14 @@ fn tell(tested: &Tested, console: &mut Console<'_>) -> Result<(), Stopped> {
 }
 
 /// Writes what all test binaries counted.
-fn write_profile(tested: &Tested, file: &Path) -> Result<(), Stopped> {
+fn write_profile(tested: &Tested, file: &Path) -> Result<(), Failure> {
     match test_run::profile(&tested.finished) {
-        Ok(Some(profile)) => Ok(rooms::write_report(file, &profile.text())?),
+        Ok(Some(profile)) => rooms::write_report(file, &profile.text()),
         // Nothing was counted, in this shard for example. So Go writes it.
-        Ok(None) => Ok(rooms::write_report(file, "mode: set\n")?),
+        Ok(None) => rooms::write_report(file, "mode: set\n"),
         Err(file) => {
             let message = format!("the test binaries counted different texts of `{file}`");
-            Err(Failure::new(ExitCode::InputsChanged, message).into())
+            Err(Failure::new(ExitCode::InputsChanged, message))
         }
     }
 }

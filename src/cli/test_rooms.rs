@@ -1,10 +1,14 @@
 //! What `test` asks of the rooms below: a build, and then its test binaries, run or listed.
 
-use crate::cli::rooms::{self, load, machine_for, no_build, no_threads};
+use crate::cli::rooms::{
+    Declared, build_with, load, machine_for, no_build, no_threads, of_problems,
+};
+use crate::effects::machine::Machine;
 use crate::engine::build;
 use crate::engine::event::{Counts, Event, Finished, Sink, TestCounts, TestFinished};
 use crate::engine::request::{AfterFailure, BuildRequest, Mode, TestRequest};
 use crate::engine::test_list::{self, Listed};
+use crate::engine::test_recall;
 use crate::engine::test_run;
 use crate::model::run_in::RunIn;
 use crate::model::target::GoTests;
@@ -31,7 +35,7 @@ struct Heard {
     counts: Counts,
 }
 
-/// Builds test binaries and runs them. The build's last event waits for the end of the tests.
+/// Builds test binaries and runs them. The last event is the caller's to tell.
 ///
 /// # Errors
 ///
@@ -41,26 +45,48 @@ pub fn test(
     tests: &TestRequest,
     sink: Sink<'_>,
 ) -> Result<Tested, Failure> {
-    let (code, Heard { built, last_step, mut counts }) = build_tests(request, sink)?;
-    let goes_on = code == ExitCode::Done || request.after_failure == AfterFailure::KeepGoing;
-    let mut tested = Tested { code, finished: Vec::new(), counts };
-    if goes_on && request.mode == Mode::Build && code != ExitCode::Interrupted {
-        let machine = machine_for(request)?;
-        let targets = load(&request.root)?.targets;
-        let built = (built.as_slice(), last_step);
-        let finished = test_run::run((request, tests), &targets, &machine, built, sink);
-        tested.finished = finished.map_err(|it| no_threads(&it))?;
-        let of_tests = TestCounts::of(&tested.finished);
-        tested.code = of_tests.exit_code(code, machine.interrupt.is_set());
-        counts.tests = Some(of_tests);
-        for message in machine.store.troubles() {
-            sink(Event::Warning { label: None, message });
-        }
+    if let Some((counts, finished)) = test_recall::recall(request, tests, sink) {
+        return Ok(Tested::of((ExitCode::Done, counts), finished, false));
     }
-    counts.exit_code = tested.code.number();
-    tested.counts = counts;
-    sink(Event::Done(counts));
-    Ok(tested)
+    let (machine, declared) = (machine_for(request)?, load(&request.root)?);
+    let (code, heard) = build_tests(request, (&machine, &declared), sink)?;
+    let Heard { built, last_step, counts } = heard;
+    let goes_on = code == ExitCode::Done || request.after_failure == AfterFailure::KeepGoing;
+    if !goes_on || request.mode != Mode::Build || code == ExitCode::Interrupted {
+        return Ok(Tested { code, finished: Vec::new(), counts });
+    }
+    check_data(request, &declared, &built)?;
+    let targets = &declared.targets;
+    let judged = test_run::run((request, tests), targets, &machine, (&built, last_step), sink);
+    let judged = judged.map_err(|it| no_threads(&it))?;
+    if code == ExitCode::Done && machine.store.troubles().is_empty() {
+        test_recall::remember((request, tests), targets, &machine, &judged);
+    }
+    for message in machine.store.troubles() {
+        sink(Event::Warning { label: None, message });
+    }
+    let finished = judged.into_iter().map(|it| it.finished).collect();
+    Ok(Tested::of((code, counts), finished, machine.interrupt.is_set()))
+}
+
+impl Tested {
+    /// Judges tests that were run after a build with these counts.
+    fn of((code, counts): (ExitCode, Counts), finished: Vec<TestFinished>, ends: bool) -> Self {
+        let of_tests = TestCounts::of(&finished);
+        let code = of_tests.exit_code(code, ends);
+        let counts = Counts { tests: Some(of_tests), exit_code: code.number(), ..counts };
+        Self { code, finished, counts }
+    }
+}
+
+/// Checks what the tests declare to read, before any of them runs.
+fn check_data(
+    request: &BuildRequest,
+    declared: &Declared,
+    built: &[Finished],
+) -> Result<(), Failure> {
+    let problems = test_run::wrong_data(&request.root, &declared.targets, built);
+    if problems.is_empty() { Ok(()) } else { Err(of_problems(problems)) }
 }
 
 /// Tells whether any of the tests that are asked for counts what it runs; none does in a sealed
@@ -81,9 +107,13 @@ pub fn covers(request: &BuildRequest, run_in: Option<RunIn>) -> Result<bool, Fai
 }
 
 /// Builds test binaries, and remembers what was told of them; the last event is held back.
-fn build_tests(request: &BuildRequest, sink: Sink<'_>) -> Result<(ExitCode, Heard), Failure> {
+fn build_tests(
+    request: &BuildRequest,
+    (machine, declared): (&Machine, &Declared),
+    sink: Sink<'_>,
+) -> Result<(ExitCode, Heard), Failure> {
     let heard = Mutex::new(Heard::default());
-    let code = rooms::build(request, &|event| {
+    let hear = |event| {
         let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
         match &event {
             Event::Finished(it) if it.rule == "go_tests" => heard.built.push(it.as_ref().clone()),
@@ -96,7 +126,8 @@ fn build_tests(request: &BuildRequest, sink: Sink<'_>) -> Result<(ExitCode, Hear
         }
         drop(heard);
         sink(event);
-    })?;
+    };
+    let code = build_with(request, machine, declared, &hear)?;
     Ok((code, heard.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
@@ -110,14 +141,15 @@ pub fn list_tests(
     tests: &TestRequest,
     sink: Sink<'_>,
 ) -> Result<(ExitCode, Vec<Listed>), Failure> {
-    let (code, Heard { built, last_step, counts: _ }) = build_tests(request, sink)?;
+    let (machine, declared) = (machine_for(request)?, load(&request.root)?);
+    let (code, heard) = build_tests(request, (&machine, &declared), sink)?;
+    let Heard { built, last_step, counts: _ } = heard;
     if code == ExitCode::Interrupted {
         return Ok((code, Vec::new()));
     }
-    let machine = machine_for(request)?;
-    let targets = load(&request.root)?.targets;
-    let built = (built.as_slice(), last_step);
-    let listed = test_list::list((request, tests), &targets, &machine, built, sink);
+    check_data(request, &declared, &built)?;
+    let (targets, built) = (&declared.targets, (built.as_slice(), last_step));
+    let listed = test_list::list((request, tests), targets, &machine, built, sink);
     let listed = listed.map_err(|it| no_threads(&it))?;
     let code = match code {
         _ if machine.interrupt.is_set() => ExitCode::Interrupted,

@@ -26,6 +26,20 @@ pub fn write_over(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist(path).map(drop).map_err(|it| it.error)
 }
 
+/// Tells whether [`write_over`] could write there now: a file can be made beside it, and it is one
+/// itself, if it is there.
+///
+/// # Errors
+///
+/// Returns what the system says, or that something else than a file has its name.
+pub fn can_write_over(path: &Path) -> io::Result<()> {
+    // A rename would put a file in the place of a device, or of the link to it.
+    if path.metadata().is_ok_and(|it| !it.is_file()) {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    filled(path, b"").map(drop)
+}
+
 /// Makes a folder, and those above it, unless they are there.
 ///
 /// # Errors
@@ -99,6 +113,13 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
         write_over(&path, b"three").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"three");
+        can_write_over(&path).unwrap();
+        can_write_over(&folder.path().join("new")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"three");
+        let none = folder.path().join("none/new");
+        for path in [folder.path(), Path::new("/dev/null"), &none] {
+            assert!(can_write_over(path).is_err(), "{path:?}");
+        }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -28,7 +28,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-const MAGIC: &[u8; 12] = b"LWLASTRUN\x02\0\0";
+const MAGIC: &[u8; 12] = b"LWLASTRUN\x03\0\0";
 
 /// The longest file that is read: 1 GiB, some millions of sights.
 const LIMIT: u64 = 1 << 30;
@@ -112,6 +112,33 @@ impl<T: Serialize + DeserializeOwned + Send> LastRun<T> {
         values: impl Fn(&[String]) -> Digest,
         now: SystemTime,
     ) -> Option<T> {
+        let (this, is_newer) = Self::held(folder, question, values, (now, false))?;
+        if is_newer {
+            let _ = this.write(folder);
+        }
+        Some(this.told)
+    }
+
+    /// Returns the last run with `question`, if [`LastRun::that_holds`] tells it, with all that it
+    /// saw as it is today.
+    #[must_use]
+    pub fn whole(
+        folder: &Path,
+        question: &Digest,
+        values: impl Fn(&[String]) -> Digest,
+        now: SystemTime,
+    ) -> Option<Self> {
+        Some(Self::held(folder, question, values, (now, true))?.0)
+    }
+
+    /// Reads a run and looks again; returns it, and whether it has sights that are to be written
+    /// anew. If it has none, its sights are there only if they are `wanted`.
+    fn held(
+        folder: &Path,
+        question: &Digest,
+        values: impl Fn(&[String]) -> Digest,
+        (now, wanted): (SystemTime, bool),
+    ) -> Option<(Self, bool)> {
         let path = place(folder, question);
         let length = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
         let bytes = (length <= LIMIT).then(|| fs::read(&path).ok()).flatten()?;
@@ -125,18 +152,16 @@ impl<T: Serialize + DeserializeOwned + Send> LastRun<T> {
         let look = |(piece, digest)| look_again(piece, digest, (drawn, now));
         let newer: Option<Vec<Vec<_>>> = pieces.clone().into_par_iter().map(look).collect();
         let newer = newer?.concat();
-        if newer.is_empty() {
-            return Some(told);
+        let (is_newer, mut sights) = (!newer.is_empty(), BTreeMap::new());
+        if is_newer || wanted {
+            for (piece, _) in pieces {
+                sights.extend(postcard::from_bytes::<Piece<'_>>(piece).ok()?.by_path());
+            }
+            sights.extend(newer);
         }
-        let mut sights = BTreeMap::new();
-        for (piece, _) in pieces {
-            sights.extend(postcard::from_bytes::<Piece<'_>>(piece).ok()?.by_path());
-        }
-        sights.extend(newer);
         let variables = (names, Digest::from_bytes(were));
-        let this = Self { question: *question, variables, drawn: now, sights, told };
-        let _ = this.write(folder);
-        Some(this.told)
+        let drawn = if is_newer { now } else { drawn };
+        Some((Self { question: *question, variables, drawn, sights, told }, is_newer))
     }
 }
 

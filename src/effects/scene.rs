@@ -11,6 +11,7 @@ use crate::effects::digests::Digests;
 use crate::effects::folders::{LINK, Links, each_below, entries, parted};
 use crate::effects::sight::{Sight, digest_of_names, leads_to};
 use crate::effects::stamp::Stamp;
+use crate::formats::test_log::Manner;
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use std::collections::BTreeMap;
@@ -38,6 +39,30 @@ impl Scene {
             this.sights.insert(path, Sight::File(stamp, *digest.as_bytes()));
         }
         this
+    }
+
+    /// Begins the scene of a run that began at `began`, with nothing in it.
+    #[must_use]
+    pub fn empty(began: SystemTime) -> Self {
+        Self { began, sights: BTreeMap::new(), unclear: None }
+    }
+
+    /// Adds what a test looked at, be it there or not.
+    pub fn looked(&mut self, path: &Path, manner: Manner) {
+        let Ok(own) = fs::symlink_metadata(path) else { return self.nothing(path) };
+        if own.is_dir() && manner == Manner::Stat {
+            // What was opened, too, says more.
+            let mode = Sight::Mode(own.permissions().mode());
+            self.sights.entry(path.to_owned()).or_insert(mode);
+            return;
+        }
+        match fs::metadata(path) {
+            Ok(it) => {
+                let link = own.is_symlink().then(|| Stamp::of(&own));
+                self.add(path, Sight::Looked(Stamp::of(&it), link));
+            }
+            Err(_) => self.unclear(path),
+        }
     }
 
     /// Adds a file, by its content.

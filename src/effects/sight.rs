@@ -7,6 +7,8 @@
 //! | nothing | nothing is there | a file found earlier in a search would be taken |
 //! | a link in a folder | it leads to something of the same kind | what it leads to may appear without it |
 //! | a program on PATH | its stamp is the same | its content counts elsewhere; here only that it is the one found |
+//! | what a test looked at | its stamp is the same, and of a link the link's own | what of it the test saw is not known here: a longer look decides |
+//! | a folder of which a test asked what it is | its kind and permissions are the same | new files in a working folder are no news |
 //! | an output | its stamp is the same and not racy, or its bytes have the same digest, and it is a file that may be started, if it was one | somebody may have edited or removed it |
 //!
 //! Sights that lie near each other are looked up from a folder above all of them, opened once,
@@ -45,6 +47,10 @@ pub enum Sight {
     Program(Stamp),
     /// A file that we made; whether it may be started.
     Output(Stamp, Bytes, bool),
+    /// What a test looked at, links followed; and the link itself, if it is one.
+    Looked(Stamp, Option<Stamp>),
+    /// The kind and permissions of a folder of which a test asked what it is.
+    Mode(u32),
 }
 
 /// A folder from which paths are looked up, opened if it is there.
@@ -105,7 +111,10 @@ impl Sight {
             Self::File(stamp, _) | Self::Folder(stamp, _) | Self::Program(stamp) => {
                 !stamp.is_racy(now)
             }
-            Self::Nothing | Self::Link(_) | Self::Output(..) => true,
+            Self::Looked(stamp, link) => {
+                !stamp.is_racy(now) && !link.is_some_and(|it| it.is_racy(now))
+            }
+            Self::Nothing | Self::Link(_) | Self::Output(..) | Self::Mode(_) => true,
         }
     }
 
@@ -126,6 +135,18 @@ impl Sight {
             Self::Nothing => spot.is_nothing().then_some(self),
             Self::Link(kind) => (leads_to(&spot.path()) == kind).then_some(self),
             Self::Program(stamp) => (Stamp::from(&spot.is()?) == stamp).then_some(self),
+            Self::Looked(stamp, link) => {
+                let own = spot.stat(AtFlags::SYMLINK_NOFOLLOW).ok()?;
+                let same = match link {
+                    None => Stamp::from(&own) == stamp,
+                    Some(link) => Stamp::from(&own) == link && Stamp::from(&spot.is()?) == stamp,
+                };
+                same.then_some(self)
+            }
+            Self::Mode(mode) => {
+                let own = spot.stat(AtFlags::SYMLINK_NOFOLLOW).ok()?;
+                (own.st_mode == mode).then_some(self)
+            }
             Self::File(stamp, digest) => {
                 let now = spot.is()?;
                 let new = Stamp::from(&now);

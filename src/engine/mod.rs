@@ -27,6 +27,7 @@ pub mod session;
 pub mod smoke;
 pub mod test_job;
 pub mod test_list;
+pub mod test_recall;
 pub mod test_root;
 pub mod test_run;
 pub mod test_told;

@@ -41,7 +41,7 @@ use std::time::SystemTime;
 
 /// What a run told of one output that was in place.
 #[derive(Debug, Serialize, Deserialize)]
-struct Told {
+pub struct Told {
     label: Label,
     rule: String,
     go_package: Option<String>,
@@ -74,13 +74,27 @@ pub struct Seen<'a> {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
 pub fn recall(request: &BuildRequest, sink: Sink<'_>) -> Option<Counts> {
-    let plain = request.mode == Mode::Build && !request.paranoid;
-    let program = request.program.as_ref().filter(|_| plain)?;
+    let program = asking(request)?;
     let folder = request.root.join(OUTPUT_FOLDER);
     let question = question(request, program);
     let values = |names: &[String]| values(request, names);
     let now = SystemTime::now();
     let told = LastRun::<Vec<Told>>::that_holds(&folder, &question, values, now)?;
+    let counts = tell(request, told, sink)?;
+    sink(Event::Done(counts));
+    Some(counts)
+}
+
+/// Returns the program whose runs are remembered, if this one may be told from memory.
+#[must_use]
+pub fn asking(request: &BuildRequest) -> Option<&Path> {
+    let plain = request.mode == Mode::Build && !request.paranoid;
+    request.program.as_deref().filter(|_| plain)
+}
+
+/// Tells outputs that are as they were, as a build tells them, but for its end; returns the counts.
+#[must_use]
+pub fn tell(request: &BuildRequest, told: Vec<Told>, sink: Sink<'_>) -> Option<Counts> {
     let finished: Option<Vec<_>> = told.into_iter().map(Told::finished).collect();
     let finished = finished?;
     let targets: BTreeSet<_> = finished.iter().map(|it| &it.label).collect();
@@ -90,7 +104,6 @@ pub fn recall(request: &BuildRequest, sink: Sink<'_>) -> Option<Counts> {
     for it in finished {
         sink(Event::Finished(Arc::new(it)));
     }
-    sink(Event::Done(counts));
     Some(counts)
 }
 
@@ -136,7 +149,8 @@ pub fn remember(
 }
 
 /// Digests what is asked and who is asked.
-fn question(request: &BuildRequest, program: &Path) -> Digest {
+#[must_use]
+pub fn question(request: &BuildRequest, program: &Path) -> Digest {
     let mut framed = Framed::new("linkwright question 3");
     framed.text(env!("CARGO_PKG_VERSION"));
     for path in [program, &request.root, &request.store] {
@@ -153,7 +167,8 @@ fn question(request: &BuildRequest, program: &Path) -> Digest {
 }
 
 /// Digests the caller's values of the variables `names`.
-fn values(request: &BuildRequest, names: &[String]) -> Digest {
+#[must_use]
+pub fn values(request: &BuildRequest, names: &[String]) -> Digest {
     let mut framed = Framed::new("linkwright variables 1");
     for name in names {
         framed.text(name);
@@ -164,7 +179,8 @@ fn values(request: &BuildRequest, names: &[String]) -> Digest {
 }
 
 /// Tells whether what a folder holds may be an input.
-fn is_entered(folder: &Path) -> bool {
+#[must_use]
+pub fn is_entered(folder: &Path) -> bool {
     folder.file_name().is_none_or(|it| it != ".git" && it != OUTPUT_FOLDER)
 }
 

@@ -72,6 +72,26 @@ pub struct TestBinary<'a> {
     pub covers: bool,
 }
 
+/// A test binary that was judged.
+#[derive(Debug)]
+pub struct Judged {
+    /// How it ended.
+    pub finished: TestFinished,
+    /// What it saw, if its pass is kept and looking tells whether it still holds.
+    pub saw: Option<Saw>,
+}
+
+/// What decides a kept pass, besides the rules and the variables.
+#[derive(Debug)]
+pub struct Saw {
+    /// The binary, and its content.
+    pub program: (PathBuf, Digest),
+    /// The folder of the sources.
+    pub folder: PathBuf,
+    /// Declared files, and what the run looked at.
+    pub paths: Vec<(PathBuf, Manner)>,
+}
+
 /// A binary with all that is known before it runs.
 struct Prepared {
     inputs: TestInputs,
@@ -119,27 +139,42 @@ impl<'a> TestBinary<'a> {
 
     /// Runs it as often as is asked for, or takes its kept result.
     #[must_use]
-    pub fn judge(&self, session: &TestSession<'_>) -> TestFinished {
+    pub fn judge(&self, session: &TestSession<'_>) -> Judged {
         let prepared = match self.prepare(session) {
             Ok(prepared) => prepared,
-            Err(unrun) => return self.not_run(unrun),
+            Err(unrun) => return self.not_run(unrun).into(),
         };
         let recalls = session.request.effort == Effort::Once && !session.request.fresh;
         if recalls
-            && let Some(pass) = recall(session, &prepared.inputs.key())
-            && let Some(kept) = self.kept(&prepared, pass)
+            && let Some((pass, observed)) = recall(session, &prepared.inputs.key())
+            && let Some(finished) = self.kept(&prepared, pass)
         {
-            return kept;
+            return Judged { finished, saw: self.saw(&prepared, &observed) };
         }
         match session.request.effort {
             Effort::Once => self.try_again_and_again(session, &prepared),
             Effort::Repeat(times) => {
-                self.repeat(session, &prepared, |runs, _| runs < times.get(), false)
+                self.repeat(session, &prepared, |runs, _| runs < times.get(), false).into()
             }
             Effort::Stress(time) => {
-                self.repeat(session, &prepared, |_, began| began.elapsed() < time, true)
+                self.repeat(session, &prepared, |_, began| began.elapsed() < time, true).into()
             }
         }
+    }
+
+    /// Says what decides a pass; `None` if looking at paths does not tell all of it: what else is
+    /// put into a root is chosen from the machine's files.
+    fn saw(&self, prepared: &Prepared, observed: &Observed) -> Option<Saw> {
+        let chooses = self.run.sealed.as_ref().is_some_and(|it| !it.with.is_empty());
+        if prepared.root.is_some() && chooses {
+            return None;
+        }
+        let declared = prepared.paths.iter().skip(1).map(|it| (it.clone(), Manner::Open));
+        Some(Saw {
+            program: (self.program.clone(), prepared.inputs.binary),
+            folder: self.folder.clone(),
+            paths: declared.chain(observed.paths.iter().cloned()).collect(),
+        })
     }
 
     /// Returns how long it may run.
@@ -254,13 +289,13 @@ impl<'a> TestBinary<'a> {
         Some(TestFinished { outcome, milliseconds, cases, ..rest }.covering(profile))
     }
 
-    fn try_again_and_again(&self, session: &TestSession<'_>, prepared: &Prepared) -> TestFinished {
+    fn try_again_and_again(&self, session: &TestSession<'_>, prepared: &Prepared) -> Judged {
         let (mut runs, mut first) = (0, None);
         loop {
             runs += 1;
             let ran = match self.once(session, prepared, runs) {
                 Ok(ran) => ran,
-                Err(unrun) => return self.not_run(unrun),
+                Err(unrun) => return self.not_run(unrun).into(),
             };
             let passed = matches!(ran.account.outcome, Outcome::Passed | Outcome::NoTests);
             if passed && runs == 1 {
@@ -276,7 +311,7 @@ impl<'a> TestBinary<'a> {
             let mut finished = self.told(prepared, ran, runs);
             finished.flaky = flaky;
             finished.notes.extend(why.map(|it| format!("it failed before it passed: {it}")));
-            return finished;
+            return finished.into();
         }
     }
 
@@ -435,8 +470,8 @@ impl<'a> TestBinary<'a> {
     }
 
     /// Keeps a pass, and tells it.
-    fn keep(&self, session: &TestSession<'_>, prepared: &Prepared, ran: Ran) -> TestFinished {
-        let mut notes = Vec::new();
+    fn keep(&self, session: &TestSession<'_>, prepared: &Prepared, ran: Ran) -> Judged {
+        let (mut notes, mut saw) = (Vec::new(), None);
         match &ran.keeps {
             Ok(Keep { key, observed, seen }) => {
                 let store = &session.machine.store;
@@ -445,12 +480,13 @@ impl<'a> TestBinary<'a> {
                 let pass = Pass { milliseconds, cases, profile: profile.map(Profile::text) };
                 store.put_action(&result_key(key, seen), &pass);
                 store.put_action(key, observed);
+                saw = self.saw(prepared, observed);
             }
             Err(why) => notes.push(format!("the pass is not kept: {why}")),
         }
         let mut finished = self.told(prepared, ran, 1);
         finished.notes.extend(notes);
-        finished
+        Judged { finished, saw }
     }
 
     fn told(&self, prepared: &Prepared, ran: Ran, runs: usize) -> TestFinished {
@@ -502,12 +538,19 @@ fn counted(scratch: &Scratch) -> Result<Profile, String> {
     Profile::parse(&text).map_err(|error| error.to_string())
 }
 
-/// Returns the pass that is kept under `key`, if what its run looked at is as it was.
-fn recall(session: &TestSession<'_>, key: &Digest) -> Option<Pass> {
+/// Returns the pass that is kept under `key`, if what its run looked at is as it was, and that.
+fn recall(session: &TestSession<'_>, key: &Digest) -> Option<(Pass, Observed)> {
     let store = &session.machine.store;
     let observed: Observed = store.action(key)?;
     let seen = observe::look(&observed.paths, &session.machine.digests);
-    store.action(&result_key(key, &seen))
+    Some((store.action(&result_key(key, &seen))?, observed))
+}
+
+impl From<TestFinished> for Judged {
+    /// Nothing of it is kept.
+    fn from(finished: TestFinished) -> Self {
+        Self { finished, saw: None }
+    }
 }
 
 fn failure_of(account: &Account) -> String {

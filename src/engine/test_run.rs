@@ -1,15 +1,19 @@
 //! The test binaries that a build has made, run in parallel.
 
+use crate::effects::globs::expand_target;
 use crate::effects::machine::Machine;
 use crate::engine::event::{Event, Finished, Sink, State, TestCounts, TestFinished};
 use crate::engine::request::{BuildRequest, Shard, TestRequest};
-use crate::engine::test_job::{TestBinary, TestSession};
+use crate::engine::test_job::{Judged, TestBinary, TestSession};
 use crate::engine::test_told::unknown;
 use crate::formats::cover_profile::Profile;
 use crate::model::targets::Targets;
 use crate::plan::test_account::{CaseOutcome, Outcome};
 use crate::words::exit_code::ExitCode;
+use crate::words::problem::Problem;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
 /// Runs the test binaries among `built`, those of the shard; returns how they ended, sorted.
@@ -23,7 +27,7 @@ pub fn run(
     machine: &Machine,
     (built, last_step): (&[Finished], usize),
     sink: Sink<'_>,
-) -> Result<Vec<TestFinished>, rayon::ThreadPoolBuildError> {
+) -> Result<Vec<Judged>, rayon::ThreadPoolBuildError> {
     let session = TestSession {
         root: &build.root,
         request,
@@ -36,19 +40,27 @@ pub fn run(
     let judge = |it: &&Finished| {
         let binary =
             targets.get(&it.label).and_then(|target| TestBinary::of(&build.root, target, it));
-        let finished = match binary {
-            _ if machine.interrupt.is_set() => not_run(it, "interrupted"),
+        let judged = match binary {
+            _ if machine.interrupt.is_set() => not_run(it, "interrupted").into(),
             Some(binary) if !matches!(it.state, State::Failed | State::Skipped) => {
                 binary.judge(&session)
             }
-            _ => not_run(it, "it was not built"),
+            _ => not_run(it, "it was not built").into(),
         };
-        sink(Event::TestFinished(Box::new(finished.clone())));
-        finished
+        sink(Event::TestFinished(Box::new(judged.finished.clone())));
+        judged
     };
-    let finished = pool.install(|| built.par_iter().with_max_len(1).map(judge).collect());
+    let judged = pool.install(|| built.par_iter().with_max_len(1).map(judge).collect());
     let _ = machine.digests.save();
-    Ok(finished)
+    Ok(judged)
+}
+
+/// Returns what is wrong with `data` of the targets of which there are test binaries.
+#[must_use]
+pub fn wrong_data(root: &Path, targets: &Targets, built: &[Finished]) -> Vec<Problem> {
+    let labels: BTreeSet<_> = built.iter().map(|it| &it.label).collect();
+    let targets = labels.into_iter().filter_map(|it| targets.get(it));
+    targets.filter_map(|it| expand_target(root, it).err()).flatten().collect()
 }
 
 fn not_run(built: &Finished, reason: &str) -> TestFinished {

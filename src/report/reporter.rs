@@ -8,6 +8,9 @@
 //! | [`Stream::Nothing`] | what follows (a program that is run) has it | progress, failures |
 //!
 //! **Invariant:** the last line of a JSON stream is `"event": "done"`, whatever happened.
+//!
+//! **Invariant:** a JSON stream has bounds: of what a test binary prints in one run no more than
+//! [`MOST_OUTPUT`] is passed on, and how much is left out is the last that is told of its output.
 
 use crate::engine::event::{Event, Finished};
 use crate::report::command_line::CommandLine;
@@ -17,9 +20,14 @@ use crate::report::outcome::Outcome;
 use crate::report::paint::{Paint, Tone};
 use crate::report::table::{count, summary, write_failures, write_outputs};
 use crate::report::terminal::{Progress, ProgressKind, Verbosity};
+use crate::words::label::Label;
 use crate::words::pattern::PatternSet;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
+
+/// How many bytes of what one test binary prints in one run a JSON stream passes on.
+pub const MOST_OUTPUT: usize = 4 << 20;
 
 /// What stdout gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +71,17 @@ struct Telling<'a> {
     progress: Progress,
     outcome: Outcome,
     commands: usize,
+    /// By label, Go package and platform: what a test binary that runs has printed so far.
+    printed: BTreeMap<(Label, String, Option<String>), Printed>,
     /// The first error of a writer; nothing is written after it, and the build goes on.
     fault: Option<io::Error>,
+}
+
+/// How many bytes a test binary has printed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Printed {
+    told: usize,
+    left_out: usize,
 }
 
 impl<'a> Reporter<'a> {
@@ -76,8 +93,10 @@ impl<'a> Reporter<'a> {
     ) -> Self {
         let progress = Progress::new(look.progress, look.verbosity, look.err_paint);
         let progress = progress.streaming(look.streams);
-        let (outcome, commands, fault) = (Outcome::default(), 0, None);
-        Self { telling: Mutex::new(Telling { look, out, err, progress, outcome, commands, fault }) }
+        let outcome = Outcome::default();
+        let (commands, printed, fault) = (0, BTreeMap::new(), None);
+        let telling = Telling { look, out, err, progress, outcome, commands, printed, fault };
+        Self { telling: Mutex::new(telling) }
     }
 
     /// Takes one event; this is the engine's sink.
@@ -118,7 +137,7 @@ impl Telling<'_> {
 
     fn tell(&mut self, event: &Event) -> io::Result<()> {
         match self.look.stream {
-            Stream::JsonLines => return write_json_line(event, self.out),
+            Stream::JsonLines => return self.tell_json(event),
             Stream::Commands => {
                 if let Event::StepStarted { what, argv, env, folder, .. } = event {
                     self.commands += 1;
@@ -132,6 +151,41 @@ impl Telling<'_> {
             Stream::Table | Stream::Nothing => {}
         }
         self.progress.show(event, &self.outcome, self.err)
+    }
+
+    fn tell_json(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::TestOutput { label, go_package, platform, output, .. } => {
+                let key = (label.clone(), go_package.clone(), platform.clone());
+                let printed = self.printed.entry(key).or_default();
+                if printed.left_out > 0 || printed.told + output.len() > MOST_OUTPUT {
+                    printed.left_out += output.len();
+                    return Ok(());
+                }
+                printed.told += output.len();
+            }
+            Event::TestStarted { label, go_package, platform, .. } => {
+                self.end_output((label, go_package, platform.as_ref()))?;
+            }
+            Event::TestFinished(it) => {
+                self.end_output((&it.label, &it.go_package, it.platform.as_ref()))?;
+            }
+            _ => {}
+        }
+        write_json_line(event, self.out)
+    }
+
+    /// Tells how much of a run's output was left out, once the run has ended.
+    fn end_output(&mut self, of: (&Label, &String, Option<&String>)) -> io::Result<()> {
+        let (label, go_package, platform) = (of.0.clone(), of.1.clone(), of.2.cloned());
+        let key = (label.clone(), go_package.clone(), platform.clone());
+        let left_out = self.printed.remove(&key).map_or(0, |it| it.left_out);
+        if left_out == 0 {
+            return Ok(());
+        }
+        let output = format!("… {left_out} bytes are left out …\n");
+        let event = Event::TestOutput { label, go_package, platform, test: None, output };
+        write_json_line(&event, self.out)
     }
 
     fn end(&mut self, failure: Option<&Failure>) -> io::Result<()> {
@@ -278,6 +332,60 @@ mod tests {
                 --- stderr
             "#]],
         );
+    }
+
+    #[test]
+    fn a_json_stream_has_bounds() {
+        let label = finished("//:t", "m/a", State::Built).label;
+        let started = |run| Event::TestStarted {
+            label: label.clone(),
+            go_package: "m/a".to_owned(),
+            platform: None,
+            run,
+        };
+        let output = |bytes: usize| Event::TestOutput {
+            label: label.clone(),
+            go_package: "m/a".to_owned(),
+            platform: None,
+            test: Some("TestA".to_owned()),
+            output: "x".repeat(bytes),
+        };
+        let mut events = vec![started(1), output(MOST_OUTPUT), output(7), output(8), started(2)];
+        events.push(output(MOST_OUTPUT - 1));
+        events.push(output(1));
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let look = Look {
+            stream: Stream::JsonLines,
+            progress: ProgressKind::Lines,
+            verbosity: Verbosity::Normal,
+            streams: false,
+            out_paint: Paint::Plain,
+            err_paint: Paint::Plain,
+        };
+        let reporter = Reporter::new(look, &mut out, &mut err);
+        for it in events {
+            reporter.event(it);
+        }
+        reporter.finish(None).unwrap();
+        let lines: Vec<serde_json::Value> =
+            out.split(|it| *it == b'\n').filter_map(|it| serde_json::from_slice(it).ok()).collect();
+        let told = lines.iter().map(|it| match it["output"].as_str() {
+            Some(output) if output.starts_with('x') => output.len().to_string(),
+            Some(output) => output.trim().to_owned(),
+            None => it["event"].as_str().unwrap().to_owned(),
+        });
+        let most = MOST_OUTPUT.to_string();
+        let almost = (MOST_OUTPUT - 1).to_string();
+        let expected = [
+            "test_started",
+            &most,
+            "… 15 bytes are left out …",
+            "test_started",
+            &almost,
+            "1",
+            "done",
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 
     #[test]

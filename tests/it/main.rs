@@ -56,6 +56,7 @@ mod story;
 mod strategies_doc;
 mod support;
 mod test_list;
+mod test_recall;
 mod test_runs;
 mod tidy;
 mod toolchains;

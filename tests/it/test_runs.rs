@@ -68,7 +68,7 @@ const BAD: [(&str, &str, &str); 13] = [
     (
         "floods",
         "fmt strings",
-        "func TestA(t *testing.T) {\n\tline := strings.Repeat(\"x\", 9999)\n\tfor range 300 { fmt.Println(line) }\n\tt.Fail()\n}",
+        "func TestA(t *testing.T) {\n\tline := strings.Repeat(\"x\", 9999)\n\tfor range 600 { fmt.Println(line) }\n\tt.Fail()\n}",
     ),
     (
         "writes",
@@ -120,6 +120,11 @@ fn each_bad_test_has_its_outcome_and_nothing_survives() {
     let flood = ended["floods"]["cases"][0]["output"].as_str().unwrap();
     assert!(flood.len() < 200_000, "{}", flood.len());
     holds(flood, &["bytes are left out"]);
+    let of_flood = |it: &&Value| it["go_package"].as_str().unwrap().ends_with("/floods");
+    let printed = run.all("test_output").filter(of_flood).map(|it| it["output"].as_str().unwrap());
+    let printed: Vec<_> = printed.collect();
+    assert!(printed.iter().map(|it| it.len()).sum::<usize>() < 5 << 20);
+    holds(printed.last().unwrap(), &["bytes are left out"]);
     let pid = fs::read_to_string(&pids).unwrap();
     assert!(!fs::exists(format!("/proc/{pid}")).unwrap(), "{pid} lives");
     let failed = ended["wrong"]["cases"].as_array().unwrap().iter();
@@ -295,6 +300,34 @@ fn reports_shards_and_exit_codes() {
     let run = tests(&it, &["--filter", "NoSuchTest"]);
     assert_eq!((run.code, &run.done()["tests"]["without_tests"]), (4, &3.into()));
     assert_eq!(it.run(&["test", "--shard", "3/2"]).status.code(), Some(2));
+    // Where no report can be written nothing is run for it.
+    for place in ["no/such/folder", ".", "/dev/null"] {
+        let run = tests(&it, &["--junit", place]);
+        assert_eq!((run.code, run.done()["exit_code"].as_u64()), (2, Some(2)), "{place}");
+        assert_eq!(run.all("test_finished").count() + run.all("started").count(), 0, "{place}");
+        holds(&format!("{:?}", run.events), &["cannot write"]);
+    }
+    // One that can no longer be written is told by the last event, too; the tests are told before.
+    it.file("BUILD.ron", &TESTS.replace("link:", "pass_env: [\"GONE\"], link:"));
+    it.file(
+        "b/bad_test.go",
+        &test_file("b", "os", "func TestBad(t *testing.T) { os.RemoveAll(os.Getenv(\"GONE\")) }"),
+    );
+    fs::create_dir(it.home().join("gone")).unwrap();
+    let mut command = it.linkwright(&["test", "--json", "--junit", "../gone/report.xml"]);
+    let run = Run::of(&command.env("GONE", it.home().join("gone")).output().unwrap());
+    assert_eq!((run.code, run.done()["exit_code"].as_u64()), (2, Some(2)), "{run:#?}");
+    assert_eq!((run.all("test_finished").count(), &run.done()["tests"]["passed"]), (3, &3.into()));
+    // A glob of `data` that matches nothing is wrong in the rule file.
+    it.file("BUILD.ron", &TESTS.replace("link:", "data: [\"no/*\"], link:"));
+    let run = tests(&it, &["--run-in", "sealed"]);
+    assert_eq!((run.code, run.all("test_finished").count()), (2, 0), "{run:#?}");
+    for arguments in [["test", "--list"], ["test", "--quiet"]] {
+        let run = it.run(&arguments);
+        assert_eq!(run.status.code(), Some(2), "{run:?}");
+        holds(&text(&run), &["`no/*` matches no file", "BUILD.ron:1:"]);
+    }
+    it.file("BUILD.ron", TESTS);
     it.file("b/bad_test.go", "package b\n\nfunc Broken() { x }\n");
     let run = tests(&it, &[]);
     assert_eq!((run.code, run.all("test_finished").count()), (1, 0), "{run:#?}");
