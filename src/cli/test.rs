@@ -155,9 +155,9 @@ pub fn run(args: TestArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let request = prepare(patterns, *options, console)?;
     let request = BuildRequest { only_tests: true, ..request };
     let tests = args.request();
-    if coverprofile.is_some() && !test_rooms::covers(&request, tests.run_in)? {
+    if coverprofile.is_some() && !test_rooms::covers(&request)? {
         let failure = Failure::new(ExitCode::BadInput, "none of these tests counts what it runs");
-        let hint = "write `cover: true` in a `go_tests`; in a sealed root nothing is counted";
+        let hint = "write `cover: true` in a `go_tests`";
         return Err(failure.hint(hint).into());
     }
     if args.list {

@@ -10,8 +10,6 @@ use crate::engine::request::{AfterFailure, BuildRequest, Mode, TestRequest};
 use crate::engine::test_list::{self, Listed};
 use crate::engine::test_recall;
 use crate::engine::test_run;
-use crate::model::run_in::RunIn;
-use crate::model::target::GoTests;
 use crate::report::failure::Failure;
 use crate::words::exit_code::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -89,21 +87,16 @@ fn check_data(
     if problems.is_empty() { Ok(()) } else { Err(of_problems(problems)) }
 }
 
-/// Tells whether any of the tests that are asked for counts what it runs; none does in a sealed
-/// root.
+/// Tells whether any of the tests that are asked for counts what it runs.
 ///
 /// # Errors
 ///
 /// Blames the input for what is wrong in rule files, or for patterns that match nothing.
-pub fn covers(request: &BuildRequest, run_in: Option<RunIn>) -> Result<bool, Failure> {
+pub fn covers(request: &BuildRequest) -> Result<bool, Failure> {
     let targets = load(&request.root)?.targets;
     let graph = build::plan(request, &targets).map_err(|it| no_build(&it))?;
     let mut tests = graph.node_weights().filter_map(|it| it.rule.tests());
-    let on_machine = |it: &GoTests| match run_in {
-        Some(run_in) => run_in == RunIn::Host,
-        None => it.run.sealed.is_none(),
-    };
-    Ok(tests.any(|it| it.cover.is_some() && on_machine(it)))
+    Ok(tests.any(|it| it.cover.is_some()))
 }
 
 /// Builds test binaries, and remembers what was told of them; the last event is held back.

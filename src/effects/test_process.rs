@@ -18,6 +18,7 @@ use crate::effects::sealed::{Root, Sealed, SealedError};
 use crate::plan::test_account::ProcessEnd;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,6 +93,18 @@ impl Scratch {
     #[must_use]
     pub fn profile(&self) -> PathBuf {
         self.path().join("profile")
+    }
+
+    /// Makes the file for a coverage profile that another user writes: nobody else reaches it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the system's error.
+    pub fn open_profile(&self) -> std::io::Result<PathBuf> {
+        let path = self.profile();
+        crate::effects::file::write_new(&path, b"")?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))?;
+        Ok(path)
     }
 
     /// Makes the folder for what a test, and what it starts, counts while it runs.

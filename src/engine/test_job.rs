@@ -10,9 +10,10 @@
 //! A pass is kept if the first run of a call gives it; one that follows a failure never is.
 
 use crate::effects::digests::Stamps;
+use crate::effects::file::read_own;
 use crate::effects::machine::Machine;
 use crate::effects::observe;
-use crate::effects::sealed::Root;
+use crate::effects::sealed::{COUNTERS, PROFILE, Root};
 use crate::effects::test_process::{self, Scratch, TestCommand};
 use crate::engine::event::{Event, Finished, Sink, TestFinished};
 use crate::engine::request::{Effort, TestRequest};
@@ -36,6 +37,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// How long a test may take if nobody says so; Go's own.
 pub const TIMEOUT: Duration = Duration::from_mins(10);
+
+/// The longest coverage profile that is read: one of a million blocks.
+const LONGEST_PROFILE: u64 = 256 << 20;
 
 /// How many names a note tells before it only counts.
 const MOST_NAMES: usize = 5;
@@ -244,11 +248,6 @@ impl<'a> TestBinary<'a> {
         Ok(Prepared { inputs, paths, stamps, env, root, limit })
     }
 
-    /// Tells whether what it runs is counted: nothing that is written in a sealed root leaves it.
-    fn covers_in(&self, prepared: &Prepared) -> bool {
-        self.covers && prepared.root.is_none()
-    }
-
     /// Returns all files that it is known to read before it runs.
     fn declared(
         &self,
@@ -281,7 +280,7 @@ impl<'a> TestBinary<'a> {
         let Pass { milliseconds, cases, profile } = pass;
         let profile = match profile {
             Some(text) => Some(Profile::parse(&text).ok()?),
-            None if self.covers_in(prepared) => return None,
+            None if self.covers => return None,
             None => None,
         };
         let outcome = if cases.is_empty() { Outcome::NoTests } else { Outcome::Passed };
@@ -357,15 +356,21 @@ impl<'a> TestBinary<'a> {
         let no_folder = |error| format!("cannot make a folder for it: {error}");
         let scratch = Scratch::new(session.machine).map_err(no_folder)?;
         let (mut args, mut env) = (Vec::new(), prepared.env.clone());
+        let mut root = prepared.root.as_ref().map(|it| it.0.clone());
         // What a sealed root holds is known, and a log would stay in it.
         if prepared.root.is_none() {
             args.push(format!("-test.testlogfile={}", scratch.log().display()));
         }
-        let covers = self.covers_in(prepared);
-        if covers {
-            let counters = scratch.counters().map_err(no_folder)?;
+        if self.covers {
+            let (counters, profile) = match &mut root {
+                None => (scratch.counters().map_err(no_folder)?, scratch.profile()),
+                Some(root) => {
+                    root.profile = Some(scratch.open_profile().map_err(no_folder)?);
+                    (COUNTERS.into(), PROFILE.into())
+                }
+            };
             args.push(format!("-test.gocoverdir={}", counters.display()));
-            args.push(format!("-test.coverprofile={}", scratch.profile().display()));
+            args.push(format!("-test.coverprofile={}", profile.display()));
             // For what it starts, as under `go test`.
             env.insert("GOCOVERDIR".into(), counters.into());
         }
@@ -376,7 +381,7 @@ impl<'a> TestBinary<'a> {
             args: args.map(OsString::from).collect(),
             env,
             folder: there.unwrap_or(&self.folder).clone(),
-            root: prepared.root.as_ref().map(|it| it.0.clone()),
+            root,
             limit: prepared.limit,
         };
         let step = self.tell_start(session, prepared, run);
@@ -407,7 +412,7 @@ impl<'a> TestBinary<'a> {
         if !home.is_empty() {
             notes.push(format!("it wrote into its home, which is gone: {}", listed(&home)));
         }
-        let counted = covers.then(|| counted(&scratch)).transpose();
+        let counted = self.covers.then(|| counted(&scratch)).transpose();
         let keeps = match (&counted, written.as_slice()) {
             (Err(why), _) => Err(why.clone()),
             (_, []) => self.may_be_kept(session, prepared, &scratch, began),
@@ -533,9 +538,13 @@ impl<'a> TestBinary<'a> {
 
 /// Reads what a test binary counted.
 fn counted(scratch: &Scratch) -> Result<Profile, String> {
-    let text = std::fs::read_to_string(scratch.profile());
+    // The test could have put anything in its place.
+    let text = read_own(&scratch.profile(), LONGEST_PROFILE);
     let text = text.map_err(|error| format!("it wrote no coverage profile: {error}"))?;
-    Profile::parse(&text).map_err(|error| error.to_string())
+    if text.is_empty() {
+        return Err("it wrote no coverage profile".to_owned());
+    }
+    Profile::parse(&String::from_utf8_lossy(&text)).map_err(|error| error.to_string())
 }
 
 /// Returns the pass that is kept under `key`, if what its run looked at is as it was, and that.

@@ -52,7 +52,13 @@ pub const SETUP_HINT: &str = "it takes Linux with user, mount, pid, network, ipc
 const NOBODY: u32 = 65534;
 
 /// Places in a root that are not the caller's to fill.
-const OWN_PLACES: [&str; 3] = ["/dev", "/proc", "/tmp"];
+const OWN_PLACES: [&str; 4] = ["/cover", "/dev", "/proc", "/tmp"];
+
+/// Where a program that counts what it runs, and what it starts, counts; gone with the root.
+pub const COUNTERS: &str = "/cover/counters";
+
+/// Where it writes what all of them counted.
+pub const PROFILE: &str = "/cover/profile";
 
 /// The longest text: the kernel takes no longer word.
 const LONGEST_TEXT: usize = 120 << 10;
@@ -66,6 +72,9 @@ pub struct Root {
     pub texts: BTreeMap<PathBuf, String>,
     /// Folders that are there, whether something is in them or not.
     pub folders: BTreeSet<PathBuf>,
+    /// A file of this machine that the program writes its coverage profile to, at [`PROFILE`]; the
+    /// one thing that leaves the root.
+    pub profile: Option<PathBuf>,
     /// Which network it sees.
     pub network: Network,
     /// The name of the host.
@@ -175,6 +184,7 @@ impl Default for Root {
             files: BTreeMap::new(),
             texts: BTreeMap::new(),
             folders: BTreeSet::new(),
+            profile: None,
             network: Network::Own,
             host_name: "sealed".to_owned(),
             user: 1000,
@@ -482,7 +492,7 @@ fn check_place(place: &Path) -> Result<(), SealedError> {
         return refuse("it may not contain `..`");
     }
     if OWN_PLACES.iter().any(|it| place.starts_with(it)) {
-        return refuse("`/dev`, `/proc` and `/tmp` are the root's own");
+        return refuse("`/cover`, `/dev`, `/proc` and `/tmp` are the root's own");
     }
     Ok(())
 }

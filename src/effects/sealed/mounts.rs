@@ -6,6 +6,8 @@
 //! /dev         null, zero, full, random, urandom; fd, stdin, stdout, stderr lead to /proc
 //! /proc        of the new pid namespace
 //! /tmp         tmpfs of its own, of a limited size
+//! /cover       of a program that counts what it runs: a tmpfs for counters, and one file of the
+//!              machine, which may be written
 //! ```
 //!
 //! Done as pid 1 of new mount and pid namespaces, in steps of which none can be undone from inside:
@@ -22,8 +24,8 @@
 //! `man 2 pivot_root` (for `pivot_root(".", ".")`), `man 2 mount`, `man 7 mount_namespaces`
 //! ("Restrictions on mount namespaces").
 
-use super::Root;
 use super::init::{Broken, Step as _};
+use super::{COUNTERS, PROFILE, Root};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -91,6 +93,13 @@ fn furnish(root: &Root) -> Result<(), Broken> {
     for (inside, outside) in &root.files {
         declared(&below(new, inside), &below(Path::new("/old"), outside), outside)?;
     }
+    if let Some(outside) = &root.profile {
+        let (counters, profile) = (Path::new(COUNTERS), Path::new(PROFILE));
+        make_folder(&below(new, counters))?;
+        tmpfs("/new/cover/counters", root.tmp_size, "1777")?;
+        let flags = MountFlags::BIND | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        shown_by(&below(new, profile), &below(Path::new("/old"), outside), (outside, flags))?;
+    }
     for (inside, text) in &root.texts {
         let place = below(new, inside);
         place.parent().map_or(Ok(()), make_folder)?;
@@ -102,6 +111,12 @@ fn furnish(root: &Root) -> Result<(), Broken> {
 
 /// Shows a file or folder of the machine at a place of the root, read-only.
 fn declared(place: &Path, source: &Path, name: &Path) -> Result<(), Broken> {
+    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    shown_by(place, source, (name, flags))
+}
+
+/// Shows a file or folder of the machine at a place of the root, by a mount with `flags`.
+fn shown_by(place: &Path, source: &Path, (name, flags): (&Path, MountFlags)) -> Result<(), Broken> {
     let name = name.display();
     let kind = std::fs::metadata(source).step(|| format!("cannot look at `{name}`"))?;
     if kind.is_dir() {
@@ -120,8 +135,7 @@ fn declared(place: &Path, source: &Path, name: &Path) -> Result<(), Broken> {
         _ => Broken::of(format!("cannot show `{name}`"), &error.into()),
     })?;
     let kept = kept_flags(statvfs(place).step(|| format!("cannot look at `{name}`"))?.f_flag);
-    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
-    mount_remount(place, flags | kept, "").step(|| format!("cannot make `{name}` read-only"))
+    mount_remount(place, flags | kept, "").step(|| format!("cannot limit what is done to `{name}`"))
 }
 
 /// The flags of a mount that a user namespace may not take away, and that no remount keeps.

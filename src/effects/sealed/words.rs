@@ -62,6 +62,7 @@ impl Order {
             match name.to_str()? {
                 "file" => drop(order.root.files.insert(value.into(), words.next()?.into())),
                 "empty" => drop(order.root.folders.insert(value.into())),
+                "profile" => order.root.profile = Some(value.into()),
                 "text" => {
                     let text = words.next()?.into_string().ok()?;
                     order.root.texts.insert(value.into(), text);
@@ -87,7 +88,8 @@ impl Order {
 
 /// Returns the words that say what is in a root.
 pub(super) fn of_root(root: &Root) -> Vec<OsString> {
-    let Root { files, texts, folders, network, host_name, user, group, tmp_size, limits } = root;
+    let Root { files, texts, folders, profile, network, host_name, user, group, tmp_size, limits } =
+        root;
     let mut words = Vec::new();
     let mut say = |name: &str, values: &[&OsStr]| say(&mut words, name, values);
     for (inside, outside) in files {
@@ -98,6 +100,9 @@ pub(super) fn of_root(root: &Root) -> Vec<OsString> {
     }
     for inside in folders {
         say("empty", &[inside.as_os_str()]);
+    }
+    if let Some(outside) = profile {
+        say("profile", &[outside.as_os_str()]);
     }
     if let Network::Of(pid) = network {
         say("network", &[pid.to_string().as_ref()]);
@@ -136,6 +141,7 @@ mod tests {
             files: BTreeMap::from([("/bin/a".into(), odd.clone().into())]),
             texts: BTreeMap::from([("/etc/hosts".into(), "127.0.0.1 a\n".to_owned())]),
             folders: BTreeSet::from(["/src".into()]),
+            profile: Some("/tmp/p".into()),
             network: Network::Of(7),
             host_name: "alpha".to_owned(),
             user: 5,
