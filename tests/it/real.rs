@@ -7,7 +7,7 @@
 use crate::checkout::{Checkout, can_build, start_alone};
 use crate::support::has;
 use expect_test::expect;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 
@@ -165,4 +165,107 @@ fn the_linkers_warning_of_dlopen_is_kept_unless_the_tag_ends_it(
     let finished = events.iter().find(of_tests).unwrap();
     let warnings = finished["warnings"].to_string();
     assert!(warnings.contains("sqlite_omit_load_extension"), "{warnings}");
+}
+
+/// What `go test` and linkwright are asked about: packages of two modules whose tests read files,
+/// make subtests, are skipped, and compare texts.
+const TESTED: [&str; 7] = [
+    "github.com/google/go-cmp/cmp",
+    "github.com/google/go-cmp/cmp/cmpopts",
+    "github.com/google/go-cmp/cmp/internal/diff",
+    "github.com/google/go-cmp/cmp/internal/function",
+    "golang.org/x/net/html",
+    "golang.org/x/net/html/atom",
+    "golang.org/x/net/http2/hpack",
+];
+
+/// Outcomes by Go package and test.
+type Outcomes = BTreeMap<(String, String), String>;
+
+/// Takes addresses out of the name of a test; they differ from run to run.
+fn name_of(package: &str, test: &str) -> (String, String) {
+    let mut parts = test.split("0x");
+    let mut name = parts.next().unwrap().to_owned();
+    for part in parts {
+        let digits = part.len() - part.trim_start_matches(|it: char| it.is_ascii_hexdigit()).len();
+        name += if digits < 6 { "0x" } else { "0x…" };
+        name += if digits < 6 { part } else { &part[digits..] };
+    }
+    (package.to_owned(), name)
+}
+
+fn by_go(real: &Checkout) -> Outcomes {
+    let mut go = real.linkwright_by("go");
+    // Its objects are those of linkwright, which spares compiling them twice; it links, runs and
+    // judges by itself.
+    go.env("GOCACHEPROG", format!("{} cacheprog", env!("CARGO_BIN_EXE_linkwright")));
+    go.env("GOTOOLCHAIN", "local").env("GOFLAGS", "");
+    go.args(["test", "-json", "-vet=off", "-count=1", "-trimpath", "-tags=netgo,osusergo"]);
+    let output = go.args(TESTED).output().unwrap();
+    let mut outcomes = Outcomes::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let word = match event["Action"].as_str() {
+            Some("pass") => "passed",
+            Some("fail") => "failed",
+            Some("skip") => "skipped",
+            _ => continue,
+        };
+        if let (Some(package), Some(test)) = (event["Package"].as_str(), event["Test"].as_str()) {
+            outcomes.insert(name_of(package, test), word.to_owned());
+        }
+    }
+    outcomes
+}
+
+/// The small form of `scripts/std-tests --sealed --module …`, which compares all packages.
+#[test]
+fn tests_of_two_modules_end_as_under_go_test_on_the_machine_and_sealed() {
+    if !can_build() {
+        return;
+    }
+    let real = Checkout::of("tests/real");
+    if !real.command("go").args(["mod", "download"]).output().unwrap().status.success() {
+        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "no Go modules are to be had");
+        println!("passed over: no Go modules are to be had");
+        return;
+    }
+    let rules = format!(
+        "build(targets: [go_tests(name: \"t\", link: \"netgo\", vet: false, packages: {TESTED:?})])"
+    );
+    fs::write(real.path("BUILD.ron"), rules).unwrap();
+    let ours = |arguments: &[&str]| {
+        let output = real.linkwright(&[&["test", "--json"], arguments].concat());
+        let mut outcomes = Outcomes::new();
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            if event["event"] != "test_finished" {
+                continue;
+            }
+            for case in event["cases"].as_array().unwrap() {
+                let package = event["go_package"].as_str().unwrap();
+                let name = name_of(package, case["name"].as_str().unwrap());
+                outcomes.insert(name, case["outcome"].as_str().unwrap().to_owned());
+            }
+        }
+        (output.status.code(), outcomes)
+    };
+    let theirs = by_go(&real);
+    let packages: BTreeSet<_> = theirs.keys().map(|it| it.0.as_str()).collect();
+    assert_eq!(packages, BTreeSet::from(TESTED));
+    assert!(theirs.len() > 2000, "{}", theirs.len());
+    let differ = |ours: &Outcomes| {
+        let names: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+        let differs = names.into_iter().filter(|it| ours.get(it) != theirs.get(it));
+        differs.map(|it| format!("{it:?}: {:?} {:?}", ours.get(it), theirs.get(it))).collect()
+    };
+    let none = Vec::<String>::new();
+    let (code, plain) = ours(&[]);
+    assert_eq!((code, differ(&plain)), (Some(0), none.clone()));
+    let (code, sealed) = ours(&["--run-in", "sealed"]);
+    if code == Some(36) && std::env::var_os("REQUIRE_ALL").is_none() {
+        println!("passed over: no sealed root can be made");
+        return;
+    }
+    assert_eq!((code, differ(&sealed)), (Some(0), none));
 }
