@@ -175,8 +175,18 @@ fn a_pass_is_kept_for_its_root_alone() {
 
 #[test]
 fn a_static_binary_finds_a_race_in_a_sealed_root() {
-    let rules = "build(targets: [go_tests(name: \"race\", packages: [\"./...\"], link: \"static_race\", run_in: sealed)])";
-    let Some(it) = workspace(&[("BUILD.ron", rules)]) else { return };
+    for strategy in ["static_race", "static_race_musl"] {
+        if strategy == "static_race" || has("musl-gcc") {
+            a_race_is_found_by(strategy);
+        }
+    }
+}
+
+fn a_race_is_found_by(strategy: &str) {
+    let rules = format!(
+        "build(targets: [go_tests(name: \"race\", packages: [\"./...\"], link: \"{strategy}\", run_in: sealed)])"
+    );
+    let Some(it) = workspace(&[("BUILD.ron", &rules)]) else { return };
     let race = "func TestA(t *testing.T) {\n\tvar wait sync.WaitGroup\n\tnumber := 0\n\tfor range 2 {\n\t\twait.Add(1)\n\t\tgo func() { number++; wait.Done() }()\n\t}\n\twait.Wait()\n}";
     it.file("a/a_test.go", &test_file("a", "sync", race));
     it.file("b/b_test.go", &test_file("b", "", "func TestB(t *testing.T) {}"));
@@ -187,7 +197,7 @@ fn a_static_binary_finds_a_race_in_a_sealed_root() {
     holds(&ended["a"]["cases"][0]["output"].to_string(), &["WARNING: DATA RACE"]);
     assert_eq!((run.code, &ended["a"]["ran_in"]), (3, &"sealed".into()));
     let built: Vec<_> = run.all("finished").map(|it| it["strategy"].to_string()).collect();
-    assert_eq!(built, ["\"static_race\""; 2]);
+    assert_eq!(built, [format!("{strategy:?}"), format!("{strategy:?}")]);
 }
 
 #[test]
