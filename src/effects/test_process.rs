@@ -12,9 +12,10 @@
 //! | standard input | nothing | nothing |
 //! | standard output and error | one pipe, so that their order is kept | the same |
 
+use crate::effects::file::write_new;
 use crate::effects::machine::Machine;
 use crate::effects::process::{self, Invocation};
-use crate::effects::sealed::{Root, Sealed, SealedError};
+use crate::effects::sealed::{COUNTERS, PROFILE, Root, Sealed, SealedError};
 use crate::plan::test_account::ProcessEnd;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -95,27 +96,24 @@ impl Scratch {
         self.path().join("profile")
     }
 
-    /// Makes the file for a coverage profile that another user writes: nobody else reaches it.
+    /// Makes the places where a test, and what it starts, counts while it runs, and where it writes
+    /// what was counted; in `root`, if it has one.
     ///
     /// # Errors
     ///
     /// Returns the system's error.
-    pub fn open_profile(&self) -> std::io::Result<PathBuf> {
-        let path = self.profile();
-        crate::effects::file::write_new(&path, b"")?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))?;
-        Ok(path)
-    }
-
-    /// Makes the folder for what a test, and what it starts, counts while it runs.
-    ///
-    /// # Errors
-    ///
-    /// Returns the system's error.
-    pub fn counters(&self) -> std::io::Result<PathBuf> {
-        let folder = self.path().join("counters");
-        std::fs::create_dir(&folder)?;
-        Ok(folder)
+    pub fn counting(&self, root: Option<&mut Root>) -> std::io::Result<(PathBuf, PathBuf)> {
+        let profile = self.profile();
+        let Some(root) = root else {
+            let folder = self.path().join("counters");
+            std::fs::create_dir(&folder)?;
+            return Ok((folder, profile));
+        };
+        // Another user writes it, and nobody else reaches it.
+        write_new(&profile, b"")?;
+        std::fs::set_permissions(&profile, std::fs::Permissions::from_mode(0o666))?;
+        root.profile = Some(profile);
+        Ok((COUNTERS.into(), PROFILE.into()))
     }
 
     /// Returns the variables that name places in it.

@@ -13,7 +13,7 @@ use crate::effects::digests::Stamps;
 use crate::effects::file::read_own;
 use crate::effects::machine::Machine;
 use crate::effects::observe;
-use crate::effects::sealed::{COUNTERS, PROFILE, Root};
+use crate::effects::sealed::Root;
 use crate::effects::test_process::{self, Scratch, TestCommand};
 use crate::engine::event::{Event, Finished, Sink, TestFinished};
 use crate::engine::request::{Effort, TestRequest};
@@ -362,13 +362,7 @@ impl<'a> TestBinary<'a> {
             args.push(format!("-test.testlogfile={}", scratch.log().display()));
         }
         if self.covers {
-            let (counters, profile) = match &mut root {
-                None => (scratch.counters().map_err(no_folder)?, scratch.profile()),
-                Some(root) => {
-                    root.profile = Some(scratch.open_profile().map_err(no_folder)?);
-                    (COUNTERS.into(), PROFILE.into())
-                }
-            };
+            let (counters, profile) = scratch.counting(root.as_mut()).map_err(no_folder)?;
             args.push(format!("-test.gocoverdir={}", counters.display()));
             args.push(format!("-test.coverprofile={}", profile.display()));
             // For what it starts, as under `go test`.

@@ -150,6 +150,9 @@ fn a_plain_user_gets_the_same_root_as_root() {
         let sealed = Sealed::new(&Root::default(), &invocation, &Guard::at(&own)).unwrap();
         let mut command = Command::new(&own);
         command.args(&sealed.invocation.args).env_clear().stdin(Stdio::null());
+        // What is to be started stands in a file of ours, which that user may not read.
+        let order = sealed.invocation.args.last().unwrap();
+        fs::set_permissions(order, fs::Permissions::from_mode(0o644)).unwrap();
         // Its groups are root's as long as nobody takes them away, and nobody inside may.
         command.uid(65534).gid(65534).output().unwrap()
     };
@@ -344,13 +347,20 @@ fn where_there_are_no_namespaces_it_says_so_and_starts_nothing() {
     let mut files: BTreeMap<PathBuf, PathBuf> =
         libraries.into_iter().filter(|it| it.is_dir()).map(|it| (it.clone(), it)).collect();
     files.insert("/probe".into(), probe.file());
-    let root = Root { files, ..Root::default() };
     let inner = invocation(&probe.file(), &["exit", "0"]);
     let inner = Sealed::new(&Root::default(), &inner, &Guard::at(Path::new(LINKWRIGHT))).unwrap();
     let mut words: Vec<_> = inner.invocation.args.clone();
     // Without a report the reason goes to stderr.
-    let at = words.iter().position(|it| it == "report").unwrap();
-    words.drain(at..at + 2);
+    let order = fs::read(words.pop().unwrap()).unwrap();
+    let mut said: Vec<_> = order.split_inclusive(|it| *it == 0).collect();
+    let at = said.iter().position(|it| *it == b"report\0").unwrap();
+    said.drain(at..at + 2);
+    let order = probe.file().with_extension("order");
+    fs::write(&order, said.concat()).unwrap();
+    fs::set_permissions(&order, fs::Permissions::from_mode(0o644)).unwrap();
+    files.insert("/order".into(), order);
+    words.push("/order".into());
+    let root = Root { files, ..Root::default() };
     let outer = Invocation { args: words, ..invocation(Path::new(LINKWRIGHT), &[]) };
     let ended = start(&root, &outer).unwrap();
     assert_eq!(ended.status.code(), Some(36), "{ended:?}");

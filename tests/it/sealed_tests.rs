@@ -201,6 +201,21 @@ fn a_race_is_found_by(strategy: &str) {
 }
 
 #[test]
+fn a_root_holds_more_files_than_a_command_line_can_name() {
+    let rules = sealed("sealed", "").replace("data/*", "data/**");
+    let Some(it) = workspace(&[("BUILD.ron", &rules)]) else { return };
+    let name = |at: usize| format!("{at}{}", "x".repeat(100));
+    for at in 0..10_000 {
+        it.file(&format!("data/{}/{}", at % 10, name(at)), "");
+    }
+    let counts = "func TestA(t *testing.T) {\n\tnames, _ := filepath.Glob(\"../data/*/*\")\n\tif len(names) != 10000 {\n\t\tt.Fatal(len(names))\n\t}\n}";
+    it.file("a/a_test.go", &test_file("a", "path/filepath", counts));
+    let run = tests(&it, &[]);
+    check(&ended(&run), "a", "passed", &[]);
+    assert_eq!(ended(&run)["a"]["ran_in"], "sealed");
+}
+
+#[test]
 fn where_no_root_can_be_made_no_test_runs() {
     let rules = sealed("sealed", "").replace(", data: [\"data/*\"]", "");
     let Some(it) = workspace(&[("BUILD.ron", rules.as_str())]) else { return };

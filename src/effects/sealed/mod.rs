@@ -35,7 +35,7 @@ use crate::effects::sealed::news::News;
 use crate::effects::sealed::words::Order;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -133,6 +133,8 @@ pub struct Sealed {
     pub invocation: Invocation,
     program: PathBuf,
     report: NamedTempFile,
+    /// What is to be started, and in what root.
+    _order: NamedTempFile,
 }
 
 /// Why a program did not run in a sealed root.
@@ -311,17 +313,19 @@ impl Sealed {
     /// that is declared is not there.
     pub fn new(root: &Root, invocation: &Invocation, guard: &Guard) -> Result<Self, SealedError> {
         let missing = |source| SealedError::Missing { path: std::env::temp_dir(), source };
-        let report = tempfile::Builder::new().prefix("linkwright-").tempfile().map_err(missing)?;
+        let file = || tempfile::Builder::new().prefix("linkwright-").tempfile().map_err(missing);
+        let (report, mut told) = (file()?, file()?);
         let order = order(root, invocation, Some(report.path().to_owned()))?;
+        told.write_all(&order.to_bytes()).map_err(missing)?;
         let Invocation { limit, .. } = *invocation;
         let invocation = Invocation {
             program: guard.program().to_owned(),
-            args: outer_words(&order),
+            args: outer_words(told.path()),
             env: BTreeMap::new(),
             folder: PathBuf::from("/"),
             limit,
         };
-        Ok(Self { invocation, program: order.program, report })
+        Ok(Self { invocation, program: order.program, report, _order: told })
     }
 
     /// Says of a run that has ended whether it was one.
@@ -394,8 +398,13 @@ pub fn become_sealed(root: &Root, invocation: &Invocation, own: &Guard) -> Seale
         Ok(order) => order,
         Err(error) => return error,
     };
-    let words = outer_words(&order);
-    let source = process::become_program(own.program(), &words, &BTreeMap::new(), Path::new("/"));
+    let source = match raw::handed_on(&order.to_bytes()) {
+        Ok((_open, file)) => {
+            let (words, none) = (outer_words(&file), BTreeMap::new());
+            process::become_program(own.program(), &words, &none, Path::new("/"))
+        }
+        Err(error) => error,
+    };
     SealedError::Process(ProcessError::Spawn { program: own.program().to_owned(), source })
 }
 
@@ -412,12 +421,15 @@ pub fn serve(words: impl Iterator<Item = OsString>) -> u8 {
     let mut words = words;
     let part = words.next();
     match part.as_deref().and_then(OsStr::to_str) {
-        Some("outer") => Order::from_words(words).map(|it| outer::serve(&it)),
+        Some("outer") => {
+            let order = words.next().and_then(|it| Order::read(Path::new(&it)));
+            order.map(|it| outer::serve(&it))
+        }
         Some("init") => {
             let mut number = || words.next().and_then(|it| it.into_string().ok());
             let (control, user) = (number().and_then(|it| it.parse().ok()), number());
             let user = user.and_then(|it| it.parse().ok());
-            let order = Order::from_words(words);
+            let order = words.next().and_then(|it| Order::read(Path::new(&it)));
             control.zip(order).map(|(control, order)| {
                 init::serve(control, user, &order);
                 0
@@ -428,9 +440,8 @@ pub fn serve(words: impl Iterator<Item = OsString>) -> u8 {
     .unwrap_or(2)
 }
 
-fn outer_words(order: &Order) -> Vec<OsString> {
-    let words = [NAME.into(), "outer".into()];
-    words.into_iter().chain(order.to_words()).collect()
+fn outer_words(order: &Path) -> Vec<OsString> {
+    vec![NAME.into(), "outer".into(), order.into()]
 }
 
 fn order(

@@ -48,6 +48,9 @@ const PLACES: [&str; 2] = ["/tmp", "/proc"];
 /// Room for folders and links in the root itself.
 const ROOT_SIZE: u64 = 4 << 20;
 
+/// Room for one more place in it, with folders above.
+const PLACE_SIZE: u64 = 16 << 10;
+
 /// Makes `root` the root of this process.
 pub(super) fn enter(root: &Root) -> Result<(), Broken> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
@@ -69,7 +72,9 @@ pub(super) fn enter(root: &Root) -> Result<(), Broken> {
 
 fn furnish(root: &Root) -> Result<(), Broken> {
     let text: u64 = root.texts.values().map(|it| it.len() as u64).sum();
-    tmpfs("/new", ROOT_SIZE.saturating_add(text.saturating_mul(2)), "0755")?;
+    let places = (root.files.len() + root.folders.len()) as u64;
+    let more = text.saturating_mul(2).saturating_add(places.saturating_mul(PLACE_SIZE));
+    tmpfs("/new", ROOT_SIZE.saturating_add(more), "0755")?;
     let new = Path::new("/new");
     for name in ["tmp", "proc", "dev"] {
         make_folder(&new.join(name))?;

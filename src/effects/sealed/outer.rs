@@ -147,8 +147,8 @@ fn spawn(line: &UnixStream, user: Option<u32>, order: &Order) -> io::Result<Chil
     fcntl_setfd(line, FdFlags::empty())?;
     let user = user.map_or_else(|| "-".to_owned(), |it| it.to_string());
     let mut words: Vec<OsString> = vec![NAME.into(), "init".into()];
-    words.extend([line.as_raw_fd().to_string().into(), user.into()]);
-    words.extend(order.to_words());
+    let (_open, file) = raw::handed_on(&order.to_bytes())?;
+    words.extend([line.as_raw_fd().to_string().into(), user.into(), file.into()]);
     std::process::Command::new("/proc/self/exe").args(words).env_clear().spawn()
 }
 

@@ -3,10 +3,13 @@
 //! All of them are made by `lw-sealed`, a process that has one thread and knows every descriptor
 //! that it holds.
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
-use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 
 /// Moves this process into new namespaces.
 ///
@@ -28,6 +31,20 @@ pub(super) fn inherited(number: RawFd) -> OwnedFd {
     unsafe {
         OwnedFd::from_raw_fd(number)
     }
+}
+
+/// Puts bytes into a file without a name, which the next program that this one starts or becomes
+/// finds at the path that is returned, as long as the descriptor is open.
+///
+/// # Errors
+///
+/// Returns the system's error.
+pub(super) fn handed_on(bytes: &[u8]) -> io::Result<(File, PathBuf)> {
+    // Without `MFD_CLOEXEC`: it is to be found there.
+    let mut file = File::from(memfd_create("lw-sealed", MemfdFlags::empty())?);
+    file.write_all(bytes)?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd()).into();
+    Ok((file, path))
 }
 
 /// Sees to it that no descriptor but the three streams reaches the program: an open folder would

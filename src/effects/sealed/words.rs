@@ -1,8 +1,11 @@
-//! What `lw-sealed` is told: a command line, so that nothing of it lies in a file or a variable.
+//! What `lw-sealed` is told: words in a file that it alone may read. A command line has less room
+//! than thousands of declared files take, and every user of the machine can see it.
 //!
 //! ```text
-//! linkwright lw-sealed outer [WORD VALUE…]… -- PROGRAM ARGS…
-//! linkwright lw-sealed init FD UID [WORD VALUE…]… -- PROGRAM ARGS…
+//! linkwright lw-sealed outer FILE
+//! linkwright lw-sealed init FD UID FILE
+//!
+//! FILE: [WORD VALUE…]… -- PROGRAM ARGS…, a NUL behind each
 //! ```
 //!
 //! Both ends are one program, so there are no versions. Every setting is said, defaults included.
@@ -10,7 +13,8 @@
 use super::{Limits, Network, Root};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// A program and the root that it is to be started in.
@@ -30,7 +34,7 @@ pub(super) struct Order {
 
 impl Order {
     /// Returns the words that [`Order::from_words`] understands.
-    pub(super) fn to_words(&self) -> Vec<OsString> {
+    fn to_words(&self) -> Vec<OsString> {
         let Self { root, program, args, env, folder, report } = self;
         let mut words = of_root(root);
         for (name, value) in env {
@@ -45,8 +49,25 @@ impl Order {
         words
     }
 
+    /// Returns what is in the file.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for word in self.to_words() {
+            bytes.extend_from_slice(word.as_encoded_bytes());
+            bytes.push(0);
+        }
+        bytes
+    }
+
+    /// Reads the file; `None` if it is not there, or not what [`Order::to_bytes`] says.
+    pub(super) fn read(file: &Path) -> Option<Self> {
+        let bytes = std::fs::read(file).ok()?;
+        let words = bytes.strip_suffix(b"\0")?.split(|it| *it == 0);
+        Self::from_words(words.map(|it| OsStr::from_bytes(it).to_owned()))
+    }
+
     /// Reads words; `None` if they are not what [`Order::to_words`] says.
-    pub(super) fn from_words(words: impl Iterator<Item = OsString>) -> Option<Self> {
+    fn from_words(words: impl Iterator<Item = OsString>) -> Option<Self> {
         let mut words = words;
         let mut order = Self {
             root: Root { limits: Limits::NONE, ..Root::default() },
@@ -132,6 +153,7 @@ fn number<T: FromStr>(word: &OsStr) -> Option<T> {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+    use std::io::Write as _;
     use std::os::unix::ffi::OsStringExt as _;
 
     #[test]
@@ -158,8 +180,14 @@ mod tests {
             report: Some("/tmp/r".into()),
         };
         assert_eq!(Order::from_words(order.to_words().into_iter()), Some(order.clone()));
-        let plain = Order { root: Root::default(), report: None, args: vec![], ..order };
+        let plain = Order { root: Root::default(), report: None, args: vec![], ..order.clone() };
         assert_eq!(Order::from_words(plain.to_words().into_iter()), Some(plain.clone()));
+        for it in [&order, &plain] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            file.as_file().write_all(&it.to_bytes()).unwrap();
+            assert_eq!(Order::read(file.path()).as_ref(), Some(it));
+        }
+        assert_eq!(Order::read(Path::new("/no/such/file")), None);
         let words = plain.to_words();
         for end in 0..words.len() {
             assert_eq!(Order::from_words(words[..end].iter().cloned()), None, "{end} words");
