@@ -465,7 +465,9 @@ impl<'a> TestBinary<'a> {
         let log = log.and_then(|it| TestLog::parse(&it, &self.folder));
         let Some(log) = log else { return Err("Go did not tell what it read".to_owned()) };
         let all = log.paths.into_iter();
-        Ok(all.filter(|(path, _)| observe::counts(path, scratch.path())).collect())
+        // It is known by content, and new to each build.
+        let is_own = |path: &Path| path == self.program;
+        Ok(all.filter(|(path, _)| !is_own(path) && observe::counts(path, scratch.path())).collect())
     }
 
     /// Keeps a pass, and tells it.

@@ -16,7 +16,8 @@
 //! Left out: times of files that were opened and not looked at, the network, the clock, how many
 //! processors there are, the kernel; paths below `/proc`, `/sys`, `/dev` and the run's own
 //! temporary folder; and what Go's log does not tell ([`crate::formats::test_log`]), for which
-//! there is `data`.
+//! there is `data`; and when the binary itself was put in place, if the test asks about its own
+//! file.
 
 use crate::formats::test_log::Manner;
 use crate::plan::fingerprint::Framed;
