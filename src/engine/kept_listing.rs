@@ -59,20 +59,9 @@ impl Place {
         framed.digest(identity);
         framed.bytes(go.root.as_os_str().as_encoded_bytes());
         framed.texts(go.network());
-        let Selection { platform, cgo, tags, race, env } = selection;
-        let GoPlatform { goos, goarch, level } = platform;
-        framed.text(goos);
-        framed.text(goarch);
-        framed.optional(level.as_ref(), |framed, (name, value)| {
-            framed.text(name);
-            framed.text(value);
-        });
-        framed.count(usize::from(*cgo));
-        framed.count(usize::from(*race));
+        frame_selection(&mut framed, selection);
         framed.count(usize::from(*tests));
         framed.count(usize::from(module.work.is_some()));
-        framed.list(tags);
-        framed.texts(env);
         framed.list(&patterns.iter().cloned().collect::<Vec<_>>());
         framed.digest(&tree.digest);
         Some(Self { key: framed.finish(), tree, library: go.root.join("src") })
@@ -96,9 +85,16 @@ impl Place {
         Some(here)
     }
 
+    /// Returns the tree.
+    #[must_use]
+    pub fn tree(&self) -> &GoTree {
+        &self.tree
+    }
+
     /// Keeps what `go list` told of a tree, if it can be told from the tree; `now` is the same
-    /// place, looked at after it answered.
-    pub fn keep(&self, now: &Self, store: &Store, packages: &BTreeMap<String, GoPackage>) {
+    /// place, looked at after it answered. Returns whether the answer was well: without errors, and
+    /// of a tree that did not change.
+    pub fn keep(&self, now: &Self, store: &Store, packages: &BTreeMap<String, GoPackage>) -> bool {
         let is_local = |it: &&GoPackage| Origin::of(it) == Origin::Local;
         let is_seen = |it: &GoPackage| {
             let dir = Path::new(&it.dir);
@@ -112,21 +108,38 @@ impl Place {
             let mut words = it.cgo_ldflags.iter().chain(it.c_words());
             words.any(|it| self.tree.roots.iter().any(|root| it.contains(&*root.to_string_lossy())))
         };
-        let tells = self.key == now.key
+        let is_well = self.key == now.key
             && self.tree == now.tree
             && packages.len() <= MOST_PACKAGES
-            && packages.values().all(|it| is_well(it) && !names_folder(it))
+            && packages.values().all(is_well)
             && packages.values().filter(is_local).all(is_seen);
-        if tells {
+        if is_well && !packages.values().any(names_folder) {
             let packages = packages.values().cloned().collect();
             store.put_action(&self.key, &Kept { roots: self.tree.roots.clone(), packages });
         }
+        is_well
     }
 }
 
 /// Tells whether a package embeds files that the digest of a toolchain leaves out.
 fn embeds_testdata(package: &GoPackage) -> bool {
     package.files.embedded().any(|it| it.split('/').any(|part| part == "testdata"))
+}
+
+/// Adds all that a selection says.
+pub fn frame_selection(framed: &mut Framed, selection: &Selection) {
+    let Selection { platform, cgo, tags, race, env } = selection;
+    let GoPlatform { goos, goarch, level } = platform;
+    framed.text(goos);
+    framed.text(goarch);
+    framed.optional(level.as_ref(), |framed, (name, value)| {
+        framed.text(name);
+        framed.text(value);
+    });
+    framed.count(usize::from(*cgo));
+    framed.count(usize::from(*race));
+    framed.list(tags);
+    framed.texts(env);
 }
 
 /// Where modules were when they were listed, and where they are.

@@ -17,6 +17,7 @@ use crate::effects::outputs::Outputs;
 use crate::engine::event::{Event, Finished, Sink, State};
 use crate::engine::kept_listing::Place;
 use crate::engine::listing::{Listing, ListingKey, Moment};
+use crate::engine::native_listing::NativeListing;
 use crate::engine::request::BuildRequest;
 use crate::formats::c_words::CWords;
 use crate::formats::go_list::GoPackage;
@@ -353,7 +354,8 @@ impl<'a> Session<'a> {
         self.archivers.get_or(&tools.cc.program, find).ok().flatten()
     }
 
-    /// Asks `go list`, unless it was asked before about a tree like this.
+    /// Asks `go list`, unless it was asked before about a tree like this, or what it would say can
+    /// be read.
     ///
     /// # Errors
     ///
@@ -364,7 +366,9 @@ impl<'a> Session<'a> {
             let look = || Place::of(&self.machine.digests, go, key);
             let place = look().filter(|_| !self.distrusts.load(Ordering::SeqCst));
             let kept = place.as_ref().and_then(|it| it.packages(&self.machine.store));
-            if let Some(packages) = kept {
+            let native = place.as_ref().and_then(|it| NativeListing::of(go, key, it.tree()));
+            let read = || native.as_ref().and_then(|it| it.packages(&self.machine.store));
+            if let Some(packages) = kept.or_else(read) {
                 return Ok(Arc::new(Listing::new(GoGraph::new(packages), began)));
             }
             let patterns: Vec<_> = key.patterns.iter().cloned().collect();
@@ -381,7 +385,10 @@ impl<'a> Session<'a> {
             if let (Some(place), true) = (place, self.outputs.is_some())
                 && let Some(now) = look()
             {
-                place.keep(&now, &self.machine.store, &packages);
+                let is_well = place.keep(&now, &self.machine.store, &packages);
+                if let Some(native) = native.filter(|_| is_well) {
+                    native.learn(&self.machine.store, &packages);
+                }
             }
             Ok(Arc::new(Listing::new(GoGraph::new(packages), began)))
         })

@@ -22,12 +22,16 @@ pub struct GoHead {
     pub end: usize,
     /// What is imported, in order, as written.
     pub imports: Vec<String>,
+    /// The package's name, then the names that imports are given.
+    pub names: Vec<String>,
+    /// For each `import "C"` that has a comment, the text of that comment.
+    pub preambles: Vec<String>,
 }
 
 /// Reads the head of a Go file; `None` if it is not what the grammar says.
 #[must_use]
 pub fn head_of(text: &[u8]) -> Option<GoHead> {
-    let mut rest = Text { bytes: text, at: 0 };
+    let mut rest = Text { bytes: text, at: 0, gap: Gap::default(), names: Vec::new() };
     rest.take(b"\xEF\xBB\xBF");
     rest.gap()?;
     if !rest.take_word(b"package") {
@@ -36,25 +40,42 @@ pub fn head_of(text: &[u8]) -> Option<GoHead> {
     rest.gap()?;
     rest.name()?;
     rest.end_of_statement()?;
-    let mut imports = Vec::new();
-    while rest.take_word(b"import") {
-        rest.gap()?;
-        if rest.take(b"(") {
-            rest.gap()?;
-            while !rest.take(b")") {
-                imports.push(rest.import()?);
-                if !rest.is_at(b")") {
-                    rest.end_of_statement()?;
-                }
-            }
-        } else {
-            imports.push(rest.import()?);
+    let (mut imports, mut preambles) = (Vec::new(), Vec::new());
+    while rest.is_at(b"import") {
+        let of_all = rest.gap.clone();
+        if !rest.take_word(b"import") {
+            break;
         }
+        rest.gap()?;
+        // The import of "C", and what stands before it.
+        let (mut count, mut of_c) = (0, None);
+        let grouped = rest.take(b"(");
+        if grouped {
+            rest.gap()?;
+        }
+        while !(grouped && rest.take(b")")) {
+            let before = rest.gap.clone();
+            imports.push(rest.import()?);
+            count += 1;
+            if imports.last().is_some_and(|it| it == "C") {
+                let own = lead_comment(text, &before).filter(|_| grouped);
+                let of_c = of_c.get_or_insert(Vec::new());
+                of_c.push(own);
+            }
+            if !grouped {
+                break;
+            }
+            if !rest.is_at(b")") {
+                rest.end_of_statement()?;
+            }
+        }
+        let of_all = || lead_comment(text, &of_all).filter(|_| count == 1);
+        preambles.extend(of_c.into_iter().flatten().filter_map(|own| own.or_else(of_all)));
         rest.end_of_statement()?;
     }
     // Go reads on where a word begins as `import` does, to see whether it is one.
     let is_clear = !rest.is_at(b"i") && !text.get(..rest.at)?.contains(&0);
-    is_clear.then_some(GoHead { end: rest.at, imports })
+    is_clear.then_some(GoHead { end: rest.at, imports, names: rest.names, preambles })
 }
 
 /// Returns the bytes that decide what a Go file is to `go list`, test functions left aside.
@@ -72,9 +93,57 @@ fn embeds(text: &[u8], head: &GoHead) -> bool {
     head.imports.iter().any(|it| it == "embed") && memchr::memmem::find(text, b"go:embed").is_some()
 }
 
+/// The space and the comments between two words.
+#[derive(Debug, Clone, Default)]
+struct Gap {
+    from: usize,
+    to: usize,
+    /// Where each comment begins and ends.
+    comments: Vec<(usize, usize)>,
+}
+
+/// Returns the words of the comments that stand right above what follows a gap, without their
+/// marks: what `go/parser` takes for its documentation.
+///
+/// # Source
+///
+/// `parser.next` in `go/parser/parser.go`; `CommentGroup.Text` in `go/ast/ast.go`.
+fn lead_comment(text: &[u8], gap: &Gap) -> Option<String> {
+    let line = |to: usize| memchr::memchr_iter(b'\n', text.get(..to).unwrap_or(text)).count();
+    let mut comments = gap.comments.as_slice();
+    // What begins on the line of the word before belongs to that word.
+    let mut end = line(gap.from);
+    while let Some(((from, to), rest)) = comments.split_first()
+        && gap.from > 0
+        && line(*from) <= end
+    {
+        (end, comments) = (line(*to), rest);
+    }
+    let mut next = line(gap.to).checked_sub(1)?;
+    let mut first = comments.len();
+    for (at, (from, to)) in comments.iter().enumerate().rev() {
+        let is_near = line(*to) == next || (first < comments.len() && line(*to) >= next);
+        if !is_near {
+            break;
+        }
+        (first, next) = (at, line(*from).saturating_sub(1));
+    }
+    let group = comments.get(first..).filter(|it| !it.is_empty())?;
+    let words = group.iter().map(|(from, to)| {
+        let inside = String::from_utf8_lossy(text.get(from + 2..*to).unwrap_or_default());
+        let is_block = text.get(from + 1) == Some(&b'*');
+        let inside = if is_block { inside.strip_suffix("*/").unwrap_or(&inside) } else { &inside };
+        inside.replace('\r', "")
+    });
+    Some(words.collect::<Vec<_>>().join("\n"))
+}
+
 struct Text<'t> {
     bytes: &'t [u8],
     at: usize,
+    /// The gap before the next word.
+    gap: Gap,
+    names: Vec<String>,
 }
 
 impl Text<'_> {
@@ -101,7 +170,11 @@ impl Text<'_> {
     /// Passes over space and comments; tells whether there was a line's end among them.
     fn gap(&mut self) -> Option<bool> {
         let mut ended = false;
+        if self.gap.to != self.at {
+            self.gap = Gap { from: self.at, to: self.at, comments: Vec::new() };
+        }
         loop {
+            let from = self.at;
             match self.peek() {
                 Some(b' ' | b'\t' | b'\r') => self.at += 1,
                 Some(b'\n') => {
@@ -111,6 +184,7 @@ impl Text<'_> {
                 Some(b'/') if self.is_at(b"//") => {
                     let line = self.bytes.get(self.at..)?;
                     self.at += memchr::memchr(b'\n', line).unwrap_or(line.len());
+                    self.gap.comments.push((from, self.at));
                 }
                 Some(b'/') if self.is_at(b"/*") => {
                     let inside = self.bytes.get(self.at + 2..)?;
@@ -118,8 +192,12 @@ impl Text<'_> {
                     // One that spans lines ends the line that it begins on.
                     ended |= inside.get(..length)?.contains(&b'\n');
                     self.at += length + 4;
+                    self.gap.comments.push((from, self.at));
                 }
-                _ => return Some(ended),
+                _ => {
+                    self.gap.to = self.at;
+                    return Some(ended);
+                }
             }
         }
     }
@@ -143,7 +221,10 @@ impl Text<'_> {
         while self.peek().is_some_and(is_of_name) {
             self.at += 1;
         }
-        (self.at > from && !self.bytes.get(from)?.is_ascii_digit()).then_some(())
+        let name = self.bytes.get(from..self.at)?;
+        let is_name = !name.first()?.is_ascii_digit();
+        self.names.push(String::from_utf8_lossy(name).into_owned());
+        is_name.then_some(())
     }
 
     /// One import: perhaps a name, `_` or `.`, then the path.

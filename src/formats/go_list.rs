@@ -67,29 +67,45 @@ pub struct GoPackage {
 /// The files of a package by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[expect(clippy::struct_field_names, reason = "the names are Go's own")]
 pub struct GoFiles {
-    go_files: Vec<String>,
-    cgo_files: Vec<String>,
-    ignored_go_files: Vec<String>,
-    c_files: Vec<String>,
+    /// `.go` files without `import "C"`.
+    pub go_files: Vec<String>,
+    /// `.go` files with it.
+    pub cgo_files: Vec<String>,
+    /// `.go` files that constraints, names, or cgo being off, leave out.
+    pub ignored_go_files: Vec<String>,
+    /// `.c` files.
+    pub c_files: Vec<String>,
+    /// `.cc`, `.cpp` and `.cxx` files.
     #[serde(rename = "CXXFiles")]
-    cxx_files: Vec<String>,
-    m_files: Vec<String>,
-    h_files: Vec<String>,
-    f_files: Vec<String>,
-    s_files: Vec<String>,
-    swig_files: Vec<String>,
+    pub cxx_files: Vec<String>,
+    /// `.m` files.
+    pub m_files: Vec<String>,
+    /// `.h`, `.hh`, `.hpp` and `.hxx` files.
+    pub h_files: Vec<String>,
+    /// Fortran files.
+    pub f_files: Vec<String>,
+    /// Files for the assembler.
+    pub s_files: Vec<String>,
+    /// `.swig` files.
+    pub swig_files: Vec<String>,
+    /// `.swigcxx` files.
     #[serde(rename = "SwigCXXFiles")]
-    swig_cxx_files: Vec<String>,
-    syso_files: Vec<String>,
-    embed_files: Vec<String>,
-    test_go_files: Vec<String>,
+    pub swig_cxx_files: Vec<String>,
+    /// Objects that are linked as they are.
+    pub syso_files: Vec<String>,
+    /// Files that are embedded.
+    pub embed_files: Vec<String>,
+    /// `_test.go` files of the package itself.
+    pub test_go_files: Vec<String>,
+    /// `_test.go` files of the external test package.
     #[serde(rename = "XTestGoFiles")]
-    x_test_go_files: Vec<String>,
-    test_embed_files: Vec<String>,
+    pub x_test_go_files: Vec<String>,
+    /// Files that `test_go_files` embed.
+    pub test_embed_files: Vec<String>,
+    /// Files that `x_test_go_files` embed.
     #[serde(rename = "XTestEmbedFiles")]
-    x_test_embed_files: Vec<String>,
+    pub x_test_embed_files: Vec<String>,
 }
 
 /// The module of a package.
@@ -175,6 +191,11 @@ impl GoFiles {
         self.ignored_go_files.iter()
     }
 
+    /// Lists the Go files that go into the package itself.
+    pub fn compiled_go(&self) -> impl Iterator<Item = &String> {
+        self.go_files.iter().chain(&self.cgo_files)
+    }
+
     /// Lists the files that the C toolchain or SWIG reads.
     pub fn read_by_c(&self) -> impl Iterator<Item = &String> {
         [
@@ -239,6 +260,10 @@ impl GoListError {
     }
 }
 
+/// What the generated file of a test binary is called here, whatever file of Go's compile cache
+/// holds it.
+pub const GENERATED: &str = "_testmain.go";
+
 /// Parses the whole output of `go list -json`.
 ///
 /// # Errors
@@ -246,7 +271,14 @@ impl GoListError {
 /// Returns serde's error, with line and column, if the text is not such output.
 pub fn parse(text: &[u8]) -> Result<BTreeMap<String, GoPackage>, serde_json::Error> {
     let packages = serde_json::Deserializer::from_slice(text).into_iter::<GoPackage>();
-    packages.map(|it| it.map(|it| (it.import_path.clone(), it))).collect()
+    let told = |mut it: GoPackage| {
+        // All others are relative to the package's folder.
+        for file in it.files.go_files.iter_mut().filter(|it| it.starts_with('/')) {
+            GENERATED.clone_into(file);
+        }
+        (it.import_path.clone(), it)
+    };
+    packages.map(|it| it.map(told)).collect()
 }
 
 #[cfg(test)]

@@ -143,6 +143,7 @@ fn as_planted(inputs: &LinkInputs) -> Cow<'_, LinkInputs> {
 }
 
 /// A hasher that frames what it is given.
+#[derive(Clone)]
 pub struct Framed(blake3::Hasher);
 
 impl Framed {

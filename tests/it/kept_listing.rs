@@ -30,7 +30,7 @@ fn asked(run: &Run) -> usize {
 }
 
 #[test]
-fn an_edit_of_a_body_asks_nothing_and_one_of_a_head_asks() {
+fn an_edit_asks_only_where_it_brings_what_no_answer_told_of() {
     let Some(it) = workspace() else { return };
     assert_eq!(asked(&it.built()), 1);
     let edit = |name: &str, text: &str, questions: usize, says: &str| {
@@ -40,17 +40,31 @@ fn an_edit_of_a_body_asks_nothing_and_one_of_a_head_asks() {
         assert_eq!(it.says("a"), format!("{says}\n"));
     };
     edit("lib/lib.go", &library("", "two"), 0, "two");
-    edit("lib/lib.go", &library("import _ \"os\"", "two"), 1, "two");
+    // `os` is known, since tests import it.
+    edit("lib/lib.go", &library("import _ \"os\"", "two"), 0, "two");
+    edit("lib/lib.go", &library("import _ \"archive/zip\"", "two"), 1, "two");
     // Asked before.
     edit("lib/lib.go", &library("", "three"), 0, "three");
-    edit("lib/lib.go", &library("import _ \"os\"", "four"), 0, "four");
+    edit("lib/lib.go", &library("import _ \"archive/zip\"", "four"), 0, "four");
     // A constraint leaves the file out, and another one takes its place.
-    edit("lib/other.go", &format!("//go:build never\n\n{}", library("", "other")), 1, "four");
-    edit("lib/other.go", &format!("//go:build never\n\n{}", library("", "more")), 0, "four");
+    edit("lib/other.go", &format!("//go:build never\n\n{}", library("", "other")), 0, "four");
     it.file("lib/lib.go", &format!("//go:build never\n\n{}", library("", "four")));
-    edit("lib/other.go", &library("", "other"), 1, "other");
-    it.remove("lib/other.go");
-    edit("lib/lib.go", &library("", "two"), 0, "two");
+    edit("lib/other.go", &library("", "other"), 0, "other");
+    // A constraint on what the toolchain was made with.
+    edit("lib/odd.go", "//go:build goexperiment.jsonv2\n\npackage lib\n", 1, "other");
+    it.remove("lib/odd.go");
+    // A package that is new.
+    it.file("more/more.go", "package more\n\nconst X = \"more\"\n");
+    edit("a/main.go", &MAIN.replace("m/lib", "m/more").replace("lib.X", "more.X"), 0, "more");
+    // Tests are parsed by Go, each text once.
+    let test = "package lib\n\nimport \"testing\"\n\nfunc TestY(*testing.T) {}\n";
+    edit("lib/lib_test.go", test, 1, "more");
+    edit("more/more.go", "package more\n\nimport _ \"os\"\n\nconst X = \"most\"\n", 0, "most");
+    let ledger = it.read("linkwright-out/ledger.json");
+    let run = it.build(&["--paranoid"]);
+    run.came("up_to_date 2");
+    assert_ne!(asked(&run), 0, "{run:#?}");
+    assert_eq!(it.read("linkwright-out/ledger.json"), ledger);
 }
 
 /// A part of the standard library under test is what the toolchain's digest says, unless it embeds

@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("words", "amount defect digest exit_code label near path pattern span problem"),
     (
         "formats",
-        "linkage bytes magic c_text c_words linker_text elf image macho pe build_info inspection link_errors link_warnings go_events go_header go_list cacheprog test_stream test_log test_names cover_profile \
+        "linkage bytes magic c_text c_words linker_text elf image macho pe build_info inspection link_errors link_warnings go_events go_header go_constraint go_source go_list cacheprog test_stream test_log test_names cover_profile \
          ron_lexer ron_syntax ron_fields go_sdk_spec sealed_spec build_file rules_file tool_limits module_proxy",
     ),
     (
@@ -25,16 +25,16 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "plan",
-        "configuration fingerprint c_dependencies bundle difference go_graph predict record ladder explanation origin query starter test_account test_inputs verify",
+        "configuration fingerprint c_dependencies bundle difference go_choice go_folder go_compose go_graph predict record ladder explanation origin query starter test_account test_inputs verify",
     ),
     (
         "effects",
         "limits lock file stamp store compile_cache cache_server digests looked folders sight scene proc_table guard_words guard process machine observe inspect sealed test_process \
-         c_includes c_libraries c_compiler c_probe c_tools out_folder c_files last_run workspace globs fetch unpack go_root go_sdk go_env go_tool go_tree outputs bundle",
+         c_includes c_libraries c_compiler c_probe c_tools out_folder c_files last_run workspace globs fetch unpack go_root go_sdk go_env go_tool go_tree go_embeds go_folder outputs bundle",
     ),
     (
         "engine",
-        "event request scheduler listing kept_listing session go_unit c_dependencies c_build go_look c_side go_inputs go_batch go_left_out go_settle go_advice smoke go_job \
+        "event request scheduler listing kept_listing native_listing session go_unit c_dependencies c_build go_look c_side go_inputs go_batch go_left_out go_settle go_advice smoke go_job \
          test_told test_root test_job bundle_runner bundle_job \
          command_job recall build test_run test_recall test_list why discover probe",
     ),
