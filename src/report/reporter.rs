@@ -265,8 +265,8 @@ mod tests {
         ]
     }
 
-    #[track_caller]
-    fn check(stream: Stream, events: Vec<Event>, failure: Option<&Failure>, expect: Expect) {
+    /// Reports events; returns what stands on stdout and on stderr.
+    fn told(stream: Stream, events: Vec<Event>, failure: Option<&Failure>) -> (String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let look = Look {
             stream,
@@ -281,8 +281,13 @@ mod tests {
             reporter.event(event);
         }
         reporter.finish(failure).unwrap();
-        let text = |it| String::from_utf8(it).unwrap();
-        expect.assert_eq(&format!("{}--- stderr\n{}", text(out), text(err)));
+        (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[track_caller]
+    fn check(stream: Stream, events: Vec<Event>, failure: Option<&Failure>, expect: Expect) {
+        let (out, err) = told(stream, events, failure);
+        expect.assert_eq(&format!("{out}--- stderr\n{err}"));
     }
 
     #[test]
@@ -353,22 +358,9 @@ mod tests {
         let mut events = vec![started(1), output(MOST_OUTPUT), output(7), output(8), started(2)];
         events.push(output(MOST_OUTPUT - 1));
         events.push(output(1));
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let look = Look {
-            stream: Stream::JsonLines,
-            progress: ProgressKind::Lines,
-            verbosity: Verbosity::Normal,
-            streams: false,
-            out_paint: Paint::Plain,
-            err_paint: Paint::Plain,
-        };
-        let reporter = Reporter::new(look, &mut out, &mut err);
-        for it in events {
-            reporter.event(it);
-        }
-        reporter.finish(None).unwrap();
+        let (out, _) = told(Stream::JsonLines, events, None);
         let lines: Vec<serde_json::Value> =
-            out.split(|it| *it == b'\n').filter_map(|it| serde_json::from_slice(it).ok()).collect();
+            out.lines().filter_map(|it| serde_json::from_str(it).ok()).collect();
         let told = lines.iter().map(|it| match it["output"].as_str() {
             Some(output) if output.starts_with('x') => output.len().to_string(),
             Some(output) => output.trim().to_owned(),

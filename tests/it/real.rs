@@ -11,17 +11,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 
-#[test]
-fn programs_and_tests_of_real_modules_are_built_verified_and_restored() {
-    if !can_build() {
-        return;
-    }
-    let real = Checkout::of("tests/real");
+/// The workspace with its modules; `None` if they are not to be had, or nothing is built here.
+fn real() -> Option<Checkout> {
+    let real = can_build().then(|| Checkout::of("tests/real"))?;
     if !real.command("go").args(["mod", "download"]).output().unwrap().status.success() {
         assert!(std::env::var_os("REQUIRE_ALL").is_none(), "no Go modules are to be had");
         println!("passed over: no Go modules are to be had");
-        return;
+        return None;
     }
+    Some(real)
+}
+
+#[test]
+fn programs_and_tests_of_real_modules_are_built_verified_and_restored() {
+    let Some(real) = real() else { return };
     let first = real.events(&[]);
     let done = first.last().unwrap();
     assert_eq!(done["failed"], 0, "{done}");
@@ -221,15 +224,7 @@ fn by_go(real: &Checkout) -> Outcomes {
 /// The small form of `scripts/std-tests --sealed --module …`, which compares all packages.
 #[test]
 fn tests_of_two_modules_end_as_under_go_test_on_the_machine_and_sealed() {
-    if !can_build() {
-        return;
-    }
-    let real = Checkout::of("tests/real");
-    if !real.command("go").args(["mod", "download"]).output().unwrap().status.success() {
-        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "no Go modules are to be had");
-        println!("passed over: no Go modules are to be had");
-        return;
-    }
+    let Some(real) = real() else { return };
     let rules = format!(
         "build(targets: [go_tests(name: \"t\", link: \"netgo\", vet: false, packages: {TESTED:?})])"
     );
