@@ -24,6 +24,7 @@ mod disk;
 mod documents;
 mod edges;
 mod edits_during;
+mod evidence;
 mod examples;
 mod faults;
 mod forecast;
