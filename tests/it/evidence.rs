@@ -1,6 +1,6 @@
-//! The table of evidence in `docs/strategies.md`: every strategy by every C toolchain that it names, of
-//! Go alone, with C and with C++, linked in one build, and each program run. `UPDATE_EXPECT=1` writes
-//! it anew.
+//! The table of evidence in `docs/strategies.md`: every strategy by every C toolchain it names,
+//! of Go alone, with C and with C++, linked in one build, and each program run.
+//! `UPDATE_EXPECT=1` writes it anew.
 //!
 //! A strategy of the built-in rules is made one for each toolchain by its own text, so that what is
 //! tried is what is shipped. Programs for another architecture are run under qemu.
