@@ -7,6 +7,7 @@ use crate::cli::console::{Console, Stopped};
 use crate::cli::environment::Environment;
 use crate::cli::examination;
 use crate::cli::seal;
+use crate::effects::c_answers::Answers;
 use crate::effects::cache_server::{DEADLINE, serve};
 use crate::effects::compile_cache::{CompileCache, PENDING, Report, Shelf};
 use crate::effects::digests::Digests;
@@ -316,6 +317,7 @@ fn machine(
         step_limit: STEP_LIMIT,
         began: SystemTime::now(),
         looked: Looked::default(),
+        answers: Answers::default(),
     })
 }
 

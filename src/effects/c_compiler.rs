@@ -5,11 +5,13 @@
 //! keeps what it compiled for itself (its C library, start files) in a folder; that folder lies in
 //! our compile cache and not in the user's home, where a build would neither read nor write.
 
+use crate::effects::c_answers::Answer;
 use crate::effects::inspect::linkage_of_file;
 use crate::effects::machine::Machine;
 use crate::effects::process::{Ended, ProcessError};
 use crate::model::toolchain::{Compilers, Family, platform_of};
 use crate::plan::configuration::quoted;
+use crate::plan::fingerprint::Framed;
 use crate::words::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -80,9 +82,37 @@ impl Compiler {
     /// Returns what it prints for one word, without white space around it.
     #[must_use]
     pub fn says(&self, machine: &Machine, arg: &str) -> Option<String> {
-        let ended = self.ask(machine, &[OsStr::new(arg)], Path::new("/")).ok()?;
-        let text = ended.stdout_text().trim().to_owned();
-        (ended.status.success() && !text.is_empty()).then_some(text)
+        let Answer { success, stdout, stderr: _ } = self.answer(machine, &[OsStr::new(arg)])?;
+        let text = stdout.trim().to_owned();
+        (success && !text.is_empty()).then_some(text)
+    }
+
+    /// Returns what it says of itself, asked now or kept; `None` if it does not end by itself.
+    #[must_use]
+    pub fn answer(&self, machine: &Machine, args: &[&OsStr]) -> Option<Answer> {
+        let key = self.sheet(machine);
+        let question: Vec<_> = args.iter().map(|it| it.to_string_lossy().into_owned()).collect();
+        let places = (&machine.store, &machine.digests);
+        let known = machine.answers.known((&key, &self.program), &question, places);
+        known.or_else(|| {
+            let answer = Answer::from(self.ask(machine, args, Path::new("/")).ok()?);
+            machine.answers.learn(&key, question, answer.clone());
+            Some(answer)
+        })
+    }
+
+    /// Returns the key of all that it says: which program, with which words and variables.
+    fn sheet(&self, machine: &Machine) -> Digest {
+        let mut framed = Framed::new("linkwright c answers 1");
+        framed.text(env!("CARGO_PKG_VERSION"));
+        framed.bytes(self.program.as_os_str().as_encoded_bytes());
+        framed.list(&self.words);
+        framed.texts(&self.variables);
+        for (name, value) in machine.base_environment() {
+            framed.bytes(name.as_encoded_bytes());
+            framed.bytes(value.as_encoded_bytes());
+        }
+        framed.finish()
     }
 
     /// Finds a program where the compiler does, else on `PATH`.

@@ -135,8 +135,7 @@ impl CTools {
         }
         let name = linker.map_or_else(|| "ld".to_owned(), |it| format!("ld.{}", it.as_str()));
         let program = self.cc.tool(machine, &name)?;
-        let text = machine.ask(&program, &[OsStr::new("--version")], Path::new("/")).ok()?;
-        text.stdout_text().lines().next().map(str::to_owned)
+        ask(machine, &program, "--version")?.lines().next().map(str::to_owned)
     }
 
     /// Finds what makes archives: the compiler's own `ar`, with its digest; zig is one itself.
@@ -166,9 +165,8 @@ impl CTools {
 }
 
 fn ask(machine: &Machine, program: &Path, arg: &str) -> Option<String> {
-    let ended = machine.ask(program, &[OsStr::new(arg)], Path::new("/")).ok()?;
-    let text = ended.stdout_text().trim().to_owned();
-    (ended.status.success() && !text.is_empty()).then_some(text)
+    let (words, variables) = (Vec::new(), BTreeMap::new());
+    Compiler { program: program.to_owned(), words, variables }.says(machine, arg)
 }
 
 fn version_of(machine: &Machine, cc: &Compiler, is_zig: bool) -> String {
@@ -190,8 +188,8 @@ fn folders_of(
     let (mut headers, mut absent) = (Vec::new(), Vec::new());
     for (compiler, language) in [(cc, "c"), (cxx, "c++")] {
         let args = [&switches[..], &["-E", "-v", "-x", language, "/dev/null"].map(OsStr::new)];
-        let ended = compiler.ask(machine, &args.concat(), Path::new("/"));
-        let words = ended.map(|it| it.stderr_text()).unwrap_or_default();
+        let said = compiler.answer(machine, &args.concat());
+        let words = said.map(|it| it.stderr).unwrap_or_default();
         let named = words.lines().skip_while(|it| !it.starts_with("#include <")).skip(1);
         let named = named.take_while(|it| it.starts_with(' ')).map(|it| PathBuf::from(it.trim()));
         headers.extend(named);
@@ -200,8 +198,8 @@ fn folders_of(
         absent.extend(said.map(|it| PathBuf::from(it.trim_end_matches('"'))));
     }
     let args = [&switches[..], &[OsStr::new("-print-search-dirs")]];
-    let said = if is_zig { None } else { cc.ask(machine, &args.concat(), Path::new("/")).ok() };
-    let said = said.map(|it| it.stdout_text()).unwrap_or_default();
+    let said = if is_zig { None } else { cc.answer(machine, &args.concat()) };
+    let said = said.map(|it| it.stdout).unwrap_or_default();
     let line = |name: &str| said.lines().find_map(|it| it.strip_prefix(name)).unwrap_or_default();
     let mut libraries: Vec<_> = std::env::split_paths(line("libraries: =")).collect();
     let programs = std::env::split_paths(line("programs: ="));

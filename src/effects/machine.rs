@@ -4,6 +4,7 @@
 //! The environment is read once, at the edge; here it is cut to what a child may see. Variables
 //! that can change what is built (`GOFLAGS`, `CC`, `CGO_*`, `LD_*`, …) are never among them.
 
+use crate::effects::c_answers::Answers;
 use crate::effects::compile_cache::CompileCache;
 use crate::effects::digests::Digests;
 use crate::effects::looked::Looked;
@@ -64,6 +65,8 @@ pub struct Machine {
     pub began: SystemTime,
     /// Where programs and files were looked for.
     pub looked: Looked,
+    /// What compilers and linkers said of themselves.
+    pub answers: Answers,
 }
 
 impl Machine {
@@ -145,6 +148,12 @@ impl Machine {
     /// Returns [`ProcessError`] if it did not end by itself.
     pub fn run(&self, invocation: &Invocation) -> Result<Ended, ProcessError> {
         process::run(invocation, self.guard.as_ref(), &self.interrupt)
+    }
+
+    /// Writes down what was learnt of files and of compilers, for the next run.
+    pub fn save(&self) {
+        self.answers.save((&self.store, &self.digests), self.began);
+        let _ = self.digests.save();
     }
 
     /// Counts one more `go` process.

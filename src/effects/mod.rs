@@ -2,6 +2,7 @@
 //! the outputs. Each returns small typed errors and formats nothing for people.
 
 pub mod bundle;
+pub mod c_answers;
 pub mod c_compiler;
 pub mod c_files;
 pub mod c_includes;

@@ -88,6 +88,13 @@ impl Scene {
         }
     }
 
+    /// Adds a folder by the names in it, whatever the links among them lead to.
+    pub fn names(&mut self, path: &Path) {
+        if !self.sights.contains_key(path) {
+            self.drawn(Drawn { links: Vec::new(), ..Drawn::of(path) });
+        }
+    }
+
     /// Adds every folder at and below `root` that `enter` lets in, and of the files there those
     /// that `reads` names. The root may be a link; of those below, `links` says what they are.
     pub fn tree(

@@ -1,5 +1,6 @@
 //! A machine for tests of this room: everything it writes is below one folder.
 
+use crate::effects::c_answers::Answers;
 use crate::effects::compile_cache::CompileCache;
 use crate::effects::digests::Digests;
 use crate::effects::looked::Looked;
@@ -24,5 +25,6 @@ pub(crate) fn machine(folder: &Path) -> Machine {
         step_limit: STEP_LIMIT,
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),
+        answers: Answers::default(),
     }
 }

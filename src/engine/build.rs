@@ -95,7 +95,7 @@ pub fn build(
             });
         }
     }
-    let _ = machine.digests.save();
+    machine.save();
     drop(store_lock);
     for message in troubles {
         sink(Event::Warning { label: None, message });

@@ -51,7 +51,7 @@ pub fn run(
         judged
     };
     let judged = pool.install(|| built.par_iter().with_max_len(1).map(judge).collect());
-    let _ = machine.digests.save();
+    machine.save();
     Ok(judged)
 }
 

@@ -72,7 +72,7 @@ pub fn why(
     let asking = Asking { session: &session, present, ledger };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(request.jobs.get()).build();
     let explained = pool.map_err(BuildError::from)?.install(|| asking.explain(label, &needed));
-    let _ = machine.digests.save();
+    machine.save();
     explained
 }
 

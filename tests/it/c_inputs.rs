@@ -5,6 +5,7 @@
 
 use crate::support::has;
 use crate::workspace::{Run, Workspace, prints_c, shared};
+use linkwright::effects::c_answers::Answers;
 use linkwright::effects::c_tools::CTools;
 use linkwright::effects::compile_cache::CompileCache;
 use linkwright::effects::digests::Digests;
@@ -416,6 +417,7 @@ fn tools(it: &Workspace) -> CTools {
         step_limit: STEP_LIMIT,
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),
+        answers: Answers::default(),
     };
     CTools::find(&machine, &Toolchain::of_programs("gcc", None).compilers("amd64", None)).unwrap()
 }

@@ -3,6 +3,7 @@
 use crate::go_packages::differences;
 use crate::nasty_packages::{ROWS, Row};
 use crate::support::has;
+use linkwright::effects::c_answers::Answers;
 use linkwright::effects::compile_cache::CompileCache;
 use linkwright::effects::digests::Digests;
 use linkwright::effects::go_tool::{GoModuleFolder, GoTool};
@@ -53,6 +54,7 @@ impl Place {
             step_limit: STEP_LIMIT,
             began: SystemTime::UNIX_EPOCH,
             looked: Looked::default(),
+            answers: Answers::default(),
         };
         let go = GoTool::find(&machine).unwrap();
         let this = Self { home, machine, go };

@@ -1,6 +1,7 @@
 //! A bug of ours in the middle of a build: one target fails, and nothing is half done.
 
 use crate::workspace::{Workspace, prints, shared};
+use linkwright::effects::c_answers::Answers;
 use linkwright::effects::compile_cache::CompileCache;
 use linkwright::effects::digests::Digests;
 use linkwright::effects::looked::Looked;
@@ -39,6 +40,7 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
         step_limit: Duration::from_mins(5),
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),
+        answers: Answers::default(),
     };
     let request = BuildRequest {
         root: it.root(),
