@@ -3,9 +3,9 @@
 //!
 //! Every variable that `go env` knows gets an odd value, and so do settings that change what plain
 //! `go build` makes. Most must not reach a tool at all, which is seen by a `go` that writes its
-//! environment down: these are set some at a time, and halved where one of them does. With each that
-//! reaches a tool everything is built anew with an empty store, and the bytes are compared. At the
-//! end all of them at once, with nothing compiled before.
+//! environment down: these are set some at a time, and halved where one of them does. With each
+//! that reaches a tool everything is built anew with an empty store, and the bytes are compared. At
+//! the end all of them at once, with nothing compiled before.
 
 use crate::support::has;
 use crate::workspace::{Workspace, text};
