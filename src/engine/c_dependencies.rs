@@ -300,7 +300,7 @@ impl<'p, 's> Planner<'p, 's> {
         self.holds_cxx |= sources.iter().any(is_cxx);
         let Some((archiver, archiver_digest)) = session.archiver(tools) else {
             let error = format!("`{}` has no `ar`, which makes archives", tools.name);
-            return lacks(error, "install `binutils`");
+            return lacks(error, &session.rules.install("ar", &own_platform()));
         };
         let surface = self.surface_of(target)?;
         let package = label.package().as_str();
@@ -507,8 +507,12 @@ impl<'p, 's> Planner<'p, 's> {
         let folder = session.request.root.join(label.package().as_str());
         let answer = session.pkg_config(&asked, env, &folder).map_err(|error| match error {
             CFilesError::NoPkgConfig(_) | CFilesError::PkgConfig(..) => {
-                let hint = "install the library's development package, or `pkgconf` (Debian), or say `PKG_CONFIG_PATH` in the target's `env`";
-                CDependencyError::new(format!("`{label}`: {error}"), hint, ExitCode::MachineLacks)
+                let tool = session.rules.install("pkg-config", &own_platform());
+                let hint = match error {
+                    CFilesError::NoPkgConfig(_) => tool,
+                    _ => "install the library's development package, or say `PKG_CONFIG_PATH` in the target's `env`".to_owned(),
+                };
+                CDependencyError::new(format!("`{label}`: {error}"), &hint, ExitCode::MachineLacks)
             }
             other => other.into(),
         })?;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the linker did not find a library | whether a shared one is where an archive should be |
 //! | dynamic, and cgo is not why | `//go:cgo_import_dynamic` in the closure: libraries without a C compiler |
+//! | a newer glibc than the strategy allows | a toolchain of the strategy's that is looked for earlier, and is not here |
 //! | a call of `dlopen`, also where that is no more than a warning | a package that is known for it, and the tag that leaves it out |
 //!
 //! It reads files only after something went wrong; a build that holds costs nothing.
@@ -52,6 +53,8 @@ pub fn advice(
                 .into_iter()
                 .collect();
             advice.extend(loaders(graph, &unit.root).filter(|_| reason.contains("`dlopen`")));
+            let above = rung.strategy.glibc_max.is_some() && reason.contains("it needs glibc ");
+            advice.extend(rung.absent.clone().filter(|_| above));
             advice
         }
         Settled::Verified(proof) if proof.loads_libraries() => {

@@ -1,6 +1,7 @@
 //! One Go output on its way: a program, or the test binary of one Go package.
 
 use crate::effects::c_tools::CTools;
+use crate::effects::go_sdk::own_platform;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
 use crate::effects::limits::{Space, is_machines};
 use crate::effects::outputs::OutputError;
@@ -11,7 +12,7 @@ use crate::formats::go_list::GoPackage;
 use crate::formats::tool_limits::ToolLimit;
 use crate::model::strategy::{Cgo, Strategy};
 use crate::model::target::{GoPattern, GoSettings, GoTests, Rule, Target};
-use crate::model::toolchain::{Compilers, Linker, LinkerChoice};
+use crate::model::toolchain::{Compilers, Linker, LinkerChoice, Toolchain};
 use crate::plan::configuration::{CgoFacts, Configuration, GoPlatform, Selection};
 use crate::plan::go_graph::GoGraph;
 use crate::plan::ladder::Climb;
@@ -48,6 +49,10 @@ pub struct Rung {
     pub linker: Option<Linker>,
     /// Whether it can be tried at all.
     pub needs: Forecast,
+    /// What to install to have the toolchain that was looked for before the one that is here.
+    pub absent: Option<String>,
+    /// What to install to have the C++ compiler that belongs to the C tools.
+    cxx: Option<String>,
 }
 
 /// A Go target with what is known of it before any package is read.
@@ -204,6 +209,7 @@ impl Rung {
             untruth: found.tools.as_ref().and_then(|it| it.untruth.as_deref()),
             absent: found.absent.as_ref().map(|it| it.0.as_str()),
             install: found.absent.as_ref().map_or("", |it| &it.1),
+            toolchain: found.toolchain.as_deref(),
             meets: found.tools.as_ref().map_or(&nothing, |it| &it.meets),
             linker: linker.as_ref().and_then(|it| it.as_ref().err()).map(|it| (&*it.0, &*it.1)),
         };
@@ -216,14 +222,19 @@ impl Rung {
             None => needs(strategy, &selection, c),
         };
         let linker = linker.and_then(Result::ok);
-        Self { strategy: Arc::clone(strategy), selection, c_tools: found.tools, linker, needs }
+        let FoundTools { tools: c_tools, toolchain, absent, .. } = found;
+        let with_cxx = toolchain.filter(|it| it.cxx.is_some());
+        let cxx = with_cxx.map(|it| it.install(&selection.platform.goarch));
+        let absent = absent.map(|it| it.1);
+        Self { strategy: Arc::clone(strategy), selection, c_tools, linker, needs, absent, cxx }
     }
 
     /// Says what will come of it for the program or test binary `root`.
     #[must_use]
     pub fn forecast(&self, graph: &GoGraph, root: &str) -> Forecast {
         let tools = self.c_tools.as_ref().filter(|it| self.selection.cgo && !it.has_cxx);
-        let without = tools.and_then(|it| without_cxx(&it.name, graph, root));
+        let install = self.cxx.as_deref();
+        let without = tools.and_then(|it| without_cxx((&it.name, install), graph, root));
         without.unwrap_or_else(|| forecast(&self.strategy, &self.selection, graph, root))
     }
 }
@@ -233,6 +244,8 @@ impl Rung {
 struct FoundTools {
     /// What serves the platform, else the first that is here.
     tools: Option<Arc<CTools>>,
+    /// What `tools` belong to.
+    toolchain: Option<Arc<Toolchain>>,
     /// What was looked for and is `tools`, else the first that was looked for.
     wanted: Option<Compilers>,
     /// A compiler that would serve and is not here, and what to install for it.
@@ -250,6 +263,7 @@ impl FoundTools {
                     let serves = tools.serves(goos, goarch);
                     if serves || this.tools.is_none() {
                         (this.tools, this.wanted) = (Some(tools), Some(wanted));
+                        this.toolchain = Some(Arc::clone(toolchain));
                     }
                     if serves {
                         break;
@@ -300,8 +314,10 @@ fn chosen_linker(
         }
     }
     let reasons: Vec<_> = failed.iter().map(|it| it.0.as_str()).collect();
-    let packages: Vec<_> = failed.iter().map(|it| format!("`{}`", it.1.debian())).collect();
-    Err((reasons.join("; "), format!("install {} (Debian)", packages.join(" or "))))
+    // The fastest is enough.
+    let tool = failed.first().map(|it| format!("ld.{}", it.1.as_str()));
+    let install = tool.map(|it| session.rules.install(&it, &own_platform()));
+    Err((reasons.join("; "), install.unwrap_or_default()))
 }
 
 impl<'a> Prepared<'a> {

@@ -101,14 +101,14 @@ pub fn probe(
     let finished: Finished = ended.into_inner().ok().flatten().ok_or(ProbeError::Rules)?;
     let file = finished.output.as_ref().map(|it| root.join(OUTPUT_FOLDER).join(it.as_str()));
     let start = match file.filter(|_| works(&finished)) {
-        Some(file) => start(machine, &file, platform),
+        Some(file) => start(machine, rules, &file, platform),
         None => Start::NotHere("it was not built".to_owned()),
     };
     Ok(Probed { finished, start })
 }
 
 /// Starts a program made for `platform`, under qemu if that is another architecture's.
-fn start(machine: &Machine, file: &Path, platform: Option<&str>) -> Start {
+fn start(machine: &Machine, rules: &RuleSet, file: &Path, platform: Option<&str>) -> Start {
     let mut args: Vec<OsString> = Vec::new();
     let mut program = file.to_owned();
     if let Some((goos, goarch)) = foreign(platform) {
@@ -118,7 +118,7 @@ fn start(machine: &Machine, file: &Path, platform: Option<&str>) -> Start {
         let arch = qemu_arch(goarch);
         let names = [format!("qemu-{arch}-static"), format!("qemu-{arch}")];
         let Some(qemu) = names.iter().find_map(|it| machine.program(it)) else {
-            let hint = "install `qemu-user-static` (Debian, Fedora)";
+            let hint = rules.install("qemu", &own_platform());
             return Start::NotHere(format!("there is no `{}` here ({hint})", names[0]));
         };
         let libraries = Path::new("/usr").join(format!("{}-linux-gnu", gnu_arch(goarch)));

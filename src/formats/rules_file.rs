@@ -1,4 +1,4 @@
-//! `rules/*.ron`: C toolchains, strategies, ladders and policies as written, with places.
+//! `rules/*.ron`: C toolchains, tools, strategies, ladders and policies as written, with places.
 //!
 //! What the words mean, and whether names exist, is `model::rules`' to say.
 
@@ -15,10 +15,10 @@ pub const BUILT_IN: &str = include_str!("../../rules/builtin.ron");
 pub const BUILT_IN_NAME: &str = "<built-in>/rules/builtin.ron";
 
 /// The fields of `rules(…)`.
-pub const RULES_FIELDS: [&str; 4] = ["toolchains", "strategies", "ladders", "policies"];
+pub const RULES_FIELDS: [&str; 5] = ["toolchains", "tools", "strategies", "ladders", "policies"];
 
 /// The fields of `c_toolchain(…)`.
-pub const TOOLCHAIN_FIELDS: [&str; 11] = [
+pub const TOOLCHAIN_FIELDS: [&str; 12] = [
     "name",
     "doc",
     "cc",
@@ -30,7 +30,14 @@ pub const TOOLCHAIN_FIELDS: [&str; 11] = [
     "linkers",
     "debian",
     "fedora",
+    "parts",
 ];
+
+/// The fields of `part(…)`.
+pub const PART_FIELDS: [&str; 3] = ["need", "debian", "fedora"];
+
+/// The fields of `tool(…)`.
+pub const TOOL_FIELDS: [&str; 4] = ["name", "doc", "debian", "fedora"];
 
 /// The fields of `strategy(…)`.
 pub const STRATEGY_FIELDS: [&str; 17] = [
@@ -83,6 +90,8 @@ pub struct RulesSpec {
     /// In the order written.
     pub toolchains: Vec<ToolchainSpec>,
     /// In the order written.
+    pub tools: Vec<ToolSpec>,
+    /// In the order written.
     pub strategies: Vec<StrategySpec>,
     /// In the order written.
     pub ladders: Vec<LadderSpec>,
@@ -111,6 +120,24 @@ pub struct ToolchainSpec {
     pub platforms: Vec<Spanned<String>>,
     /// `bfd`, `gold`, `lld`, `mold`, the fastest first.
     pub linkers: Vec<Spanned<String>>,
+    /// What brings it.
+    pub packages: PackagesSpec,
+    /// What brings its libraries: the need that each meets.
+    pub parts: Vec<(Spanned<String>, PackagesSpec)>,
+}
+
+/// `tool(…)`
+#[derive(Debug, Clone)]
+pub struct ToolSpec {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// What brings it.
+    pub packages: PackagesSpec,
+}
+
+/// `debian: […], fedora: […]`
+#[derive(Debug, Clone)]
+pub struct PackagesSpec {
     /// Debian packages.
     pub debian: Vec<Spanned<String>>,
     /// Fedora packages.
@@ -213,6 +240,8 @@ pub fn parse(source: &Arc<Source>) -> (RulesSpec, Vec<Problem>) {
     {
         let toolchains = records(&mut reader, &fields, "toolchains", "c_toolchain");
         spec.toolchains = toolchains.filter_map(|it| toolchain(&mut reader, it)).collect();
+        let tools = records(&mut reader, &fields, "tools", "tool");
+        spec.tools = tools.filter_map(|it| tool(&mut reader, it)).collect();
         let strategies = records(&mut reader, &fields, "strategies", "strategy");
         spec.strategies = strategies.filter_map(|it| strategy(&mut reader, it)).collect();
         let ladders = records(&mut reader, &fields, "ladders", "ladder");
@@ -273,6 +302,11 @@ impl<'r, 'n, 's> Taker<'r, 'n, 's> {
         self.fields.get(name).and_then(|it| self.reader.words(name, it))
     }
 
+    fn packages(&mut self) -> PackagesSpec {
+        let debian = self.texts("debian").unwrap_or_default();
+        PackagesSpec { debian, fedora: self.texts("fedora").unwrap_or_default() }
+    }
+
     fn flag(&mut self, name: &str) -> Option<bool> {
         self.fields.get(name).and_then(|it| self.reader.flag(name, it))
     }
@@ -292,8 +326,9 @@ fn toolchain<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<ToolchainSp
     let (family, target) = (take.word("family"), take.text("target"));
     let platforms = take.texts("platforms").unwrap_or_default();
     let linkers = take.words("linkers").unwrap_or_default();
-    let debian = take.texts("debian").unwrap_or_default();
-    let fedora = take.texts("fedora").unwrap_or_default();
+    let packages = take.packages();
+    let nodes = records(take.reader, &take.fields, "parts", "part");
+    let parts = nodes.filter_map(|it| part(take.reader, it)).collect();
     Some(ToolchainSpec {
         name: name?,
         doc,
@@ -304,9 +339,24 @@ fn toolchain<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<ToolchainSp
         target,
         platforms,
         linkers,
-        debian,
-        fedora,
+        packages,
+        parts,
     })
+}
+
+fn part<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<(Spanned<String>, PackagesSpec)> {
+    let mut take = Taker::new(reader, node, "part", &PART_FIELDS)?;
+    let need = take.reader.required(&take.fields, "need");
+    let need = need.and_then(|it| take.reader.word("need", it));
+    let packages = take.packages();
+    Some((need?, packages))
+}
+
+fn tool<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<ToolSpec> {
+    let mut take = Taker::new(reader, node, "tool", &TOOL_FIELDS)?;
+    let (name, _) = (take.name(), take.doc());
+    let packages = take.packages();
+    Some(ToolSpec { name: name?, packages })
 }
 
 fn strategy<'s>(reader: &mut Reader<'s>, node: &Node<'s>) -> Option<StrategySpec> {

@@ -5,12 +5,14 @@
 //! built-in ladder tries it. Inside the workspace's own files a name is defined once.
 
 use crate::formats::linkage::{Class, Relro};
-use crate::formats::rules_file::{LadderSpec, PolicySpec, RulesSpec, StrategySpec, ToolchainSpec};
+use crate::formats::rules_file::{
+    LadderSpec, PackagesSpec, PolicySpec, RulesSpec, StrategySpec, ToolchainSpec,
+};
 use crate::model::flags::{Tool, check as check_flags};
 use crate::model::platform::PLATFORMS;
 use crate::model::policy::{Demand, Policy};
-use crate::model::strategy::{BuildMode, Cgo, Ladder, LinkMode, Need, Promise, RuleSet, Strategy};
-use crate::model::toolchain::{Family, Linker, LinkerChoice, Toolchain};
+use crate::model::strategy::{BuildMode, Cgo, Ladder, LinkMode, Promise, RuleSet, Strategy};
+use crate::model::toolchain::{Family, Linker, LinkerChoice, Need, Packages, Toolchain};
 use crate::words::near::{nearest, suggestion};
 use crate::words::problem::{Problem, sort};
 use crate::words::span::{Span, Spanned};
@@ -88,6 +90,7 @@ pub const RELROS: [(&str, Relro); 3] =
 pub fn assemble(built_in: RulesSpec, own: Vec<RulesSpec>) -> Result<RuleSet, Vec<Problem>> {
     let mut assembly = Assembly::default();
     let mut toolchains = BTreeMap::new();
+    let mut tools = BTreeMap::new();
     let mut strategies = BTreeMap::new();
     let mut ladders = BTreeMap::new();
     let mut policies = BTreeMap::new();
@@ -96,6 +99,9 @@ pub fn assemble(built_in: RulesSpec, own: Vec<RulesSpec>) -> Result<RuleSet, Vec
     {
         for spec in file.toolchains {
             assembly.define(&mut toolchains, "c_toolchain", is_own, spec.name.clone(), spec);
+        }
+        for spec in file.tools {
+            assembly.define(&mut tools, "tool", is_own, spec.name.clone(), spec);
         }
         for spec in file.strategies {
             assembly.define(&mut strategies, "strategy", is_own, spec.name.clone(), spec);
@@ -108,7 +114,8 @@ pub fn assemble(built_in: RulesSpec, own: Vec<RulesSpec>) -> Result<RuleSet, Vec
         }
     }
     assembly.no_shared_names(&strategies, &ladders);
-    let rules = assembly.rule_set(toolchains, strategies, (ladders, policies));
+    let mut rules = assembly.rule_set(toolchains, strategies, (ladders, policies));
+    rules.tools = tools.into_iter().map(|(name, it)| (name, packages(it.spec.packages))).collect();
     let mut problems = assembly.problems;
     sort(&mut problems);
     if problems.is_empty() { Ok(rules) } else { Err(problems) }
@@ -223,6 +230,12 @@ impl Assembly {
             self.problems
                 .push(problem.hint("zig must be told one: `target: \"{arch}-linux-musl\"`"));
         }
+        let mut parts = BTreeMap::new();
+        for (need, brought) in spec.parts {
+            if let Some(need) = self.choose("need", Some(&need), &NEEDS) {
+                parts.insert(need, packages(brought));
+            }
+        }
         Toolchain {
             name: spec.name.value,
             doc: spec.doc,
@@ -234,8 +247,8 @@ impl Assembly {
             target: self.program("target", spec.target),
             platforms: values(spec.platforms),
             linkers,
-            debian: values(spec.debian),
-            fedora: values(spec.fedora),
+            packages: packages(spec.packages),
+            parts,
         }
     }
 
@@ -246,7 +259,14 @@ impl Assembly {
         let Some(names) = &spec.toolchains else {
             let customary = CUSTOMARY.iter().filter_map(|it| rules.toolchains.get(*it));
             return match (cc, cxx) {
-                (Some(cc), cxx) => vec![Arc::new(Toolchain::of_programs(&cc, cxx.as_deref()))],
+                (Some(cc), cxx) => {
+                    let own = Toolchain::of_programs(&cc, cxx.as_deref());
+                    // The same program is brought by the same packages.
+                    let known = rules.toolchains.values().find(|it| it.cc == cc);
+                    let known = known.map_or_else(Toolchain::default, |it| Toolchain::clone(it));
+                    let Toolchain { packages, parts, .. } = known;
+                    vec![Arc::new(Toolchain { packages, parts, ..own })]
+                }
                 (None, None) => customary.cloned().collect(),
                 (None, cxx) => customary
                     .map(|it| Arc::new(Toolchain { cxx: cxx.clone(), ..Toolchain::clone(it) }))
@@ -444,6 +464,11 @@ pub fn check_tags(tags: &[Spanned<String>]) -> Vec<Problem> {
             .hint("a tag holds letters, digits, `_` and `.`; each is one string of the list")
     };
     wrong.map(problem).collect()
+}
+
+/// Drops the places.
+fn packages(spec: PackagesSpec) -> Packages {
+    Packages { debian: values(spec.debian), fedora: values(spec.fedora) }
 }
 
 /// Drops the places.

@@ -77,7 +77,7 @@ fn a_strategy_and_a_ladder_share_no_name() {
         expect![[r#"
             `static` is both a strategy and a ladder
               rules/0.ron:1:35: "static" the strategy
-              <built-in>/rules/builtin.ron:209:19: "static" the ladder
+              <built-in>/rules/builtin.ron:239:19: "static" the ladder
               hint: `link` takes either, so their names must differ
         "#]],
     );
@@ -86,7 +86,7 @@ fn a_strategy_and_a_ladder_share_no_name() {
         expect![[r#"
             `pure` is both a strategy and a ladder
               rules/0.ron:1:30: "pure" the ladder
-              <built-in>/rules/builtin.ron:151:19: "pure" the strategy
+              <built-in>/rules/builtin.ron:181:19: "pure" the strategy
               hint: `link` takes either, so their names must differ
         "#]],
     );

@@ -3,7 +3,7 @@
 //! Adding a strategy is a line in `rules/*.ron`; nothing here names one.
 
 use crate::model::policy::Policy;
-use crate::model::toolchain::{LinkerChoice, Toolchain};
+use crate::model::toolchain::{LinkerChoice, Need, Packages, Toolchain};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -46,20 +46,6 @@ pub enum BuildMode {
     Exe,
     /// Position-independent.
     Pie,
-}
-
-/// Something a strategy needs of the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Need {
-    /// A C compiler: one of the strategy's toolchains.
-    CCompiler,
-    /// `libc.a` where that compiler looks for it.
-    StaticLibc,
-    /// `libstdc++.a` where that compiler looks for it.
-    StaticLibstdcxx,
-    /// `rcrt1.o`, the start file of a static PIE.
-    StaticPieStart,
 }
 
 /// What a strategy promises of the file it makes; the verdict that must come out.
@@ -126,6 +112,8 @@ pub struct Ladder {
 /// Every strategy, ladder and policy that a workspace can name.
 #[derive(Debug, Clone, Default)]
 pub struct RuleSet {
+    /// What brings the tools beside C toolchains, by the tool's name.
+    pub tools: BTreeMap<String, Packages>,
     /// By name.
     pub toolchains: BTreeMap<String, Arc<Toolchain>>,
     /// By name.
@@ -137,6 +125,14 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
+    /// Says what to install to have a tool on a machine of the platform `own`.
+    #[must_use]
+    pub fn install(&self, tool: &str, own: &str) -> String {
+        let goarch = own.rsplit('/').next().unwrap_or(own);
+        let known = self.tools.get(tool).and_then(|it| it.install(goarch));
+        known.unwrap_or_else(|| format!("install `{tool}`"))
+    }
+
     /// Returns the rungs that `link: "name"` stands for; `None` if nothing has that name.
     #[must_use]
     pub fn ladder(&self, name: &str) -> Option<Arc<Ladder>> {

@@ -12,6 +12,10 @@
 //! | `platforms` | what it serves; empty: what it says itself |
 //! | `linkers` | which linkers it can be told to take, the fastest first |
 //! | `debian`, `fedora` | what to install where it is missing |
+//! | `parts` | what to install where it is here, and a library of it is not |
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How a compiler is told its target, and what of it counts as its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -36,6 +40,30 @@ pub enum Linker {
     Lld,
     /// mold.
     Mold,
+}
+
+/// Something that a strategy needs of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// A C compiler: one of the strategy's toolchains.
+    CCompiler,
+    /// `libc.a` where that compiler looks for it.
+    StaticLibc,
+    /// `libstdc++.a` where that compiler looks for it.
+    StaticLibstdcxx,
+    /// `rcrt1.o`, the start file of a static PIE.
+    StaticPieStart,
+}
+
+/// Packages that bring one thing, by distribution. In their names `{arch}` is the architecture in
+/// GNU words, with dashes, and `{debian_arch}` what Debian calls it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Packages {
+    /// Debian's.
+    pub debian: Vec<String>,
+    /// Fedora's.
+    pub fedora: Vec<String>,
 }
 
 /// Which linker a strategy wants.
@@ -70,10 +98,10 @@ pub struct Toolchain {
     pub platforms: Vec<String>,
     /// The linkers that it can be told to take, the fastest first.
     pub linkers: Vec<Linker>,
-    /// The Debian packages that bring it.
-    pub debian: Vec<String>,
-    /// The Fedora packages that bring it.
-    pub fedora: Vec<String>,
+    /// What brings it.
+    pub packages: Packages,
+    /// What brings its libraries, where that is not the same.
+    pub parts: BTreeMap<Need, Packages>,
 }
 
 /// What to look for on a machine: a toolchain, for one platform.
@@ -110,16 +138,6 @@ impl Linker {
         match self {
             Self::Bfd => "bfd",
             Self::Gold => "gold",
-            Self::Lld => "lld",
-            Self::Mold => "mold",
-        }
-    }
-
-    /// Returns the Debian package that brings it.
-    #[must_use]
-    pub fn debian(self) -> &'static str {
-        match self {
-            Self::Bfd | Self::Gold => "binutils",
             Self::Lld => "lld",
             Self::Mold => "mold",
         }
@@ -176,32 +194,50 @@ impl Toolchain {
         }
     }
 
-    /// Returns the Debian packages that bring it for an architecture.
-    #[must_use]
-    pub fn debian_for(&self, goarch: &str) -> Vec<String> {
-        let arch = gnu_arch(goarch).replace('_', "-");
-        self.debian.iter().map(|it| it.replace("{arch}", &arch)).collect()
-    }
-
     /// Says what to install to have it for an architecture.
     #[must_use]
     pub fn install(&self, goarch: &str) -> String {
-        let listed = |it: &[String]| {
-            let quoted: Vec<_> = it.iter().map(|it| format!("`{it}`")).collect();
-            quoted.join(" and ")
-        };
-        let debian = self.debian_for(goarch);
-        let mut ways = Vec::new();
-        ways.extend((!debian.is_empty()).then(|| format!("{} (Debian)", listed(&debian))));
-        ways.extend(
-            (!self.fedora.is_empty()).then(|| format!("{} (Fedora)", listed(&self.fedora))),
-        );
-        ways.extend(self.python.as_ref().map(|it| format!("`{it}` (PyPI)")));
-        if ways.is_empty() {
-            return format!("install `{}`, or take another strategy", self.cc);
-        }
-        format!("install {}", ways.join(", "))
+        let python = self.python.as_ref().map(|it| format!("`{it}` (PyPI)"));
+        sentence(self.packages.ways(goarch).chain(python))
+            .unwrap_or_else(|| format!("install `{}`, or take another strategy", self.cc))
     }
+
+    /// Says what to install where it is here and does not meet a need.
+    #[must_use]
+    pub fn install_part(&self, need: Need, goarch: &str) -> String {
+        let part = self.parts.get(&need).and_then(|it| it.install(goarch));
+        let is_known = self.python.is_some() || self.packages != Packages::default();
+        part.or_else(|| is_known.then(|| self.install(goarch))).unwrap_or_else(|| {
+            format!("install what of it belongs to `{}`, or take another strategy", self.cc)
+        })
+    }
+}
+
+impl Packages {
+    /// Says what to install to have it for an architecture; `None` if no package is known.
+    #[must_use]
+    pub fn install(&self, goarch: &str) -> Option<String> {
+        sentence(self.ways(goarch))
+    }
+
+    /// Returns the packages of each distribution: `` `gcc` and `g++` (Debian) ``.
+    fn ways(&self, goarch: &str) -> impl Iterator<Item = String> {
+        let (gnu, debian) = (gnu_arch(goarch).replace('_', "-"), debian_arch(goarch));
+        let name = |it: &String| {
+            format!("`{}`", it.replace("{arch}", &gnu).replace("{debian_arch}", debian))
+        };
+        let listed = |it: &[String]| it.iter().map(name).collect::<Vec<_>>().join(" and ");
+        let all = [(&self.debian, "Debian"), (&self.fedora, "Fedora")];
+        let known = all.into_iter().filter(|it| !it.0.is_empty());
+        let ways: Vec<_> = known.map(|(it, whose)| format!("{} ({whose})", listed(it))).collect();
+        ways.into_iter()
+    }
+}
+
+/// Says that one of these ways is to be taken; `None` if there is none.
+fn sentence(ways: impl Iterator<Item = String>) -> Option<String> {
+    let ways: Vec<_> = ways.collect();
+    (!ways.is_empty()).then(|| format!("install {}", ways.join(", ")))
 }
 
 impl Compilers {
@@ -238,6 +274,18 @@ pub fn gnu_arch(goarch: &str) -> &str {
     }
 }
 
+/// Returns the name that Debian has for an architecture of Go's.
+fn debian_arch(goarch: &str) -> &str {
+    match goarch {
+        "386" => "i386",
+        "arm" => "armhf",
+        "ppc64le" => "ppc64el",
+        "mipsle" => "mipsel",
+        "mips64le" => "mips64el",
+        other => other,
+    }
+}
+
 /// Returns the platform, operating system and architecture in Go's words, that a compiler means by
 /// what it says of its target (`aarch64-linux-gnu`).
 #[must_use]
@@ -269,6 +317,10 @@ pub fn platform_of(machine: &str) -> (&'static str, &str) {
 mod tests {
     use super::*;
 
+    fn debian(name: &str) -> Packages {
+        Packages { debian: vec![name.into()], fedora: vec![] }
+    }
+
     #[test]
     fn a_toolchain_is_filled_in_for_a_platform() {
         let cross = Toolchain {
@@ -276,7 +328,8 @@ mod tests {
             cc: "{arch}-linux-gnu-gcc".into(),
             target: Some("{arch}-linux-gnu".into()),
             platforms: vec!["linux/arm64".into(), "linux/amd64".into()],
-            debian: vec!["gcc-{arch}-linux-gnu".into()],
+            packages: debian("gcc-{arch}-linux-gnu"),
+            parts: BTreeMap::from([(Need::StaticLibc, debian("libc6-dev-{debian_arch}-cross"))]),
             ..Toolchain::default()
         };
         assert!(cross.may_serve("linux", "arm64") && !cross.may_serve("linux", "riscv64"));
@@ -284,6 +337,10 @@ mod tests {
         assert_eq!((arm.cc.as_str(), arm.cc_words()), ("aarch64-linux-gnu-gcc", vec![]));
         assert_eq!(arm.target.as_deref(), Some("aarch64-linux-gnu"));
         assert_eq!(cross.install("amd64"), "install `gcc-x86-64-linux-gnu` (Debian)");
+        let libc = cross.install_part(Need::StaticLibc, "ppc64le");
+        assert_eq!(libc, "install `libc6-dev-ppc64el-cross` (Debian)");
+        let unknown = cross.install_part(Need::StaticPieStart, "s390x");
+        assert_eq!(unknown, "install `gcc-s390x-linux-gnu` (Debian)", "the whole of it");
     }
 
     #[test]
@@ -307,6 +364,8 @@ mod tests {
     fn what_to_install_is_said_from_data() {
         let own = Toolchain::of_programs("tcc", None);
         assert_eq!(own.install("amd64"), "install `tcc`, or take another strategy");
+        let part = own.install_part(Need::StaticLibc, "amd64");
+        assert_eq!(part, "install what of it belongs to `tcc`, or take another strategy");
         let zig = Toolchain { python: Some("ziglang".into()), ..own };
         assert_eq!(zig.install("amd64"), "install `ziglang` (PyPI)");
     }

@@ -17,7 +17,8 @@
 //! | android (but `arm64`) and ios need the C linker | `MustLinkExternal`, `internal/platform` |
 //! | C outside the standard library forces the C linker | `internalpkg`, `cmd/link/internal/ld/lib.go` |
 
-use crate::model::strategy::{BuildMode, Cgo, LinkMode, Need, Promise, Strategy};
+use crate::model::strategy::{BuildMode, Cgo, LinkMode, Promise, Strategy};
+use crate::model::toolchain::{Need, Toolchain};
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
 use std::collections::BTreeSet;
@@ -37,6 +38,8 @@ pub struct CFacts<'a> {
     pub absent: Option<&'a str>,
     /// What to install for that.
     pub install: &'a str,
+    /// What it belongs to.
+    pub toolchain: Option<&'a Toolchain>,
     /// What of the needs it was seen to meet.
     pub meets: &'a BTreeSet<Need>,
     /// Why the linker that the strategy wants cannot be taken, and what would help.
@@ -123,21 +126,17 @@ pub fn needs(strategy: &Strategy, selection: &Selection, c: CFacts<'_>) -> Forec
     if let Some((reason, hint)) = c.linker {
         return lacks(reason.to_owned(), hint.to_owned());
     }
-    match strategy.needs.iter().find(|it| !c.meets.contains(it)) {
-        None | Some(Need::CCompiler) => Forecast::Holds,
-        Some(Need::StaticLibc) => lacks(format!("`{cc}` finds no static C library"), libc_hint()),
-        Some(Need::StaticPieStart) => {
-            lacks(format!("`{cc}` finds no start files of a static PIE"), libc_hint())
-        }
-        Some(Need::StaticLibstdcxx) => lacks(
-            format!("`{cc}` finds no static C++ library"),
-            "install `libstdc++-12-dev` (Debian) or your compiler's own".to_owned(),
-        ),
-    }
-}
-
-fn libc_hint() -> String {
-    "install `libc6-dev` (Debian), `glibc-static` (Fedora)".to_owned()
+    let Some(need) = strategy.needs.iter().find(|it| !c.meets.contains(it)) else {
+        return Forecast::Holds;
+    };
+    let what = match need {
+        Need::CCompiler => return Forecast::Holds,
+        Need::StaticLibc => "static C library",
+        Need::StaticPieStart => "start files of a static PIE",
+        Need::StaticLibstdcxx => "static C++ library",
+    };
+    let install = c.toolchain.map(|it| it.install_part(*need, &selection.platform.goarch));
+    lacks(format!("`{cc}` finds no {what}"), install.unwrap_or_default())
 }
 
 /// Says what will come of `strategy` for the program or test binary `root`.
@@ -160,16 +159,20 @@ pub fn forecast(
     }
 }
 
-/// Says that `root` holds C++, which the C compiler `cc` has no compiler for, if it does.
+/// Says that `root` holds C++, which the C compiler `cc` has no compiler for, if it does;
+/// `install` says what would bring one.
 #[must_use]
-pub fn without_cxx(cc: &str, graph: &GoGraph, root: &str) -> Option<Forecast> {
+pub fn without_cxx(
+    (cc, install): (&str, Option<&str>),
+    graph: &GoGraph,
+    root: &str,
+) -> Option<Forecast> {
     let chain = graph.chain_to(root, |it| it.files.use_cgo() && it.files.hold_cxx())?;
     let package = chain.last()?;
     let reason = format!("`{package}` holds C++, and no C++ compiler belongs to `{cc}`");
-    Some(lacks(
-        reason,
-        "take a strategy whose toolchain has one: `zig_musl`, `static_glibc`".to_owned(),
-    ))
+    let hint =
+        install.unwrap_or("take a strategy whose toolchain has one: `zig_musl`, `static_glibc`");
+    Some(lacks(reason, hint.to_owned()))
 }
 
 /// Why what a strategy makes of a Go package will need a loader at run time.
@@ -320,7 +323,7 @@ fn breaks(reason: String) -> Forecast {
 mod tests {
     use super::*;
     use crate::formats::go_list::parse;
-    use crate::model::toolchain::Toolchain;
+    use crate::model::toolchain::Packages;
     use crate::plan::configuration::GoPlatform;
     use expect_test::{Expect, expect};
     use std::collections::BTreeMap;
@@ -359,6 +362,7 @@ mod tests {
             untruth: None,
             absent: None,
             install: &install,
+            toolchain: first.map(|it| &**it),
             meets: &meets,
             linker: None,
         };
@@ -368,11 +372,15 @@ mod tests {
     #[test]
     fn what_the_machine_lacks_is_named_with_what_to_install() {
         let needs = vec![Need::CCompiler, Need::StaticLibc];
+        let packages = |debian: &[&str], fedora: &[&str]| Packages {
+            debian: debian.iter().map(|it| (*it).to_owned()).collect(),
+            fedora: fedora.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        let packages_of_libc = packages(&["libc6-dev"], &["glibc-static"]);
         let toolchain = |cc: &str, debian: &[&str], fedora: &[&str]| {
-            let debian = debian.iter().map(|it| (*it).to_owned()).collect();
-            let fedora = fedora.iter().map(|it| (*it).to_owned()).collect();
-            let cc = cc.to_owned();
-            vec![Arc::new(Toolchain { cc, debian, fedora, ..Toolchain::default() })]
+            let (cc, packages) = (cc.to_owned(), packages(debian, fedora));
+            let parts = [(Need::StaticLibc, packages_of_libc.clone())].into();
+            vec![Arc::new(Toolchain { cc, packages, parts, ..Toolchain::default() })]
         };
         let gcc = toolchain("gcc", &["gcc", "libc6-dev"], &["gcc", "glibc-devel"]);
         let glibc = Strategy { cgo: Cgo::On, needs, toolchains: gcc, ..strategy() };
@@ -416,6 +424,7 @@ mod tests {
             untruth: None,
             absent: Some("x86_64-linux-gnu-gcc"),
             install: "install `gcc-x86-64-linux-gnu` (Debian)",
+            toolchain: None,
             meets: &meets,
             linker: None,
         };
@@ -484,8 +493,8 @@ mod tests {
 
     #[test]
     fn cxx_without_a_compiler_for_it_is_impossible() {
-        assert_eq!(without_cxx("musl-gcc", &graph(), "db"), None);
-        let said = without_cxx("musl-gcc", &graph(), "rocks").unwrap();
+        assert_eq!(without_cxx(("musl-gcc", None), &graph(), "db"), None);
+        let said = without_cxx(("musl-gcc", None), &graph(), "rocks").unwrap();
         expect!["impossible: `rocks/cc` holds C++, and no C++ compiler belongs to `musl-gcc` (take a strategy whose toolchain has one: `zig_musl`, `static_glibc`)"].assert_eq(&shown(&said));
     }
 
@@ -557,6 +566,7 @@ mod tests {
             untruth: None,
             absent: None,
             install: "",
+            toolchain: None,
             meets: &nothing,
             linker: None,
         };

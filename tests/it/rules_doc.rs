@@ -6,8 +6,8 @@ use linkwright::formats::build_file::{
 };
 use linkwright::formats::go_sdk_spec::GO_SDK_FIELDS;
 use linkwright::formats::rules_file::{
-    LADDER_FIELDS, POLICY_FIELDS, RULES_FIELDS, STRATEGY_FIELDS, TOOLCHAIN_FIELDS,
-    parse as parse_rules,
+    LADDER_FIELDS, PART_FIELDS, POLICY_FIELDS, RULES_FIELDS, STRATEGY_FIELDS, TOOL_FIELDS,
+    TOOLCHAIN_FIELDS, parse as parse_rules,
 };
 use linkwright::formats::sealed_spec::{RUN_IN, SEALED_FIELDS};
 use linkwright::model::flag_lists::{
@@ -59,6 +59,8 @@ fn every_field_is_explained_where_it_belongs() {
     holds(&document, DEFAULTS_FIELDS);
     holds(section(&document, "\n## rules/*.ron"), RULES_FIELDS);
     holds(section(&document, "\n### `c_toolchain`"), TOOLCHAIN_FIELDS);
+    holds(section(&document, "\n### `c_toolchain`"), PART_FIELDS);
+    holds(section(&document, "\n### `tool`"), TOOL_FIELDS);
     holds(section(&document, "\n### `strategy`"), STRATEGY_FIELDS);
     holds(section(&document, "\n### `ladder`"), LADDER_FIELDS);
     holds(section(&document, "\n### `policy`"), POLICY_FIELDS);

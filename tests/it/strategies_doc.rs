@@ -87,10 +87,28 @@ fn toolchain_row(toolchain: &Toolchain) -> String {
     let (name, cc) = (&toolchain.name, &toolchain.cc);
     format!(
         "| `{name}` | `{cc}` | `{told}` | {} | {} | {} |\n",
-        packages(&toolchain.debian),
-        packages(&toolchain.fedora),
+        packages(&toolchain.packages.debian),
+        packages(&toolchain.packages.fedora),
         quoted(toolchain.python.as_deref()),
     )
+}
+
+/// What brings each library of the toolchains, and each tool.
+fn part_rows(rules: &RuleSet) -> String {
+    let packages = |it: &[String]| quoted(it.iter().map(String::as_str));
+    let mut text = String::new();
+    for toolchain in rules.toolchains.values() {
+        for (need, brought) in &toolchain.parts {
+            let need = NEEDS.iter().find(|it| it.1 == *need).unwrap().0;
+            let (debian, fedora) = (packages(&brought.debian), packages(&brought.fedora));
+            writeln!(text, "| `{}`: `{need}` | {debian} | {fedora} |", toolchain.name).unwrap();
+        }
+    }
+    for (name, brought) in &rules.tools {
+        let (debian, fedora) = (packages(&brought.debian), packages(&brought.fedora));
+        writeln!(text, "| `{name}` | {debian} | {fedora} |").unwrap();
+    }
+    text
 }
 
 fn document(rules: &RuleSet) -> String {
@@ -107,6 +125,9 @@ fn document(rules: &RuleSet) -> String {
     text += "\nWhere a toolchain is missing, `doctor` and the failing build name its packages in the same words:\n";
     text += "\n| toolchain | C | C++ | Debian | Fedora | PyPI |\n|---|---|---|---|---|---|\n";
     text.extend(rules.toolchains.values().map(|it| toolchain_row(it)));
+    text += "\nWhat a toolchain that is here may lack, and tools beside it:\n";
+    text += "\n| lacking | Debian | Fedora |\n|---|---|---|\n";
+    text += &part_rows(rules);
     text
 }
 

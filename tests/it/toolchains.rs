@@ -87,6 +87,49 @@ fn without_the_cross_compiler_the_package_that_brings_it_is_named() {
     holds(&said, &["install `gcc-aarch64-linux-gnu` and `g++-aarch64-linux-gnu` (Debian)"]);
 }
 
+/// A cross gcc whose C library is missing, and a gcc without its C++ compiler: the build and
+/// `doctor` name the package in one sentence, made of what the rules say.
+#[test]
+fn what_is_missing_of_a_toolchain_is_named_by_its_package_in_one_sentence() {
+    if !has("aarch64-linux-gnu-gcc") || !has("aarch64-linux-gnu-g++") {
+        return;
+    }
+    let targets = for_arm("arm", "./c", "static_glibc") + &program("cxx", "./cxx", "static_glibc");
+    let Some(it) = both(&targets) else { return };
+    let it = it.only_with(&["go", "gcc", "as", "ld", "ar", "sh", "aarch64-linux-gnu-gcc"]);
+    let lacking = "for a in \"$@\"; do [ \"$a\" != -static ] || { echo 'cannot find -lc' >&2; exit 1; }; done\nexec REAL \"$@\"";
+    let it = it.instead_of("aarch64-linux-gnu-gcc", lacking);
+    let run = it.build(&["--keep-going"]);
+    assert_eq!(run.code, 36);
+    let install = "install `libc6-dev-arm64-cross` (Debian)";
+    let said = run.error("//:arm");
+    holds(&said, &["finds no static C library", install]);
+    let asked = ["doctor", "--json", "--platform", "linux/arm64", "static_glibc"];
+    let answer: serde_json::Value = serde_json::from_slice(&it.run(&asked).stdout).unwrap();
+    let check = &answer["strategies"][0];
+    assert_eq!(check["install"], serde_json::json!([install]), "{answer:#}");
+    assert_eq!(check["packages"], serde_json::json!(["libc6-dev-arm64-cross"]));
+    holds(&said, &[check["what"].as_str().unwrap()]);
+    let cxx = run.error("//:cxx");
+    holds(&cxx, &["holds C++, and no C++ compiler belongs to `gcc", "install `gcc` and `g++`"]);
+}
+
+/// Packages are data: a workspace's own rules name others, and no Rust does.
+#[test]
+fn packages_that_the_workspaces_own_rules_name_are_told() {
+    let Some(it) = both(&program("named", "./c", "by_mold")) else { return };
+    let tool = "tools: [tool(name: \"ld.mold\", debian: [\"our-mold\"])], strategies";
+    it.file("rules/own.ron", &by_linker(&["mold"]).replace("strategies", tool));
+    let it = it.only_with(&["go", "gcc", "g++", "as", "ld", "ld.bfd", "ar", "sh"]);
+    holds(&it.build(&[]).error("//:named"), &["install `our-mold` (Debian)"]);
+    it.file("rules/own.ron", "rules(toolchains: [c_toolchain(name: \"own\", cc: \"no-such-gcc\", debian: [\"gcc-{arch}-x\", \"libc-{debian_arch}\"], parts: [part(need: static_libx)])])");
+    let run = it.build(&[]);
+    assert_eq!(run.code, 2);
+    holds(&run.error(""), &["`static_libx` is no word for `need`", "static_libc"]);
+    it.file("rules/own.ron", "rules(toolchains: [c_toolchain(name: \"own\", cc: \"no-such-gcc\", debian: [\"gcc-{arch}-x\", \"libc-{debian_arch}\"])], strategies: [strategy(name: \"by_mold\", cgo: on, toolchains: [\"own\"], needs: [c_compiler])])");
+    holds(&it.build(&[]).error("//:named"), &["install `gcc-x86-64-x` and `libc-amd64` (Debian)"]);
+}
+
 #[test]
 fn a_compiler_that_lies_about_its_target_is_refused() {
     let Some(it) = both(&program("c", "./c", "static_glibc")) else { return };
@@ -237,7 +280,10 @@ fn a_linker_that_is_not_here_or_makes_what_does_not_hold_is_passed_over() {
     let it = it.only_with(&["go", "gcc", "g++", "as", "ld", "ld.bfd", "ar", "sh"]);
     let run = it.build(&["--keep-going"]);
     assert_eq!(run.code, 36);
-    holds(&run.error("//:named"), &["there is no `ld.mold` here", "install `mold` (Debian)"]);
+    holds(
+        &run.error("//:named"),
+        &["there is no `ld.mold` here", "install `mold` (Debian), `mold` (Fedora)"],
+    );
     assert_eq!(it.says("f"), "twice 42 arm 0\n", "whatever is left is taken");
 }
 
@@ -286,7 +332,8 @@ fn without_zig_the_floor_is_held_by_the_file() {
     let run = it.build(&[]);
     assert_eq!(run.code, 6, "{run:#?}");
     let said = run.error("//:floor");
-    holds(&said, &["it needs glibc 2.", "and the strategy promises 2.17 at most", "`ziglang`"]);
+    holds(&said, &["it needs glibc 2.", "and the strategy promises 2.17 at most"]);
+    holds(&said, &["install `ziglang` (PyPI)"]);
     // Where it asks for no more than is there, gcc is good enough.
     it.file("rules/own.ron", "rules(strategies: [strategy(name: \"glibc_floor\", cgo: on, linkmode: external, promise: libc_only, glibc_max: \"2.99\")])");
     it.built();

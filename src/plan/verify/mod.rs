@@ -298,7 +298,7 @@ fn above_floor(linkage: &Linkage, promise: Promise, most: Option<&str>) -> Optio
         return None;
     }
     let clause = format!("it needs glibc {found}, and the strategy promises {most} at most");
-    let hint = "zig links against the version that it is told: install `ziglang` (PyPI), or build where an older glibc is";
+    let hint = "take a toolchain that is told the version to link against (`zig_gnu`), or build where an older glibc is";
     Some(Breach { rule: BrokenRule::Promise(promise), clause, hint: Some(hint) })
 }
 
