@@ -286,6 +286,50 @@ fn pkg_config_names_libraries_and_one_without_an_archive_is_named_before_the_lin
     assert_eq!(needs(&it.bin("app")), Vec::<String>::new());
 }
 
+/// pkg-config tells of this machine's libraries; for another platform it must be told where the
+/// `.pc` files of that one are.
+#[test]
+fn pkg_config_for_another_platform_is_told_where_its_libraries_are() {
+    let cross = ["pkg-config", "aarch64-linux-gnu-gcc", "qemu-aarch64-static"];
+    if !cfg!(target_arch = "x86_64") || !cross.iter().all(|it| has(it)) {
+        return;
+    }
+    let Some(it) = greeting("") else { return };
+    it.file("c/main.go", "package main\n\n// #include <made.h>\nimport \"C\"\n\nfunc main() { println(int(C.made())) }\n");
+    it.file("../pc/made.h", "int made(void);\n");
+    let home = it.home().join("pc").display().to_string();
+    it.file(
+        "../pc/made.pc",
+        &format!("Name: x\nDescription: x\nVersion: 1\nCflags: -I{home}\nLibs: -L{home} -lmade\n"),
+    );
+    put_library(&it, 7, false);
+    let with = |variable: &str| {
+        with_package(&it, "static_glibc", "made");
+        let build = it.read("BUILD.ron").replace("PKG_CONFIG_PATH", variable);
+        it.file("BUILD.ron", &build.replace("env:", "goarch: \"arm64\", env:"));
+        it.build(&[])
+    };
+    let run = with("PKG_CONFIG_PATH");
+    assert_eq!((run.code, run.links().len()), (36, 0), "{run:#?}");
+    let asks = "which tells of this machine's libraries, not of those for linux/arm64";
+    holds(&run.error("//:app"), &[asks, "say `PKG_CONFIG_LIBDIR`"]);
+    for (program, words) in
+        [("aarch64-linux-gnu-gcc", "-c made.c"), ("aarch64-linux-gnu-ar", "rcsD libmade.a made.o")]
+    {
+        fs::remove_file(it.home().join("pc/libmade.a")).ok();
+        let mut command = Command::new(program);
+        command.args(words.split(' ')).current_dir(it.home().join("pc"));
+        assert!(command.status().unwrap().success());
+    }
+    let run = with("PKG_CONFIG_LIBDIR");
+    assert_eq!(run.code, 0, "{run:#?}");
+    assert_eq!(needs(&it.bin("app")), Vec::<String>::new());
+    assert_eq!(
+        text(&Command::new("qemu-aarch64-static").arg(it.bin("app")).output().unwrap()),
+        "7\n"
+    );
+}
+
 /// A compiler that edits its source just before it reads it.
 #[test]
 fn a_source_that_changes_under_the_compiler_is_not_kept_under_its_old_key() {
