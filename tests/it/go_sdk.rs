@@ -1,6 +1,6 @@
 //! Pinned Go toolchains: fetched from a module proxy that behaves, and from those that do not.
 
-use crate::support::manifest_dir;
+use crate::support::{has, manifest_dir};
 use crate::test_runs::test_file;
 use crate::workspace::{Run, Workspace, holds, text};
 use base64::Engine as _;
@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -302,6 +303,87 @@ fn a_whole_archive_is_kept_though_its_go_does_not_run_and_a_dry_run_fetches_none
     assert_eq!(run.code, 1, "{run:#?}");
     holds(&run.error("//:pinned"), &["`go env -json` failed"]);
     assert_eq!(kept(&it.store()).len(), 1);
+}
+
+/// A server of the folder `at` by TLS, with a certificate that an authority of its own signed.
+struct Secure {
+    server: std::process::Child,
+    url: String,
+}
+
+impl Secure {
+    fn of(at: &Path) -> Self {
+        let openssl = |words: &str| {
+            let mut command = Command::new("openssl");
+            let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
+            command.args(new.split(' ')).args(words.split(' ')).current_dir(at);
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+        };
+        for authority in ["ours", "another"] {
+            let files =
+                format!("-keyout {authority}.key -out {authority}.pem -subj /CN={authority}");
+            openssl(&format!("{files} -addext basicConstraints=critical,CA:TRUE"));
+        }
+        openssl(
+            "-CA ours.pem -CAkey ours.key -keyout own.key -out own.pem -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE",
+        );
+        let mut command = Command::new("openssl");
+        command.args("s_server -accept 127.0.0.1:0 -cert own.pem -key own.key -WWW".split(' '));
+        command.current_dir(at).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut server = command.spawn().unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        let address = lines.find_map(|it| Some(it.unwrap().strip_prefix("ACCEPT ")?.to_owned()));
+        let url = format!("https://{}", address.unwrap());
+        // It goes on to tell what it is asked.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { server, url }
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+}
+
+/// As from go.dev: a `.tar.gz` by HTTPS, from a server that a known authority vouches for, and with
+/// the sum that was declared.
+#[test]
+fn an_archive_by_https_is_taken_from_a_server_that_is_known_and_no_other() {
+    if !has("openssl") || !has("tar") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::create_dir_all(at.join("go/bin")).unwrap();
+    fs::write(at.join("go/VERSION"), "go1.99.0\n").unwrap();
+    fs::write(at.join("go/bin/go"), "#!/bin/sh\nexit 3\n").unwrap();
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(at.join("go/bin/go"), mode).unwrap();
+    let tar = Command::new("tar").args(["-czf", "go.tar.gz", "go"]).current_dir(at).status();
+    assert!(tar.unwrap().success());
+    let mut sum = "sha256:".to_owned();
+    for byte in Sha256::digest(fs::read(at.join("go.tar.gz")).unwrap()) {
+        write!(sum, "{byte:02x}").unwrap();
+    }
+    let secure = Secure::of(at);
+    let urls = format!("urls: {{\"{}\": \"{}/go.tar.gz\"}}", platform(), secure.url);
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    for (authority, sum, code, words, count) in [
+        ("another.pem", &sum, 36, "certificate", 0),
+        ("ours.pem", &wrong, 11, "its sum is `sha256:", 0),
+        // It is there, and ends as it says.
+        ("ours.pem", &sum, 1, "`go env -json` failed", 1),
+    ] {
+        let Some(it) = pinning(NONE, &format!("{}, {urls}", sums(sum))) else { return };
+        let mut command = command(&it, &it.store(), "off", &["//:pinned"]);
+        let run = Run::of(&command.env("SSL_CERT_FILE", at.join(authority)).output().unwrap());
+        assert_eq!(run.code, code, "{words}: {run:#?}");
+        holds(&run.error("//:pinned"), &[words]);
+        assert_eq!(kept(&it.store()).len(), count, "{words}");
+    }
 }
 
 #[test]
