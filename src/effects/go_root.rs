@@ -1,10 +1,29 @@
 //! What a Go toolchain is made of, as one digest: all that a build can read of it.
+//!
+//! The sources of Go's own commands, `src/cmd`, are a third of its files, and nothing imports them:
+//! only who builds a command reads them, or a `go` that lacks a tool and builds it for itself. So
+//! they are no part of a toolchain that has its [tools](TOOLS), and its commands are packages like
+//! local ones (`plan::origin`).
 
 use crate::effects::digests::Digests;
 use crate::effects::folders::{Links, each_below, entries, parted};
 use crate::words::digest::Digest;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// Where the sources of Go's own commands are, below its root.
+pub const COMMANDS: &str = "src/cmd";
+
+/// The tools that `go build`, `go test -c` and `go vet` start. One that is not there is built from
+/// `src/cmd` when it is needed (since Go 1.25).
+const TOOLS: [&str; 7] = ["asm", "cgo", "compile", "cover", "link", "preprofile", "vet"];
+
+/// The folders of a toolchain that a build reads.
+pub const PARTS: [&str; 4] = ["bin", "lib", "pkg", "src"];
+
+/// The files beside them.
+pub const FILES: [&str; 2] = ["VERSION", "go.env"];
 
 /// Hashes a toolchain's programs, tools, headers and sources. The program that is started may be a
 /// script around the one in the toolchain, so it counts by itself.
@@ -17,14 +36,14 @@ pub fn identity_of(
     program: &Path,
     root: &Path,
 ) -> Result<Digest, (PathBuf, io::Error)> {
-    let mut files: Vec<_> =
-        ["bin", "lib", "pkg", "src"].iter().flat_map(|it| files_below(&root.join(it))).collect();
-    files
-        .extend(["VERSION", "go.env"].map(|it| root.join(it)).into_iter().filter(|it| it.exists()));
+    let left_out = unread_sources(root);
+    let parts = PARTS.iter().flat_map(|it| files_below(&root.join(it), left_out.as_deref()));
+    let mut files: Vec<_> = parts.collect();
+    files.extend(FILES.map(|it| root.join(it)).into_iter().filter(|it| it.exists()));
     files.sort();
     let paths: Vec<_> = std::iter::once(program.to_owned()).chain(files).collect();
     let found = digests.digest_all(&paths)?;
-    let mut hasher = blake3::Hasher::new_derive_key("linkwright go toolchain 3");
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright go toolchain 4");
     for (at, (path, digest)) in paths.iter().zip(found).enumerate() {
         // Where the program is found changes nothing.
         let name = if at == 0 { Path::new("go") } else { path };
@@ -39,14 +58,27 @@ pub fn identity_of(
 /// Returns what is no folder at and below `root`. Debian has the sources, and folders of headers,
 /// behind links. Tests of the standard library read `testdata`; what one embeds is an input of its
 /// own.
-fn files_below(root: &Path) -> Vec<PathBuf> {
+fn files_below(root: &Path, left_out: Option<&Path>) -> Vec<PathBuf> {
     let look = |folder: &Path| {
         let mut all = entries(folder).unwrap_or_default();
         all.retain(|(name, _)| name != "testdata");
-        let (below, files) = parted(folder, &all, Links::Followed);
+        let (mut below, files) = parted(folder, &all, Links::Followed);
+        below.retain(|it| Some(it.as_path()) != left_out);
         (files, below)
     };
     each_below(root, &look).into_iter().flatten().collect()
+}
+
+/// Returns the folder of sources that no build but one of Go's own commands reads.
+#[must_use]
+pub fn unread_sources(root: &Path) -> Option<PathBuf> {
+    let platforms = entries(&root.join("pkg/tool")).unwrap_or_default();
+    let is_whole = |name: &OsString| {
+        let folder = root.join("pkg/tool").join(name);
+        TOOLS.iter().all(|it| folder.join(it).is_file())
+    };
+    let all_whole = !platforms.is_empty() && platforms.iter().all(|(name, _)| is_whole(name));
+    all_whole.then(|| root.join(COMMANDS))
 }
 
 /// Tells whether `program` is the `go` of the toolchain at `root`, and no script that chooses one

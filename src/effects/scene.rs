@@ -15,12 +15,15 @@ use crate::formats::test_log::Manner;
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
+
+/// How many links to neighbours are followed.
+const MOST_LINKS: usize = 4;
 
 /// Sights by path; nothing is looked at twice.
 #[derive(Debug)]
@@ -218,7 +221,7 @@ struct Drawn {
     sight: Option<Sight>,
     /// The names in it, with the kind of each.
     entries: Vec<(OsString, u8)>,
-    /// The links in it, with the kind of what each leads to.
+    /// The links out of it, with the kind of what each leads to.
     links: Vec<(PathBuf, u8)>,
 }
 
@@ -236,12 +239,33 @@ impl Drawn {
     fn look(path: &Path) -> io::Result<Self> {
         let stamp = Stamp::of(&fs::metadata(path)?);
         let entries = entries(path)?;
-        let links = entries.iter().filter(|(_, kind)| *kind == LINK);
+        let links = entries.iter().filter(|(name, _)| leads_out(path, name, &entries));
         let links = links.map(|(name, _)| path.join(name));
         let links = links.map(|it| (leads_to(&it), it)).map(|(kind, it)| (it, kind)).collect();
         let sight = Some(Sight::Folder(stamp, digest_of_names(path, &entries)?));
         Ok(Self { path: path.to_owned(), sight, entries, links })
     }
+}
+
+/// Tells whether `name`, one of the `entries` of `folder`, is a link to something that is not
+/// beside it: libraries are often behind one or two links to their neighbours.
+fn leads_out(folder: &Path, name: &OsStr, entries: &[(OsString, u8)]) -> bool {
+    let mut name = name.to_owned();
+    for _ in 0..=MOST_LINKS {
+        match entries.binary_search_by(|(it, _)| it.cmp(&name)) {
+            Ok(at) if entries.get(at).is_some_and(|it| it.1 == LINK) => {}
+            _ => return false,
+        }
+        let Ok(next) = fs::read_link(folder.join(&name)) else { return true };
+        let mut parts = next.components();
+        match (parts.next(), parts.next()) {
+            (Some(Component::Normal(it)), None) if it == next.as_os_str() => {
+                it.clone_into(&mut name);
+            }
+            _ => return true,
+        }
+    }
+    true
 }
 
 /// Tells whether no file, folder or link has this path.

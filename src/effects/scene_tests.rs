@@ -115,6 +115,34 @@ fn what_a_link_in_a_folder_leads_to_may_not_come_or_go() {
 }
 
 #[test]
+fn what_a_link_beside_it_leads_to_is_told_by_the_folder_alone() {
+    let it = Place::new();
+    create_dir(it.path("d")).unwrap();
+    create_dir(it.path("d/folder")).unwrap();
+    it.put("d/file", "");
+    for (link, goal) in [("link", "second"), ("second", "file"), ("broken", "not"), ("out", "../d")]
+    {
+        symlink(goal, it.path(&format!("d/{link}"))).unwrap();
+    }
+    let path = it.path("d");
+    let mut scene = Scene::empty(later());
+    scene.folder(&path);
+    let drawn: Vec<_> = scene.clear().unwrap().into_keys().collect();
+    assert_eq!(drawn, [path.clone(), path.join("out")]);
+    let turned = |goal: &'static str| {
+        let link = it.path("d/second");
+        move || {
+            remove_file(&link).unwrap();
+            symlink(goal, &link).unwrap();
+        }
+    };
+    assert!(it.same(|scene, _| scene.folder(&path), turned("./file")), "still a file");
+    assert!(!it.same(|scene, _| scene.folder(&path), turned("folder")));
+    let appears = || drop(it.put("d/not", ""));
+    assert!(!it.same(|scene, _| scene.folder(&path), appears));
+}
+
+#[test]
 fn what_was_absent_may_not_appear() {
     let it = Place::new();
     let path = it.path("a");

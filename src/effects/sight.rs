@@ -5,7 +5,7 @@
 //! | a file | its stamp is the same, or its bytes have the same digest | a touched file is the same file |
 //! | a folder | its stamp is the same, or it holds the same names | what is new there might be read |
 //! | nothing | nothing is there | a file found earlier in a search would be taken |
-//! | a link in a folder | it leads to something of the same kind | what it leads to may appear without it |
+//! | a link in a folder that leads out of it | it leads to something of the same kind | what it leads to may appear without it; inside, the folder tells |
 //! | a program on PATH | its stamp is the same | its content counts elsewhere; here only that it is the one found |
 //! | what a test looked at | its stamp is the same, and of a link the link's own | what of it the test saw is not known here: a longer look decides |
 //! | a folder of which a test asked what it is | its kind and permissions are the same | new files in a working folder are no news |
@@ -14,7 +14,7 @@
 //! Sights that lie near each other are looked up from a folder above all of them, opened once,
 //! which spares the system the way from the root for each.
 
-use crate::effects::folders::{entries, kind};
+use crate::effects::folders::{LINK, entries, kind};
 use crate::effects::stamp::Stamp;
 use crate::effects::store::digest_of;
 use crate::words::defect::{Defect, planted};
@@ -179,14 +179,14 @@ fn digest_at(path: &Path) -> io::Result<Bytes> {
     Ok(*digest_of(&mut File::open(path)?, &mut io::sink())?.digest.as_bytes())
 }
 
-/// Digests the names in a folder, and where it really is: a link on the way to it may lead to
-/// another folder with the same names.
+/// Digests the names in a folder, what each is, and what its links lead to; and where it really
+/// is: a link on the way to it may lead to another folder with the same names.
 ///
 /// # Errors
 ///
 /// Returns the system's error.
 pub fn digest_of_names(folder: &Path, entries: &[(OsString, u8)]) -> io::Result<Bytes> {
-    let mut hasher = blake3::Hasher::new_derive_key("linkwright folder 2");
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright folder 3");
     let place = folder.canonicalize()?;
     let place = (place.as_os_str().as_bytes(), &0);
     let names = entries.iter().map(|(name, kind)| (name.as_bytes(), kind));
@@ -194,6 +194,9 @@ pub fn digest_of_names(folder: &Path, entries: &[(OsString, u8)]) -> io::Result<
         hasher.update(&(name.len() as u64).to_le_bytes());
         hasher.update(name);
         hasher.update(&[*kind]);
+        if *kind == LINK {
+            hasher.update(&[leads_to(&folder.join(OsStr::from_bytes(name)))]);
+        }
     }
     Ok(*hasher.finalize().as_bytes())
 }

@@ -2,6 +2,7 @@
 
 use crate::effects::c_files::CFilesError;
 use crate::effects::digests::Stamps;
+use crate::effects::go_root::COMMANDS;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
 use crate::engine::c_dependencies::{CDependencyError, plan as plan_c};
 use crate::engine::c_side::CSide;
@@ -13,7 +14,7 @@ use crate::model::strategy::LinkMode;
 use crate::plan::c_dependencies::CDependencies;
 use crate::plan::configuration::{CWordsOfLibraries, CompilerVariables, Configuration};
 use crate::plan::fingerprint::LinkInputs;
-use crate::plan::origin::Origin;
+use crate::plan::origin::{Origin, is_command};
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -225,6 +226,12 @@ fn module_files(module: &GoModuleFolder, closure: &[&GoPackage]) -> BTreeMap<Str
         .collect();
     for (path, folder) in folders {
         files.insert(format!("{path}: go.mod"), folder.join("go.mod"));
+    }
+    // So are those of Go's own commands, and what their dependencies are.
+    let commands = closure.iter().find(|it| is_command(it)).map(|it| Path::new(&it.dir));
+    if let Some(top) = commands.and_then(|it| it.ancestors().find(|it| it.ends_with(COMMANDS))) {
+        let named = |it: &str| (format!("cmd: {it}"), top.join(it));
+        files.extend(["go.mod", "go.sum", "vendor/modules.txt"].map(named));
     }
     files.retain(|_, path| path.is_file());
     files

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | an answer with errors | what is wrong may lie outside of the tree: the network, a folder |
 //! | one with a local package outside of the folders that were looked at | its files do not count |
+//! | one with Go's own commands | the toolchain's digest leaves them out |
 //! | one with parts of the standard library under test that embed `testdata` | the toolchain's digest leaves that out |
 //! | one during which the tree changed | it may be of either state |
 //! | one that names its folder in flags | it would be another in another clone |
@@ -23,7 +24,7 @@ use crate::engine::listing::ListingKey;
 use crate::formats::go_list::{GoModule, GoPackage};
 use crate::plan::configuration::{GoPlatform, Selection};
 use crate::plan::fingerprint::Framed;
-use crate::plan::origin::Origin;
+use crate::plan::origin::{Origin, is_command, is_of_commands};
 use crate::words::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +40,8 @@ pub struct Place {
     tree: GoTree,
     /// The folder of the standard library's sources.
     library: PathBuf,
+    /// Whether a pattern names Go's own commands.
+    names_commands: bool,
 }
 
 /// An answer, and where it was given.
@@ -64,7 +67,8 @@ impl Place {
         framed.count(usize::from(module.work.is_some()));
         framed.list(&patterns.iter().cloned().collect::<Vec<_>>());
         framed.digest(&tree.digest);
-        Some(Self { key: framed.finish(), tree, library: go.root.join("src") })
+        let names_commands = patterns.iter().any(|it| is_of_commands(it));
+        Some(Self { key: framed.finish(), tree, library: go.root.join("src"), names_commands })
     }
 
     /// Returns the packages that `go list` would tell of, if it told of them before.
@@ -100,7 +104,7 @@ impl Place {
             let dir = Path::new(&it.dir);
             match &it.module {
                 Some(_) => self.tree.folders.contains(dir) || it.dir.is_empty(),
-                None => dir.starts_with(&self.library) && !embeds_testdata(it),
+                None => dir.starts_with(&self.library) && !is_command(it) && !embeds_testdata(it),
             }
         };
         let is_well = |it: &GoPackage| it.error.is_none() && it.deps_errors.is_empty();
@@ -109,6 +113,7 @@ impl Place {
             words.any(|it| self.tree.roots.iter().any(|root| it.contains(&*root.to_string_lossy())))
         };
         let is_well = self.key == now.key
+            && !self.names_commands
             && self.tree == now.tree
             && packages.len() <= MOST_PACKAGES
             && packages.values().all(is_well)

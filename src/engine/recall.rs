@@ -15,6 +15,7 @@
 use crate::effects::digests::Digests;
 use crate::effects::folders::Links;
 use crate::effects::go_env::{NETWORK, PLACES};
+use crate::effects::go_root::{COMMANDS, FILES, PARTS, unread_sources};
 use crate::effects::go_sdk::go_settings;
 use crate::effects::go_tool::GoModuleFolder;
 use crate::effects::last_run::LastRun;
@@ -66,6 +67,8 @@ pub struct Seen<'a> {
     pub folders: BTreeSet<PathBuf>,
     /// The `GOROOT` of each Go toolchain that was used.
     pub go_roots: BTreeSet<PathBuf>,
+    /// Whether packages were looked up among Go's own commands.
+    pub commands: bool,
     /// Whether `go list` told errors, or which toolchain there is cannot be told by looking.
     pub troubled: bool,
 }
@@ -203,20 +206,21 @@ fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
     }
     let digests = &machine.digests;
     for go_root in &seen.go_roots {
-        for part in ["bin", "lib", "pkg", "src"].map(|it| go_root.join(it)) {
+        let left_out = unread_sources(go_root);
+        let is_read = |it: &Path| !it.ends_with("testdata") && Some(it) != left_out.as_deref();
+        for part in PARTS.map(|it| go_root.join(it)) {
             if part.is_dir() {
-                scene.tree(
-                    (&part, Links::Followed),
-                    digests,
-                    |it| !it.ends_with("testdata"),
-                    |_| false,
-                );
+                scene.tree((&part, Links::Followed), digests, is_read, |_| false);
             } else {
                 scene.nothing(&part);
             }
         }
-        for name in ["VERSION", "go.env"] {
+        for name in FILES {
             scene.perhaps(&go_root.join(name), digests);
+        }
+        let commands = go_root.join(COMMANDS);
+        if seen.commands && commands.is_dir() {
+            scene.tree((&commands, Links::Followed), digests, is_entered, |_| true);
         }
     }
     for path in go_settings(machine) {
@@ -332,8 +336,9 @@ impl<'a> Seen<'a> {
         let found: Vec<_> = pins.into_iter().map(|it| session.go(it)).collect();
         let found: Vec<_> = found.iter().filter_map(|it| it.as_ref().as_ref().ok()).collect();
         let go_roots = found.iter().map(|it| it.root.clone()).collect();
+        let commands = session.saw_commands();
         let troubled = session.is_troubled() || found.iter().any(|it| !it.is_its_own());
-        Self { targets, modules, folders, go_roots, troubled }
+        Self { targets, modules, folders, go_roots, commands, troubled }
     }
 }
 

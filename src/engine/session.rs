@@ -29,7 +29,7 @@ use crate::model::toolchain::{Compilers, Linker};
 use crate::plan::c_dependencies::{CDependencies, CProgram};
 use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
-use crate::plan::origin::Origin;
+use crate::plan::origin::{Origin, is_command, is_of_commands};
 use crate::plan::record::{BundleRecord, CommandRecord, Record};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
@@ -453,6 +453,18 @@ impl<'a> Session<'a> {
         let folders =
             local.flat_map(|it| [Some(PathBuf::from(&it.dir)), Origin::module_folder(it)]);
         (modules, folders.flatten().collect())
+    }
+
+    /// Tells whether packages were looked up among Go's own commands.
+    #[must_use]
+    pub fn saw_commands(&self) -> bool {
+        let known = self.listings.0.lock();
+        known.map_or(true, |known| {
+            known.iter().any(|(question, it)| {
+                let names_them = question.patterns.iter().any(|it| is_of_commands(it));
+                names_them || it.graph.packages().any(is_command)
+            })
+        })
     }
 
     /// Tells whether `go list` failed, or a package that it told of cannot be loaded.

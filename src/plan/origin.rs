@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 pub enum Origin {
     /// The toolchain, which has a digest of its own.
     Toolchain,
-    /// Files that people edit: a main module, a replacement by a folder, `vendor`.
+    /// Files that people edit: a main module, a replacement by a folder, `vendor`; and Go's own
+    /// commands, which the toolchain's digest leaves out.
     Local,
     /// A module that `go.sum` pins: its path, and its version with what replaces it.
     Module(String, String),
@@ -21,7 +22,8 @@ impl Origin {
         let Some(module) = &package.module else {
             // Tests of the standard library are built from files that the toolchain's digest
             // holds, but for what they embed from `testdata`.
-            return if package.for_test.is_empty() { Self::Toolchain } else { Self::Local };
+            let is_digested = package.for_test.is_empty() && !is_command(package);
+            return if is_digested { Self::Toolchain } else { Self::Local };
         };
         let replace = module.replace.as_deref();
         let replaced_by_folder = replace.is_some_and(|it| it.version.is_empty());
@@ -46,6 +48,18 @@ impl Origin {
     }
 }
 
+/// Tells whether a package is one of Go's own commands, or a part of them.
+#[must_use]
+pub fn is_command(package: &GoPackage) -> bool {
+    package.standard && is_of_commands(&package.import_path)
+}
+
+/// Tells whether an import path, or a pattern, names Go's own commands.
+#[must_use]
+pub fn is_of_commands(path: &str) -> bool {
+    path == "cmd" || path.starts_with("cmd/") || path.starts_with("cmd.")
+}
+
 fn in_vendor(package: &GoPackage) -> bool {
     let vendor = Path::new("vendor").join(&package.import_path);
     Path::new(&package.dir).ends_with(vendor)
@@ -65,6 +79,8 @@ mod tests {
     #[test]
     fn only_what_go_sum_pins_is_opaque() {
         check(r#"{"ImportPath": "net", "Standard": true}"#, Origin::Toolchain);
+        check(r#"{"ImportPath": "cmd/gofmt", "Standard": true}"#, Origin::Local);
+        check(r#"{"ImportPath": "cmdline", "Standard": true}"#, Origin::Toolchain);
         check(r#"{"ImportPath": "net [net.test]", "ForTest": "net"}"#, Origin::Local);
         check(
             r#"{"ImportPath": "m", "Dir": "/w", "Module": {"Path": "m", "Main": true, "Dir": "/w"}}"#,

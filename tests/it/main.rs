@@ -28,6 +28,7 @@ mod evidence;
 mod examples;
 mod faults;
 mod forecast;
+mod go_commands;
 mod go_heads;
 mod go_native;
 mod go_packages;

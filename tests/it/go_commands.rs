@@ -1,0 +1,130 @@
+//! The sources of Go's own commands are no part of a toolchain: no build reads them but that of a
+//! command, which counts them as its own.
+
+use crate::support::has;
+use crate::workspace::{Run, Workspace, prints, text};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The folder of the toolchain that is on PATH.
+fn go_root(it: &Workspace) -> PathBuf {
+    let output = it.go(&["env", "GOROOT"]);
+    PathBuf::from(text(&output).trim()).canonicalize().unwrap()
+}
+
+/// The judge is the system: with nothing compiled before, `go` opens no file of its commands for a
+/// program, for tests that count what they run, and for `vet`.
+#[test]
+fn no_build_of_other_packages_opens_the_sources_of_gos_commands() {
+    if !has("strace") {
+        return;
+    }
+    let test = "package main\n\nimport \"testing\"\n\nfunc TestA(*testing.T) {}\n";
+    let files = [("main.go", &*prints("one")), ("main_test.go", test)];
+    let Some(it) = Workspace::new(&files) else { return };
+    let sources = go_root(&it).join("src");
+    let commands = format!("{}/", sources.join("cmd").display());
+    let trace = it.home().join("trace");
+    for words in [
+        &["build", "-o", "p", "-ldflags=-linkmode=internal", "."][..],
+        &["test", "-c", "-cover", "-o", "t", "."],
+        &["vet", "."],
+        &["list", "-deps", "-test", "."],
+    ] {
+        let mut command = it.command("strace");
+        command.args(["-f", "--seccomp-bpf", "-s", "4096", "-e", "trace=open,openat", "-o"]);
+        command.arg(&trace).arg("go").args(words);
+        command.env("CGO_ENABLED", "0").env("GOCACHE", it.home().join("empty"));
+        command.env("GOTOOLCHAIN", "local").env("GOFLAGS", "");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", text(&output));
+        let trace = fs::read_to_string(&trace).unwrap();
+        assert!(trace.contains(&*sources.join("runtime").to_string_lossy()), "{words:?}");
+        let opened: Vec<_> = trace.lines().filter(|it| it.contains(&commands)).collect();
+        assert!(opened.is_empty(), "{words:?}: {opened:#?}");
+    }
+}
+
+/// A copy of the toolchain that may be edited.
+fn copied(it: &Workspace) -> PathBuf {
+    let copy = it.home().join("go");
+    let status = Command::new("cp").arg("-r").arg(go_root(it)).arg(&copy).status();
+    assert!(status.unwrap().success());
+    copy
+}
+
+fn build(it: &Workspace, toolchain: &Path) -> Run {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(toolchain.join("bin")).chain(std::env::split_paths(&path));
+    let mut command = it.linkwright(&["build", "--json"]);
+    let run = Run::of(&command.env("PATH", std::env::join_paths(path).unwrap()).output().unwrap());
+    assert_eq!(run.code, 0, "{run:#?}");
+    run
+}
+
+/// Builds until the run is remembered.
+fn settle(it: &Workspace, toolchain: &Path) {
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(300));
+        build(it, toolchain);
+    }
+    assert_eq!(build(it, toolchain).done()["recalled"], true);
+}
+
+#[test]
+fn an_edit_of_a_command_of_go_is_news_for_those_who_build_it_alone() {
+    let rules = |package: &str| {
+        format!("build(targets: [go_binary(name: \"p\", package: \"{package}\", link: \"pure\")])")
+    };
+    let files = [("BUILD.ron", &*rules(".")), ("main.go", &*prints("one"))];
+    let Some(it) = Workspace::new(&files) else { return };
+    let toolchain = copied(&it);
+    settle(&it, &toolchain);
+    let key = it.record("//:p")["key"].clone();
+    let source = toolchain.join("src/cmd/pack/doc.go");
+    let edit = |more: &str| {
+        let text = fs::read_to_string(&source).unwrap() + more;
+        fs::write(&source, text).unwrap();
+    };
+    edit("\n// One more line.\n");
+    assert_eq!(build(&it, &toolchain).done()["recalled"], true);
+    fs::remove_dir_all(it.path("linkwright-out")).unwrap();
+    build(&it, &toolchain).came("restored 1");
+    assert_eq!(it.record("//:p")["key"], key, "nothing of it went into the program");
+
+    it.file("BUILD.ron", &rules("cmd/pack"));
+    settle(&it, &toolchain);
+    let key = it.record("//:p")["key"].clone();
+    edit("\nfunc init() { println(\"edited\") }\n");
+    let run = build(&it, &toolchain);
+    run.came("built 1");
+    assert_ne!(it.record("//:p")["key"], key);
+    let said = Command::new(it.bin("p")).output().unwrap();
+    assert!(text(&said).contains("edited"), "{}", text(&said));
+
+    settle(&it, &toolchain);
+    let more = toolchain.join("src/cmd/pack/more.go");
+    fs::write(&more, "package main\n\nfunc init() { println(\"more\") }\n").unwrap();
+    build(&it, &toolchain).came("built 1");
+    let said = Command::new(it.bin("p")).output().unwrap();
+    assert!(text(&said).contains("more"), "{}", text(&said));
+}
+
+#[test]
+fn where_a_tool_is_missing_the_sources_of_all_of_them_count() {
+    let rules = "build(targets: [go_binary(name: \"p\", link: \"pure\")])";
+    let files = [("BUILD.ron", rules), ("main.go", &*prints("one"))];
+    let Some(it) = Workspace::new(&files) else { return };
+    let toolchain = copied(&it);
+    let tools = fs::read_dir(toolchain.join("pkg/tool")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(tools.join("vet")).unwrap();
+    settle(&it, &toolchain);
+    let key = it.record("//:p")["key"].clone();
+    let source = toolchain.join("src/cmd/vet/doc.go");
+    let text = fs::read_to_string(&source).unwrap() + "\n// One more line.\n";
+    fs::write(&source, text).unwrap();
+    assert_eq!(build(&it, &toolchain).done()["recalled"], false);
+    assert_ne!(it.record("//:p")["key"], key);
+}
