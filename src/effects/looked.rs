@@ -13,6 +13,8 @@ use std::sync::Mutex;
 pub struct Looked {
     programs: Mutex<BTreeSet<String>>,
     folders: Mutex<BTreeMap<PathBuf, Found>>,
+    /// What [`Looked::once`] found.
+    once: Mutex<BTreeMap<String, Option<PathBuf>>>,
 }
 
 /// What was there when something was looked for in a folder.
@@ -33,6 +35,18 @@ impl Looked {
         if let Ok(mut programs) = self.programs.lock() {
             programs.insert(name.to_owned());
         }
+    }
+
+    /// Returns what `look` finds for a program, asking it no second time.
+    pub fn once(&self, name: &str, look: impl Fn() -> Option<PathBuf>) -> Option<PathBuf> {
+        let known = self.once.lock().ok().and_then(|it| it.get(name).cloned());
+        known.unwrap_or_else(|| {
+            let found = look();
+            if let Ok(mut known) = self.once.lock() {
+                known.insert(name.to_owned(), found.clone());
+            }
+            found
+        })
     }
 
     /// Notes a file that is looked for.
@@ -94,6 +108,21 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_found_once_is_not_looked_for_again() {
+        let (looked, count) = (Looked::default(), std::cell::Cell::new(0));
+        for (name, found) in [("go", Some(PathBuf::from("/go"))), ("none", None)] {
+            for _ in 0..3 {
+                let look = || {
+                    count.set(count.get() + 1);
+                    found.clone()
+                };
+                assert_eq!(looked.once(name, look), found);
+            }
+        }
+        assert_eq!(count.get(), 2);
+    }
 
     #[test]
     fn a_folder_that_is_not_there_is_told_by_the_first_that_is_absent() {

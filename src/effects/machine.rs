@@ -96,6 +96,12 @@ impl Machine {
         self.search_path().into_iter().map(|it| it.join(name)).find(executable)
     }
 
+    /// Finds `name` as [`Machine::program`] does, but looks no second time.
+    #[must_use]
+    pub fn program_once(&self, name: &str) -> Option<PathBuf> {
+        self.looked.once(name, || self.program(name))
+    }
+
     /// Returns the folders of the caller's PATH that are searched.
     #[must_use]
     pub fn search_path(&self) -> Vec<PathBuf> {

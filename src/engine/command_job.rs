@@ -271,7 +271,11 @@ impl Job<'_, '_> {
             let folder = self.session.request.root.join(self.target.label.package().as_str());
             return Some(folder.join(program)).filter(|it| it.is_file());
         }
-        self.session.machine.program(&text)
+        // A dry run makes nothing that could be found later.
+        match self.session.outputs {
+            None => self.session.machine.program_once(&text),
+            Some(_) => self.session.machine.program(&text),
+        }
     }
 
     fn environment(&self) -> BTreeMap<String, String> {
