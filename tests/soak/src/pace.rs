@@ -3,6 +3,7 @@
 //! Machines differ and are busy with other things, so seconds say little: in each round every side
 //! has its turn, and what counts is the median of the ratios within rounds.
 
+mod fleet;
 pub mod inputs;
 pub mod lanes;
 mod million;

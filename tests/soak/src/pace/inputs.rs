@@ -87,6 +87,119 @@ pub fn tested(programs: &Programs) -> Bench {
     bench
 }
 
+/// Most packages of the standard library whose tests need no network and start no `go`.
+pub const MORE_STANDARD: [&str; 46] = [
+    "bufio",
+    "bytes",
+    "cmp",
+    "container/heap",
+    "container/list",
+    "container/ring",
+    "context",
+    "encoding/ascii85",
+    "encoding/base32",
+    "encoding/base64",
+    "encoding/binary",
+    "encoding/csv",
+    "encoding/hex",
+    "encoding/json",
+    "encoding/pem",
+    "encoding/xml",
+    "errors",
+    "flag",
+    "fmt",
+    "hash/adler32",
+    "hash/crc32",
+    "hash/fnv",
+    "hash/maphash",
+    "html",
+    "html/template",
+    "io",
+    "io/fs",
+    "iter",
+    "log",
+    "maps",
+    "math/bits",
+    "math/cmplx",
+    "mime",
+    "net/mail",
+    "net/url",
+    "path",
+    "path/filepath",
+    "regexp",
+    "slices",
+    "sort",
+    "strconv",
+    "strings",
+    "text/scanner",
+    "text/tabwriter",
+    "unicode",
+    "unicode/utf8",
+];
+
+/// The packages of two modules that others wrote, as their copies lie in the workspace.
+pub const OTHERS: [&str; 6] = [
+    "./go-cmp/...",
+    "./net/bpf",
+    "./net/html/...",
+    "./net/http/httpguts",
+    "./net/http2/hpack",
+    "./net/idna",
+];
+
+/// The modules, with the folders of their copies.
+const MODULES: [(&str, &str); 2] =
+    [("go-cmp", "github.com/google/go-cmp@v0.7.0"), ("net", "golang.org/x/net@v0.48.0")];
+
+/// A workspace with copies of two modules, that runs their tests and those of [`MORE_STANDARD`];
+/// returns it with the cache that holds what they depend on.
+///
+/// # Errors
+///
+/// Returns what `go` says if they are not to be had.
+pub fn fleet(programs: &Programs) -> Result<(Bench, String), String> {
+    let bench = Bench::new(programs, Toolchain::Real);
+    let cache = bench.home().join("modules").to_string_lossy().into_owned();
+    let go = |words: &[&str]| {
+        let mut command = Command::new("go");
+        command.args(words).current_dir(bench.root()).env("GOMODCACHE", &cache);
+        let output = command.env("GOFLAGS", "-modcacherw").output().map_err(|it| it.to_string())?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(output.stdout) } else { Err(said) }
+    };
+    for (name, module) in MODULES {
+        let told = go(&["mod", "download", "-json", module])?;
+        let told: serde_json::Value = serde_json::from_slice(&told).map_err(|it| it.to_string())?;
+        let folder = told["Dir"].as_str().unwrap_or_default();
+        let to = bench.root().join(name);
+        let status = Command::new("cp").arg("-r").arg(folder).arg(&to).status();
+        if !status.is_ok_and(|it| it.success()) {
+            return Err(format!("cannot copy `{folder}`"));
+        }
+    }
+    let quoted =
+        |them: &[&str]| them.iter().map(|it| format!("{it:?}")).collect::<Vec<_>>().join(", ");
+    let files = [
+        ("go.mod", "module example.com/fleet\n\ngo 1.26\n".to_owned()),
+        ("go.work", "go 1.26.0\n\nuse (\n\t.\n\t./go-cmp\n\t./net\n)\n".to_owned()),
+        (
+            "BUILD.ron",
+            format!(
+                "build(targets: [go_tests(name: \"tests\", link: \"netgo\", vet: false, \
+                 ldflags: [\"-s\", \"-w\"], packages: [{}, {}])])\n",
+                quoted(&OTHERS),
+                quoted(&MORE_STANDARD)
+            ),
+        ),
+    ];
+    for (name, text) in files {
+        fs::write(bench.root().join(name), text).unwrap();
+    }
+    // With what they depend on in the cache, neither side needs the network.
+    go(&[&["list", "-deps", "-test"][..], &OTHERS].concat())?;
+    Ok((bench, cache))
+}
+
 /// The text of the library `at`, whose code is `code`.
 #[must_use]
 pub fn library(at: usize, code: usize) -> String {

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Programs};
 use crate::pace::inputs::{self, FLAGS, PROGRAMS, TESTS};
-use crate::pace::{Curve, Side, Table, million, race, take};
+use crate::pace::{Curve, Side, Table, fleet, million, race, take};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,19 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Every lane, in the order of the table.
-pub const LANES: [&str; 10] =
-    ["noop", "scale", "million", "edit", "revert", "clone", "cold", "cacheprog", "verify", "test"];
+pub const LANES: [&str; 11] = [
+    "noop",
+    "scale",
+    "million",
+    "edit",
+    "revert",
+    "clone",
+    "cold",
+    "cacheprog",
+    "verify",
+    "test",
+    "fleet",
+];
 
 /// What came of a lane.
 #[derive(Debug, Default)]
@@ -49,18 +60,19 @@ pub fn run(lane: &str, ground: &Ground) -> Result<Measured, String> {
         "cold" => cold(ground),
         "cacheprog" => cacheprog(ground),
         "verify" => verify(ground),
-        "test" => test(ground),
+        "test" => fleet::small(ground),
+        "fleet" => fleet::large(ground),
         _ => Err(format!("`{lane}` is none of {}", LANES.join(", "))),
     }
 }
 
 /// Lets every file become older than a tick of the file system's clock.
-fn age() {
+pub(super) fn age() {
     std::thread::sleep(Duration::from_millis(300));
 }
 
 /// Runs until it takes no less: once to build, once to remember.
-fn warm(sides: &[Side<'_>]) -> Result<(), String> {
+pub(super) fn warm(sides: &[Side<'_>]) -> Result<(), String> {
     for _ in 0..2 {
         for side in sides {
             for command in &side.commands {
@@ -77,7 +89,7 @@ fn linkwright(bench: &Bench) -> Command {
 }
 
 /// A `go` command in the workspace, with what a shell has and a cache of its own.
-fn go(bench: &Bench, words: &[&str], cache: &str) -> Command {
+pub(super) fn go(bench: &Bench, words: &[&str], cache: &str) -> Command {
     let mut command = Command::new("go");
     command.args(words).current_dir(bench.root());
     with_shells_variables(&mut command, bench).env("GOCACHE", bench.home().join(cache));
@@ -321,7 +333,7 @@ fn clone(ground: &Ground) -> Result<Measured, String> {
 
 /// Removes what the names lead to in the home of `bench`; the folder that Go writes to is there,
 /// and empty if it was removed.
-fn cleared(bench: &Bench, names: &'static [&'static str]) -> impl Fn() {
+pub(super) fn cleared(bench: &Bench, names: &'static [&'static str]) -> impl Fn() {
     move || {
         for name in names {
             let _ = Command::new("rm").arg("-rf").arg(bench.home().join(name)).status();
@@ -405,55 +417,4 @@ fn verify(ground: &Ground) -> Result<Measured, String> {
     let title = format!("the linkage of {COUNT} programs");
     let table = race("verify", &title, ground.rounds, &mut sides)?;
     Ok(Measured { tables: vec![table], curves: Vec::new() })
-}
-
-/// Tests run, beside `go test` over the same packages: nothing changed, one edit, from nothing.
-fn test(ground: &Ground) -> Result<Measured, String> {
-    let bench = inputs::tested(&ground.programs);
-    let counter = std::cell::Cell::new(1000);
-    let ours = |cache: &str, store: &str| {
-        let mut command = bench.command(&["test", "--quiet"]);
-        command.env("LINKWRIGHT_STORE", bench.home().join(store));
-        command.env("LINKWRIGHT_GO_CACHE", bench.home().join(cache));
-        command
-    };
-    let words: Vec<_> = ["test", "-vet=off"].into_iter().chain(FLAGS).chain(["./..."]).collect();
-    let words: Vec<_> = words.into_iter().chain(inputs::STANDARD).collect();
-    let theirs = |cache: &str| go(&bench, &words, cache);
-    let side = |name: &str, before: Box<dyn Fn()>, command| Side {
-        name: name.to_owned(),
-        before,
-        commands: vec![command],
-    };
-    let (own, other) = ("linkwright test", "go test");
-    let count = TESTS + inputs::STANDARD.len();
-    let mut cold = [
-        side(
-            own,
-            Box::new(cleared(&bench, &["cold-store", "cold-go-cache", "w/linkwright-out"])),
-            ours("cold-go-cache", "cold-store"),
-        ),
-        side(other, Box::new(cleared(&bench, &["cold-plain-cache"])), theirs("cold-plain-cache")),
-    ];
-    let title = format!("from nothing: the tests of {count} Go packages");
-    let cold = race("test", &title, ground.rounds.min(2), &mut cold)?;
-    // What the last round from nothing has left is warm.
-    let (own_command, other_command) =
-        (ours("cold-go-cache", "cold-store"), theirs("cold-plain-cache"));
-    let mut warm_sides = [Side::new(own, vec![own_command]), Side::new(other, vec![other_command])];
-    warm(&warm_sides)?;
-    let title = format!("nothing changed: the tests of {count} Go packages");
-    let unchanged = race("test", &title, ground.rounds, &mut warm_sides)?;
-    let change = || {
-        counter.set(counter.get() + 1);
-        let text = inputs::library(3, counter.get());
-        fs::write(bench.root().join("lib3/lib.go"), text).unwrap();
-        age();
-    };
-    for side in &mut warm_sides {
-        side.before = Box::new(change);
-    }
-    let title = "the body of a function changed, on which one test depends";
-    let edited = race("test", title, ground.rounds, &mut warm_sides)?;
-    Ok(Measured { tables: vec![cold, unchanged, edited], curves: Vec::new() })
 }
