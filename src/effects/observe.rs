@@ -15,11 +15,12 @@ use crate::effects::stamp::Stamp;
 use crate::formats::test_log::Manner;
 use crate::plan::fingerprint::Framed;
 use crate::words::digest::Digest;
+use std::borrow::Cow;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 /// Below these stands what changes all the time, and what no run reads twice the same.
@@ -28,7 +29,28 @@ const VOLATILE: [&str; 3] = ["/proc", "/sys", "/dev"];
 /// Tells whether a look at `path` counts, for a run whose temporary folder is `scratch`.
 #[must_use]
 pub fn counts(path: &Path, scratch: &Path) -> bool {
+    let path = straight(path);
     !path.starts_with(scratch) && !VOLATILE.iter().any(|it| path.starts_with(it))
+}
+
+/// Takes `..` out of a path, together with the folder before it; a link there leads elsewhere, and
+/// so does what is not there.
+fn straight(path: &Path) -> Cow<'_, Path> {
+    if !path.components().any(|it| it == Component::ParentDir) {
+        return path.into();
+    }
+    let mut straight = PathBuf::new();
+    for component in path.components() {
+        if component != Component::ParentDir {
+            straight.push(component);
+        } else if fs::symlink_metadata(&straight).is_ok_and(|it| it.is_dir()) {
+            // What is above the root is the root.
+            straight.pop();
+        } else {
+            return path.into();
+        }
+    }
+    straight.into()
 }
 
 /// Digests what `paths` are at the moment.
@@ -173,6 +195,23 @@ mod tests {
 
     fn paths(folder: &Path, names: &[(&str, Manner)]) -> Vec<(PathBuf, Manner)> {
         names.iter().map(|(name, manner)| (folder.join(name), *manner)).collect()
+    }
+
+    #[test]
+    fn a_way_up_and_down_into_the_scratch_folder_is_one_into_it_unless_a_link_is_on_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["scratch", "other", "elsewhere", "elsewhere/folder"] {
+            fs::create_dir(at(name)).unwrap();
+        }
+        symlink("elsewhere/folder", at("link")).unwrap();
+        let does_count = |name: &str| counts(&at(name), &at("scratch"));
+        assert!(!does_count("scratch/file"));
+        assert!(!does_count("other/../scratch/file"));
+        assert!(does_count("link/../scratch/file"), "that is `elsewhere/scratch/file`");
+        assert!(does_count("absent/../scratch/file"), "that is nowhere");
+        assert!(does_count("scratch/../other/file"));
+        assert!(!counts(Path::new("/../../proc/self"), Path::new("/none")));
     }
 
     #[test]
