@@ -145,8 +145,9 @@ const EVIDENCE: &str = "\n## What was linked and run
 
 One program with none of its own C (it looks up names of hosts and users), one with C and one with C++ (a container and an exception), by each
 strategy and each toolchain that it names; `cc` is whichever of the others it is. A test links all of them in one build on Debian, holds each
-file against the promise, `readelf` against the verdict, and runs it, for arm64 under qemu: a cell with a class is all of that, any other says why not. What is
-not tried is C++ by zig for arm64: zig compiles its C++ library once for each target, which takes a minute.
+file against the promise, `readelf` against the verdict, and runs it, for arm64 under qemu: a cell with a class is all of that, any other says why not. Some
+cells take a minute each, and are tried only when the table is written anew (`UPDATE_EXPECT=1`): C++ by `zig_gnu`, and by zig for arm64, since zig compiles its
+C++ library once for each target; the race detector for arm64.
 
 | strategy | toolchain | platform | Go alone | C | C++ |
 |---|---|---|---|---|---|
