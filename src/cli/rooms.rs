@@ -470,6 +470,7 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
             | GoToolError::TooOld(..)
             | GoToolError::Sdk(_)
             | GoToolError::NoRoom(_)
+            | GoToolError::NoThread(_)
             | GoToolError::Unreadable(..) => ExitCode::MachineLacks,
             GoToolError::Process(_) | GoToolError::Failed { .. } => ExitCode::BadInput,
         };

@@ -74,6 +74,9 @@ pub enum GoToolError {
     /// A part of the toolchain cannot be read.
     #[error("cannot read `{0}`")]
     Unreadable(PathBuf, #[source] std::io::Error),
+    /// The system gives no thread to look for it.
+    #[error("cannot start a thread that looks for `go`: {0}")]
+    NoThread(#[source] std::io::Error),
 }
 
 impl GoTool {

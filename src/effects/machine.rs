@@ -12,8 +12,11 @@ use crate::effects::process::{self, Ended, Guard, Interrupt, Invocation, Process
 use crate::effects::store::Store;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 /// Variables that every child sees as they are: where tools are, and how the network is reached.
@@ -67,6 +70,19 @@ pub struct Machine {
     pub looked: Looked,
     /// What compilers and linkers said of themselves.
     pub answers: Answers,
+}
+
+/// Does something in a thread that is no worker of a pool. A worker that waits for others is handed
+/// another job, which must not need what this one holds.
+///
+/// # Errors
+///
+/// Returns the system's error if it gives no thread.
+pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let ended = thread::scope(|scope| {
+        thread::Builder::new().spawn_scoped(scope, work).map(thread::ScopedJoinHandle::join)
+    })?;
+    Ok(ended.unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
 impl Machine {

@@ -185,6 +185,9 @@ pub fn no_go(error: &GoToolError) -> Unfit {
             let error = format!("{error}: {source}");
             return Unfit::of_limit(ToolLimit::System, error, Path::new("/"));
         }
+        GoToolError::NoThread(_) => {
+            return Unfit::of_limit(ToolLimit::System, error.to_string(), Path::new("/"));
+        }
         GoToolError::Unreadable(..) => {
             (Some("the Go installation is damaged"), ExitCode::MachineLacks)
         }

@@ -12,7 +12,7 @@ use crate::effects::c_probe::try_linker;
 use crate::effects::c_tools::{CFolders, CTools, headers_below};
 use crate::effects::go_sdk::Fetching;
 use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError, list_arguments};
-use crate::effects::machine::Machine;
+use crate::effects::machine::{Machine, apart};
 use crate::effects::outputs::Outputs;
 use crate::engine::event::{Event, Finished, Sink, State};
 use crate::engine::kept_listing::Place;
@@ -208,7 +208,8 @@ impl<'a> Session<'a> {
     /// Returns a Go toolchain, the one on PATH or a pinned one, each found once in a run.
     #[must_use]
     pub fn go(&self, pin: Option<&Arc<GoSdk>>) -> FoundGo {
-        let find = || Arc::new(self.find_go(pin));
+        let none = |it| Err(GoToolError::NoThread(it));
+        let find = || Arc::new(apart(|| self.find_go(pin)).unwrap_or_else(none));
         // Held while finding: other jobs would only find the same.
         match self.go.lock() {
             Ok(mut known) => Arc::clone(known.entry(pin.cloned()).or_insert_with(find)),

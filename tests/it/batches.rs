@@ -1,6 +1,8 @@
 //! Few processes, and a failure that is its own target's alone.
 
 use crate::workspace::{Workspace, holds, prints};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 const TEST: &str = "package x\n\nimport \"testing\"\n\nfunc TestX(t *testing.T) {}\n";
 
@@ -249,4 +251,44 @@ fn excluded_packages_have_no_test_binary() {
     let Some(it) = tests(", exclude: [\"./slow/...\"]", &files) else { return };
     it.built().came("built 1");
     assert!(it.bin("t/example.com/m/x.test").exists());
+}
+
+/// A worker that waits for others is handed another job: one that looks for the same Go while the
+/// first is looking must not wait for it on the same thread.
+#[test]
+fn programs_that_become_ready_one_by_one_do_not_wait_for_each_other() {
+    let (mut targets, mut files) = (String::new(), Vec::new());
+    for at in 0..16 {
+        let before = if at == 0 { String::new() } else { format!("\":c{}\"", at - 1) };
+        targets += &format!(
+            "command(name: \"c{at}\", argv: [\"sh\", \"-c\", \"echo {at} >o{at}\"], outputs: [\"o{at}\"], deps: [{before}]),
+             go_binary(name: \"p{at}\", package: \"./p{at}\", deps: [\":c{at}\"]),\n"
+        );
+        files.push((format!("p{at}/main.go"), prints("p")));
+    }
+    files.push((
+        "BUILD.ron".into(),
+        format!("build(defaults: (link: \"pure\"), targets: [{targets}])"),
+    ));
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let Some(it) = Workspace::new(&files) else { return };
+    it.built();
+    for round in 0..20 {
+        std::fs::remove_dir_all(it.path("linkwright-out")).unwrap();
+        let mut run = it.linkwright(&["build", "--quiet"]).spawn().unwrap();
+        let began = Instant::now();
+        let ended = loop {
+            match run.try_wait().unwrap() {
+                Some(status) => break status,
+                None if began.elapsed() < Duration::from_mins(1) => {
+                    sleep(Duration::from_millis(20))
+                }
+                None => {
+                    run.kill().unwrap();
+                    panic!("round {round} did not end");
+                }
+            }
+        };
+        assert!(ended.success(), "round {round}: {ended}");
+    }
 }
