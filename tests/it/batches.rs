@@ -1,6 +1,7 @@
 //! Few processes, and a failure that is its own target's alone.
 
 use crate::workspace::{Workspace, holds, prints};
+use std::fmt::Write as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -260,10 +261,11 @@ fn programs_that_become_ready_one_by_one_do_not_wait_for_each_other() {
     let (mut targets, mut files) = (String::new(), Vec::new());
     for at in 0..16 {
         let before = if at == 0 { String::new() } else { format!("\":c{}\"", at - 1) };
-        targets += &format!(
+        write!(
+            targets,
             "command(name: \"c{at}\", argv: [\"sh\", \"-c\", \"echo {at} >o{at}\"], outputs: [\"o{at}\"], deps: [{before}]),
              go_binary(name: \"p{at}\", package: \"./p{at}\", deps: [\":c{at}\"]),\n"
-        );
+        ).unwrap();
         files.push((format!("p{at}/main.go"), prints("p")));
     }
     files.push((
@@ -281,7 +283,7 @@ fn programs_that_become_ready_one_by_one_do_not_wait_for_each_other() {
             match run.try_wait().unwrap() {
                 Some(status) => break status,
                 None if began.elapsed() < Duration::from_mins(1) => {
-                    sleep(Duration::from_millis(20))
+                    sleep(Duration::from_millis(20));
                 }
                 None => {
                     run.kill().unwrap();
