@@ -165,8 +165,8 @@ fn paths(text: &str) -> impl Iterator<Item = &Path> {
 #[expect(clippy::disallowed_methods, reason = "a test lays out the files it needs")]
 mod tests {
     use super::*;
+    use crate::effects::testing::later;
     use std::fs;
-    use std::time::Duration;
 
     /// Looks for what `program` said, and says it; returns whether it was kept.
     fn is_kept(home: &Path, program: &Path, said: &Path, began: SystemTime) -> bool {
@@ -182,12 +182,6 @@ mod tests {
         answers.learn(&key, question.into(), answer);
         answers.save((&store, &digests), began);
         is_known
-    }
-
-    /// When all there is has become old.
-    #[expect(clippy::disallowed_methods, reason = "held against file times")]
-    fn later() -> SystemTime {
-        SystemTime::now() + Duration::from_mins(1)
     }
 
     #[test]

@@ -259,6 +259,7 @@ fn place(folder: &Path, question: &Digest) -> PathBuf {
 #[expect(clippy::disallowed_methods, reason = "tests damage files")]
 mod tests {
     use super::*;
+    use crate::effects::testing::later;
 
     fn run() -> LastRun<String> {
         LastRun {
@@ -332,11 +333,6 @@ mod tests {
         assert_ne!(first, second);
         assert!(look(later()).is_some());
         assert_eq!(second, kept(), "nothing is new");
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "held against file times")]
-    fn later() -> SystemTime {
-        SystemTime::now() + Duration::from_mins(1)
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::effects::sight::Folder;
+use crate::effects::testing::later;
 use std::fs::{Permissions, create_dir, remove_file, set_permissions};
 use std::os::unix::fs::symlink;
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// A folder, and the moment from which on a look at it is a look at something old.
@@ -52,11 +52,6 @@ fn all_same(sights: &[(PathBuf, Sight)]) -> bool {
         let folder = Folder::open(path.parent().unwrap());
         sight.again(folder.spot(path.file_name().unwrap()), later()).is_some()
     })
-}
-
-#[expect(clippy::disallowed_methods, reason = "held against file times")]
-fn later() -> SystemTime {
-    SystemTime::now() + Duration::from_mins(1)
 }
 
 #[test]

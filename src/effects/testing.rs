@@ -10,7 +10,7 @@ use crate::effects::store::Store;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Makes a machine with the system's programs on PATH.
 pub(crate) fn machine(folder: &Path) -> Machine {
@@ -27,4 +27,10 @@ pub(crate) fn machine(folder: &Path) -> Machine {
         looked: Looked::default(),
         answers: Answers::default(),
     }
+}
+
+/// A moment at which all that there is has become old.
+#[expect(clippy::disallowed_methods, reason = "held against file times")]
+pub(crate) fn later() -> SystemTime {
+    SystemTime::now() + Duration::from_mins(1)
 }

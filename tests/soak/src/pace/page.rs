@@ -76,6 +76,17 @@ fn replaced(page: &str, lane: &str, text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pace::lanes::LANES;
+
+    #[test]
+    fn the_page_has_a_row_and_a_place_for_each_lane() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/performance.md");
+        let page = fs::read_to_string(page).unwrap();
+        for lane in LANES {
+            assert!(page.contains(&format!("\n| {lane} | ")), "no row of `{lane}`");
+            assert!(replaced(&page, lane, "").is_some(), "no place for `{lane}`");
+        }
+    }
 
     #[test]
     fn only_what_stands_between_the_markers_is_replaced() {
