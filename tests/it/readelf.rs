@@ -2,10 +2,13 @@
 
 use crate::support::has;
 use linkwright::effects::inspect::{InspectError, inspect_file};
+use linkwright::formats::bytes::{Bytes, ReadError};
 use linkwright::formats::elf::compare_versions;
 use linkwright::formats::elf::error::ElfErrorKind;
-use linkwright::formats::inspection::Unjudged;
+use linkwright::formats::inspection::{Unjudged, linkage_of};
 use linkwright::formats::linkage::{Class, Linkage, Relro};
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -173,4 +176,43 @@ fn the_verdict_on_the_systems_own_files_agrees_with_readelf() {
     assert!(wrong.is_empty(), "{} disagreements:\n{}", wrong.len(), wrong.join("\n"));
     println!("{compared} of {} files compared", files.len());
     assert!(compared >= files.len() * 9 / 10);
+}
+
+/// A file that counts what is read of it.
+struct Counted<'a>(&'a [u8], Cell<u64>);
+
+impl Bytes for Counted<'_> {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read(&self, offset: u64, length: u64) -> Result<Cow<'_, [u8]>, ReadError> {
+        self.1.set(self.1.get() + length);
+        let end = offset.checked_add(length).filter(|it| *it <= self.size());
+        let range = usize::try_from(offset).unwrap()
+            ..usize::try_from(end.ok_or(ReadError::Outside)?).unwrap();
+        Ok(Cow::Borrowed(&self.0[range]))
+    }
+}
+
+#[test]
+fn a_program_of_gos_own_linker_is_known_by_its_headers_and_a_page_of_data() {
+    if !has("go") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("main.go"), "package main\n\nfunc main() {}\n").unwrap();
+    // No build ID leaves no note; no symbols leave nothing but texts.
+    for flags in ["-buildid=", "-buildid= -s -w", "-s -w"] {
+        let program = folder.path().join("program");
+        let mut go = Command::new("go");
+        go.args(["build", "-ldflags", flags, "-o"]).arg(&program).arg("main.go");
+        let output = go.current_dir(folder.path()).env("CGO_ENABLED", "0").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let bytes = std::fs::read(&program).unwrap();
+        let counted = Counted(&bytes, Cell::new(0));
+        let linkage = linkage_of(&counted).unwrap();
+        assert_eq!((linkage.class, linkage.libc), (Class::Static, None), "{flags}");
+        assert!(counted.1.get() < 32 << 10, "{flags}: {} bytes were read", counted.1.get());
+    }
 }

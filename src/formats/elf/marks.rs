@@ -6,7 +6,7 @@
 //! | mark | says | because |
 //! |---|---|---|
 //! | `NT_GNU_ABI_TAG` in a `PT_NOTE` | glibc | it is in glibc's `crt1.o`, which every program linked with glibc begins with; survives stripping |
-//! | a Go build ID note and no `PT_TLS` | no C library | Go's own linker made it, and that links no archive of C; an external link always has thread-local storage for `runtime/cgo` |
+//! | a Go build ID note, or Go's build info near the start of the writable data, and no `PT_TLS` | no C library | Go's own linker made it, and that links no archive of C; an external link always has thread-local storage for `runtime/cgo`. With `-buildid=` there is no note |
 //! | `.symtab` defines `__libc_start_main` and `__init_libc` | musl | musl's start code, which is in each of its static programs |
 //! | `.symtab` defines `__libc_start_main` and `_dl_relocate_static_pie` | glibc | the same of glibc, should its note be gone |
 //! | no `.symtab`, the text `glibc.malloc.` | glibc | the names of glibc's tunables, there since 2.26 |
@@ -21,7 +21,7 @@
 //! included, for their own use. Only the linker's warning tells that somebody else calls it.
 
 use crate::formats::bytes::{self, ReadError};
-use crate::formats::elf::header::Image;
+use crate::formats::elf::header::{Image, Segment};
 use crate::formats::linkage::{Hazard, HazardBasis, HazardKind, Libc};
 use object::elf;
 
@@ -103,6 +103,17 @@ const BROUGHT_ALONG: [(&str, &[&str]); 11] = [
     ("getspnam_r", &["getspnam"]),
 ];
 
+/// What Go's build info begins with.
+///
+/// # Source
+///
+/// `buildInfoMagic` in Go's `debug/buildinfo/buildinfo.go`.
+const GO_BUILD_INFO: &[u8] = b"\xff Go buildinf:";
+
+/// How far into the writable data it is looked for. Go's own linker begins the data with it
+/// (`.go.buildinfo` in `cmd/link/internal/ld/data.go`).
+const NEAR: u64 = 4096;
+
 /// The most bytes of one note segment that are looked at.
 const MAX_NOTES: u64 = 65536;
 
@@ -136,8 +147,8 @@ struct Defined {
 /// What is broken in the parts that only this looks at counts as absent: it changes no verdict.
 pub(super) fn marks(image: &Image<'_>) -> Marks {
     let notes = notes(image);
-    let go_linked = notes.go && image.segment(elf::PT_TLS.0).is_none();
-    if !notes.glibc && go_linked {
+    let is_go = || image.segment(elf::PT_TLS.0).is_none() && (notes.go || has_build_info(image));
+    if !notes.glibc && is_go() {
         return Marks::default();
     }
     let defined = symbols(image);
@@ -159,6 +170,16 @@ pub(super) fn marks(image: &Image<'_>) -> Marks {
         None => Vec::new(),
     };
     Marks { libc, hazards }
+}
+
+/// Tells whether writable data begins as Go's own linker begins it.
+fn has_build_info(image: &Image<'_>) -> bool {
+    let is_data = |it: &&Segment| it.kind == elf::PT_LOAD.0 && it.flags & elf::PF_W.0 != 0;
+    let holds = |it: &Segment| {
+        let near = it.offset..it.offset.saturating_add(it.file_size.min(NEAR));
+        matches!(bytes::find(image.bytes, near, GO_BUILD_INFO, |_| true), Ok(Some(_)))
+    };
+    image.segments.iter().filter(is_data).any(holds)
 }
 
 fn from_symbols(defined: &[&str]) -> Vec<Hazard> {
