@@ -6,6 +6,7 @@
 mod fleet;
 pub mod inputs;
 pub mod lanes;
+mod list;
 mod million;
 pub mod page;
 pub mod plot;

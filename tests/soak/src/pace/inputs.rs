@@ -159,23 +159,9 @@ const MODULES: [(&str, &str); 2] =
 /// Returns what `go` says if they are not to be had.
 pub fn fleet(programs: &Programs) -> Result<(Bench, String), String> {
     let bench = Bench::new(programs, Toolchain::Real);
-    let cache = bench.home().join("modules").to_string_lossy().into_owned();
-    let go = |words: &[&str]| {
-        let mut command = Command::new("go");
-        command.args(words).current_dir(bench.root()).env("GOMODCACHE", &cache);
-        let output = command.env("GOFLAGS", "-modcacherw").output().map_err(|it| it.to_string())?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() { Ok(output.stdout) } else { Err(said) }
-    };
+    let modules = ModuleCache::of(&bench);
     for (name, module) in MODULES {
-        let told = go(&["mod", "download", "-json", module])?;
-        let told: serde_json::Value = serde_json::from_slice(&told).map_err(|it| it.to_string())?;
-        let folder = told["Dir"].as_str().unwrap_or_default();
-        let to = bench.root().join(name);
-        let status = Command::new("cp").arg("-r").arg(folder).arg(&to).status();
-        if !status.is_ok_and(|it| it.success()) {
-            return Err(format!("cannot copy `{folder}`"));
-        }
+        modules.copy(module, &bench.root().join(name))?;
     }
     let quoted =
         |them: &[&str]| them.iter().map(|it| format!("{it:?}")).collect::<Vec<_>>().join(", ");
@@ -195,9 +181,70 @@ pub fn fleet(programs: &Programs) -> Result<(Bench, String), String> {
     for (name, text) in files {
         fs::write(bench.root().join(name), text).unwrap();
     }
-    // With what they depend on in the cache, neither side needs the network.
-    go(&[&["list", "-deps", "-test"][..], &OTHERS].concat())?;
-    Ok((bench, cache))
+    modules.fill(&OTHERS)?;
+    Ok((bench, modules.folder))
+}
+
+/// The packages of the module of [`net`] that have tests, and whose tests need no others.
+pub const OF_NET: [&str; 5] = ["./bpf", "./html/...", "./http/httpguts", "./http2/hpack", "./idna"];
+
+/// A workspace that is a copy of golang.org/x/net, with the tests of [`OF_NET`]; returns it with
+/// the cache that holds what they depend on.
+///
+/// # Errors
+///
+/// Returns what `go` says if it is not to be had.
+pub fn net(programs: &Programs) -> Result<(Bench, String), String> {
+    let bench = Bench::new(programs, Toolchain::Real);
+    let modules = ModuleCache::of(&bench);
+    // The folder is there, and the copy takes its place.
+    fs::remove_dir(bench.root()).map_err(|it| it.to_string())?;
+    modules.copy(MODULES[1].1, &bench.root())?;
+    let rules = format!(
+        "build(targets: [go_tests(name: \"tests\", link: \"netgo\", vet: false, packages: [{}])])\n",
+        OF_NET.map(|it| format!("{it:?}")).join(", ")
+    );
+    fs::write(bench.root().join("BUILD.ron"), rules).map_err(|it| it.to_string())?;
+    modules.fill(&OF_NET)?;
+    Ok((bench, modules.folder))
+}
+
+/// Go's cache of modules, in the home of a bench.
+struct ModuleCache {
+    home: PathBuf,
+    root: PathBuf,
+    folder: String,
+}
+
+impl ModuleCache {
+    fn of(bench: &Bench) -> Self {
+        let folder = bench.home().join("modules").to_string_lossy().into_owned();
+        Self { home: bench.home().to_owned(), root: bench.root(), folder }
+    }
+
+    fn go(&self, words: &[&str], folder: &Path) -> Result<Vec<u8>, String> {
+        let mut command = Command::new("go");
+        command.args(words).current_dir(folder).env("GOMODCACHE", &self.folder);
+        let output = command.env("GOFLAGS", "-modcacherw").output().map_err(|it| it.to_string())?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(output.stdout) } else { Err(said) }
+    }
+
+    /// Fetches a module, and makes `to` a copy of its folder.
+    fn copy(&self, module: &str, to: &Path) -> Result<(), String> {
+        let told = self.go(&["mod", "download", "-json", module], &self.home)?;
+        let told: serde_json::Value = serde_json::from_slice(&told).map_err(|it| it.to_string())?;
+        let folder = told["Dir"].as_str().unwrap_or_default();
+        let status = Command::new("cp").arg("-r").arg(folder).arg(to).status();
+        let is_copied = status.is_ok_and(|it| it.success());
+        is_copied.then_some(()).ok_or_else(|| format!("cannot copy `{folder}`"))
+    }
+
+    /// Fetches what packages of the workspace depend on: then nothing needs the network.
+    fn fill(&self, packages: &[&str]) -> Result<(), String> {
+        let words = [&["list", "-deps", "-test"][..], packages].concat();
+        self.go(&words, &self.root).map(drop)
+    }
 }
 
 /// The text of the library `at`, whose code is `code`.

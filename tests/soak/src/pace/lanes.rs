@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Programs};
 use crate::pace::inputs::{self, FLAGS, PROGRAMS, TESTS};
-use crate::pace::{Curve, Side, Table, fleet, million, race, take};
+use crate::pace::{Curve, Side, Table, fleet, list, million, race, take};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Every lane, in the order of the table.
-pub const LANES: [&str; 11] = [
+pub const LANES: [&str; 12] = [
     "noop",
     "scale",
     "million",
@@ -19,6 +19,7 @@ pub const LANES: [&str; 11] = [
     "clone",
     "cold",
     "cacheprog",
+    "list",
     "verify",
     "test",
     "fleet",
@@ -59,6 +60,7 @@ pub fn run(lane: &str, ground: &Ground) -> Result<Measured, String> {
         "clone" => clone(ground),
         "cold" => cold(ground),
         "cacheprog" => cacheprog(ground),
+        "list" => list::lane(ground),
         "verify" => verify(ground),
         "test" => fleet::small(ground),
         "fleet" => fleet::large(ground),
