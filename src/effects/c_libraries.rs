@@ -89,9 +89,9 @@ pub fn linked(
     for library in IMPLICIT {
         walk.library(library);
     }
-    let mut found = BTreeMap::new();
+    let (mut found, mut looked) = (BTreeMap::new(), BTreeSet::new());
     while let Some(path) = walk.open.pop() {
-        if found.contains_key(&path) {
+        if !looked.insert(path.clone()) {
             continue;
         }
         machine.looked.for_file(&path);
@@ -172,12 +172,19 @@ pub fn with_libraries(
     files: BTreeSet<PathBuf>,
     folders: &[PathBuf],
 ) -> BTreeSet<PathBuf> {
-    let mut all = BTreeSet::new();
+    // Most of them need the same few, each of which may be in any of the folders.
+    let (mut all, mut looked) = (BTreeSet::new(), BTreeSet::new());
     let mut open: Vec<_> = files.into_iter().collect();
     while let Some(path) = open.pop() {
+        if !looked.insert(path.clone()) {
+            continue;
+        }
         machine.looked.for_file(&path);
-        let new = path.is_file() && all.insert(path.clone());
-        let Some(linkage) = linkage_of_file(&path).ok().filter(|_| new) else { continue };
+        if !path.is_file() {
+            continue;
+        }
+        all.insert(path.clone());
+        let Ok(linkage) = linkage_of_file(&path) else { continue };
         open.extend(linkage.interpreter.iter().map(PathBuf::from));
         for name in &linkage.needed {
             open.extend(folders.iter().map(|it| it.join(name)));

@@ -14,6 +14,7 @@ use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -22,6 +23,9 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 const MAGIC: &[u8; 12] = b"LWSTAMPS\x02\0\0\0";
+
+/// About how many bytes an entry takes.
+const USUAL_ENTRY: usize = 160;
 
 /// Above this many files the memory is begun anew, so that it cannot grow for ever.
 const ENTRY_LIMIT: usize = 2_000_000;
@@ -48,8 +52,17 @@ struct Entry {
 pub struct Digests {
     file: PathBuf,
     paranoid: bool,
-    entries: Mutex<HashMap<PathBuf, Entry>>,
-    seen: Mutex<HashMap<PathBuf, (Stamp, Digest)>>,
+    entries: Mutex<Memory>,
+    seen: Mutex<HashMap<OsString, (Stamp, Digest)>>,
+}
+
+/// What is remembered of files, by paths as they are asked for: to take them apart, as `Path` does
+/// when it is hashed, takes longer than all else.
+#[derive(Debug, Default)]
+struct Memory {
+    entries: HashMap<OsString, Entry>,
+    /// It is not as it was read.
+    is_new: bool,
 }
 
 impl Digests {
@@ -59,7 +72,9 @@ impl Digests {
     pub fn open(file: &Path, paranoid: bool) -> Self {
         let read = || decode(&file::read_own(file, MEMORY_LIMIT).ok()?);
         let entries = if paranoid { None } else { read() };
-        let entries = Mutex::new(entries.unwrap_or_default());
+        // One that cannot be read is written anew.
+        let is_new = entries.is_none();
+        let entries = Mutex::new(Memory { entries: entries.unwrap_or_default(), is_new });
         Self { file: file.to_owned(), paranoid, entries, seen: Mutex::default() }
     }
 
@@ -88,10 +103,7 @@ impl Digests {
         let after = Stamp::of(&fs::metadata(path)?);
         self.saw(path, after, copied.digest);
         if after == stamp && !self.paranoid && !stamp.is_racy(now()) {
-            let entry = Entry { stamp, digest: copied.digest, head: None, used: true };
-            if let Ok(mut entries) = self.entries.lock() {
-                entries.insert(path.to_owned(), entry);
-            }
+            self.remember(path, Entry { stamp, digest: copied.digest, head: None, used: true });
         }
         Ok(copied.digest)
     }
@@ -116,10 +128,7 @@ impl Digests {
         let after = Stamp::of(&fs::metadata(path)?);
         self.saw(path, after, digest);
         if after == stamp && !self.paranoid && !stamp.is_racy(now()) {
-            let entry = Entry { stamp, digest, head: Some(head), used: true };
-            if let Ok(mut entries) = self.entries.lock() {
-                entries.insert(path.to_owned(), entry);
-            }
+            self.remember(path, Entry { stamp, digest, head: Some(head), used: true });
         }
         Ok(head)
     }
@@ -140,55 +149,66 @@ impl Digests {
     /// Only for a file that nobody else writes: the racy rule is passed over, since the bytes were
     /// hashed as they were written under a private name.
     pub fn learn(&self, path: &Path, digest: Digest) {
-        if let (Ok(metadata), Ok(mut entries)) = (fs::metadata(path), self.entries.lock()) {
-            let entry = Entry { stamp: Stamp::of(&metadata), digest, head: None, used: true };
-            entries.insert(path.to_owned(), entry);
+        if let Ok(metadata) = fs::metadata(path) {
+            let stamp = Stamp::of(&metadata);
+            self.remember(path, Entry { stamp, digest, head: None, used: true });
         }
     }
 
-    /// Writes the memory down.
+    /// Writes the memory down, if there is anything new in it.
     ///
     /// # Errors
     ///
     /// Returns the system's error; without the memory everything is only slower.
     pub fn save(&self) -> io::Result<()> {
-        let Ok(entries) = self.entries.lock() else { return Ok(()) };
-        if self.paranoid {
+        let Ok(mut memory) = self.entries.lock() else { return Ok(()) };
+        if self.paranoid || !memory.is_new {
             return Ok(());
         }
         let folder = self.file.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new().prefix(".stamps-").tempfile_in(folder)?;
-        file.write_all(&encode(&entries))?;
+        file.write_all(&encode(&memory.entries))?;
         file.persist(&self.file).map_err(|it| it.error)?;
+        memory.is_new = false;
         Ok(())
     }
 
     /// Returns every file that was asked for so far, as it was when it was last asked for.
     #[must_use]
-    pub fn seen(&self) -> HashMap<PathBuf, (Stamp, Digest)> {
-        self.seen.lock().map(|it| it.clone()).unwrap_or_default()
+    pub fn seen(&self) -> Vec<(PathBuf, (Stamp, Digest))> {
+        let Ok(seen) = self.seen.lock() else { return Vec::new() };
+        seen.iter().map(|(path, it)| (PathBuf::from(path), *it)).collect()
     }
 
     /// Forgets a file that we removed, so that nobody looks for it again.
     pub fn forget(&self, path: &Path) {
-        if let Ok(mut entries) = self.entries.lock() {
-            entries.remove(path);
+        if let Ok(mut memory) = self.entries.lock()
+            && memory.entries.remove(path.as_os_str()).is_some()
+        {
+            memory.is_new = true;
         }
         if let Ok(mut seen) = self.seen.lock() {
-            seen.remove(path);
+            seen.remove(path.as_os_str());
         }
     }
 
     fn saw(&self, path: &Path, stamp: Stamp, digest: Digest) {
         if let Ok(mut seen) = self.seen.lock() {
-            seen.insert(path.to_owned(), (stamp, digest));
+            seen.insert(path.as_os_str().to_owned(), (stamp, digest));
+        }
+    }
+
+    fn remember(&self, path: &Path, entry: Entry) {
+        if let Ok(mut memory) = self.entries.lock() {
+            memory.entries.insert(path.as_os_str().to_owned(), entry);
+            memory.is_new = true;
         }
     }
 
     fn remembered(&self, path: &Path, stamp: Stamp) -> Option<Entry> {
-        let mut entries = self.entries.lock().ok()?;
-        let entry = entries.get_mut(path).filter(|it| it.stamp == stamp)?;
+        let mut memory = self.entries.lock().ok()?;
+        let entry = memory.entries.get_mut(path.as_os_str()).filter(|it| it.stamp == stamp)?;
         entry.used = true;
         Some(*entry)
     }
@@ -217,14 +237,15 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
-fn encode(entries: &HashMap<PathBuf, Entry>) -> Vec<u8> {
+fn encode(entries: &HashMap<OsString, Entry>) -> Vec<u8> {
     let cut = entries.len() > ENTRY_LIMIT;
     let mut sorted: Vec<_> = entries.iter().filter(|(_, it)| it.used || !cut).collect();
-    sorted.sort_by_key(|(path, _)| *path);
-    let mut bytes = MAGIC.to_vec();
+    sorted.sort_unstable_by_key(|(path, _)| *path);
+    let mut bytes = Vec::with_capacity(sorted.len() * USUAL_ENTRY);
+    bytes.extend_from_slice(MAGIC);
     for (path, Entry { stamp, digest, head, used: _ }) in sorted {
         let Stamp { device, inode, size, modified, changed } = stamp;
-        let path = path.as_os_str().as_bytes();
+        let path = path.as_bytes();
         bytes.extend_from_slice(&(path.len() as u64).to_le_bytes());
         bytes.extend_from_slice(path);
         for number in [device, inode, size] {
@@ -242,16 +263,16 @@ fn encode(entries: &HashMap<PathBuf, Entry>) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<HashMap<PathBuf, Entry>> {
+fn decode(bytes: &[u8]) -> Option<HashMap<OsString, Entry>> {
     let (body, seal) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
     let mut rest = body.strip_prefix(MAGIC)?;
     if Digest::of(body).as_bytes() != seal && !planted(Defect::MemoryWithoutSeal) {
         return None;
     }
-    let mut entries = HashMap::new();
+    let mut entries = HashMap::with_capacity(rest.len() / USUAL_ENTRY);
     while !rest.is_empty() {
         let length = usize::try_from(number(&mut rest)?).ok()?;
-        let path = std::ffi::OsString::from_vec(take(&mut rest, length)?.to_vec());
+        let path = OsString::from_vec(take(&mut rest, length)?.to_vec());
         let [device, inode, size] = [number(&mut rest)?, number(&mut rest)?, number(&mut rest)?];
         let mut signed = || number(&mut rest).map(u64::cast_signed);
         let (modified, changed) = ((signed()?, signed()?), (signed()?, signed()?));
@@ -260,7 +281,7 @@ fn decode(bytes: &[u8]) -> Option<HashMap<PathBuf, Entry>> {
         let has_head = take(&mut rest, 1)? == [1];
         let head = if has_head { Some(take(&mut rest, 32)?.try_into().ok()?) } else { None };
         let head = head.map(Digest::from_bytes);
-        entries.insert(PathBuf::from(path), Entry { stamp, digest, head, used: false });
+        entries.insert(path, Entry { stamp, digest, head, used: false });
     }
     Some(entries)
 }
@@ -279,6 +300,7 @@ fn number(rest: &mut &[u8]) -> Option<u64> {
 #[expect(clippy::disallowed_methods, reason = "tests write files")]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
     use std::time::Duration;
 
     /// Makes the file look older than the racy window, in its modification time; its change time
@@ -296,7 +318,7 @@ mod tests {
         age(&file);
         let digests = Digests::open(&dir.path().join("stamps"), false);
         digests.digest(&file).unwrap();
-        assert!(digests.entries.lock().unwrap().is_empty(), "its change time is now");
+        assert!(digests.entries.lock().unwrap().entries.is_empty(), "its change time is now");
     }
 
     #[test]
@@ -308,7 +330,7 @@ mod tests {
         digests.learn(&file, Digest::of(b"one"));
         digests.save().unwrap();
         let again = Digests::open(&memory, false);
-        assert_eq!(again.entries.lock().unwrap().len(), 1);
+        assert_eq!(again.entries.lock().unwrap().entries.len(), 1);
         assert_eq!(again.digest(&file).unwrap(), Digest::of(b"one"));
         fs::write(&file, "two").unwrap();
         age(&file);
@@ -333,6 +355,29 @@ mod tests {
         File::options().write(true).open(&paths[1]).unwrap().set_modified(modified).unwrap();
         fs::remove_file(&paths[2]).unwrap();
         assert_eq!(stamps.touched(&paths), [&paths[1], &paths[2]]);
+    }
+
+    #[test]
+    fn a_memory_is_written_again_where_it_changed_or_was_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, memory) = (dir.path().join("a"), dir.path().join("stamps"));
+        fs::write(&file, "one").unwrap();
+        let digests = Digests::open(&memory, false);
+        digests.learn(&file, Digest::of(b"one"));
+        digests.save().unwrap();
+        let written = || fs::metadata(&memory).unwrap().ino();
+        let first = written();
+        digests.save().unwrap();
+        let again = Digests::open(&memory, false);
+        again.digest(&file).unwrap();
+        again.save().unwrap();
+        assert_eq!(written(), first, "nothing is new");
+        again.forget(&file);
+        again.save().unwrap();
+        assert!(decode(&fs::read(&memory).unwrap()).unwrap().is_empty());
+        fs::write(&memory, "damaged").unwrap();
+        Digests::open(&memory, false).save().unwrap();
+        assert!(decode(&fs::read(&memory).unwrap()).is_some());
     }
 
     #[test]

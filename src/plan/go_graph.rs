@@ -5,12 +5,17 @@
 
 use crate::formats::go_events::plain;
 use crate::formats::go_list::GoPackage;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Go packages by import path, test variants included.
 #[derive(Debug, Clone, Default)]
 pub struct GoGraph {
-    packages: BTreeMap<String, GoPackage>,
+    /// In the order of their import paths.
+    packages: Vec<(String, GoPackage)>,
+    /// The places in `packages` of what each of them imports, as far as it is there.
+    imports: Vec<Vec<usize>>,
+    /// A package has an error of its own.
+    has_errors: bool,
     /// Import paths by the patterns that matched them.
     matched: BTreeMap<String, Vec<String>>,
 }
@@ -44,60 +49,66 @@ impl GoGraph {
                 matched.entry(pattern.clone()).or_default().push(package.import_path.clone());
             }
         }
-        Self { packages, matched }
+        let packages: Vec<_> = packages.into_iter().collect();
+        let places = |(_, package): &(String, GoPackage)| {
+            package.imports.iter().filter_map(|it| place(&packages, it)).collect()
+        };
+        let imports = packages.iter().map(places).collect();
+        let has_errors = packages.iter().any(|(_, it)| it.error.is_some());
+        Self { packages, imports, has_errors, matched }
     }
 
     /// Returns a package by import path.
     #[must_use]
     pub fn package(&self, path: &str) -> Option<&GoPackage> {
-        self.packages.get(path)
+        Some(&self.packages[place(&self.packages, path)?].1)
     }
 
     /// Returns every package, by import path.
     pub fn packages(&self) -> impl Iterator<Item = &GoPackage> {
-        self.packages.values()
+        self.packages.iter().map(|(_, it)| it)
     }
 
     /// Returns the packages that a pattern matched: `pattern` as it was given to `go list`.
     pub fn matched_by(&self, pattern: &str) -> impl Iterator<Item = &GoPackage> + use<'_> {
         let paths = self.matched.get(pattern).into_iter().flatten();
-        paths.filter_map(|it| self.packages.get(it))
+        paths.filter_map(|it| self.package(it))
     }
 
     /// Returns every package that `root` is made of, itself included, by import path.
     #[must_use]
     pub fn closure(&self, root: &str) -> BTreeMap<&str, &GoPackage> {
-        let mut reached = BTreeMap::new();
-        let mut open = vec![root];
-        while let Some(path) = open.pop() {
-            let Some((path, package)) = self.packages.get_key_value(path) else { continue };
-            if reached.insert(path.as_str(), package).is_none() {
-                open.extend(package.imports.iter().map(String::as_str));
+        let mut reached = vec![false; self.packages.len()];
+        let mut open: Vec<_> = place(&self.packages, root).into_iter().collect();
+        while let Some(at) = open.pop() {
+            if !std::mem::replace(&mut reached[at], true) {
+                open.extend(self.imports[at].iter().filter(|it| !reached[**it]));
             }
         }
-        reached
+        let reached = self.packages.iter().zip(reached).filter(|(_, reached)| *reached);
+        reached.map(|((path, package), _)| (path.as_str(), package)).collect()
     }
 
     /// Returns the shortest import chain from `root` to a package that `wanted` accepts, both ends
     /// included, without test variants in the names.
     #[must_use]
     pub fn chain_to(&self, root: &str, wanted: impl Fn(&GoPackage) -> bool) -> Option<Vec<String>> {
-        let mut from: BTreeMap<&str, &str> = BTreeMap::new();
-        let mut seen = BTreeSet::from([root]);
+        let mut from: Vec<Option<usize>> = vec![None; self.packages.len()];
+        let root = place(&self.packages, root)?;
         let mut open = VecDeque::from([root]);
-        while let Some(path) = open.pop_front() {
-            let Some(package) = self.packages.get(path) else { continue };
-            if wanted(package) {
-                let steps = std::iter::successors(Some(path), |it| from.get(it).copied());
-                let mut chain: Vec<_> = steps.map(|it| plain(it).to_owned()).collect();
+        while let Some(at) = open.pop_front() {
+            if wanted(&self.packages[at].1) {
+                let steps = std::iter::successors(Some(at), |it| from[*it]);
+                let mut chain: Vec<_> =
+                    steps.map(|it| plain(&self.packages[it].0).to_owned()).collect();
                 chain.reverse();
                 chain.dedup();
                 return Some(chain);
             }
-            for next in package.imports.iter().map(String::as_str) {
-                if seen.insert(next) {
-                    from.insert(next, path);
-                    open.push_back(next);
+            for next in &self.imports[at] {
+                if *next != root && from[*next].is_none() {
+                    from[*next] = Some(at);
+                    open.push_back(*next);
                 }
             }
         }
@@ -123,11 +134,12 @@ impl GoGraph {
     #[must_use]
     pub fn load_errors(&self, root: &str) -> Vec<String> {
         let mut told = Vec::new();
-        let Some(package) = self.packages.get(root) else {
+        let Some(package) = self.package(root) else {
             return vec![format!("Go does not know the package `{root}`")];
         };
         let own = package.error.iter().chain(&package.deps_errors);
-        let below = self.closure(root).into_values().filter_map(|it| it.error.as_ref());
+        let below = if self.has_errors { self.closure(root) } else { BTreeMap::new() };
+        let below = below.into_values().filter_map(|it| it.error.as_ref());
         for error in own.chain(below) {
             let text = error.text().trim().to_owned();
             if !told.contains(&text) {
@@ -136,6 +148,11 @@ impl GoGraph {
         }
         told
     }
+}
+
+/// Finds a package among all.
+fn place(packages: &[(String, GoPackage)], path: &str) -> Option<usize> {
+    packages.binary_search_by(|(it, _)| it.as_str().cmp(path)).ok()
 }
 
 #[cfg(test)]
