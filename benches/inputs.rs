@@ -64,7 +64,7 @@ pub fn link_inputs(count: usize) -> LinkInputs {
 pub fn remembered_tree(root: &Path, count: usize) -> Digest {
     let digests = Digests::open(&root.join("stamps"), true);
     // Later than the files, so that what is drawn is old.
-    let mut scene = Scene::new(SystemTime::now() + Duration::from_mins(1), &digests);
+    let mut scene = Scene::new(SystemTime::now() + Duration::from_mins(1), &digests, |_| false);
     for folder in (0..count.div_ceil(5)).map(|it| root.join(format!("g{}/p{it}", it / 100))) {
         fs::create_dir_all(&folder).unwrap();
         for name in ["a.go", "b.go", "c.go", "d.go", "main.go"] {

@@ -27,7 +27,7 @@ use crate::engine::build::{self, BuildError};
 use crate::engine::discover;
 use crate::engine::event::{Counts, Sink};
 use crate::engine::recall::recall;
-use crate::engine::request::BuildRequest;
+use crate::engine::request::{BuildRequest, Mode};
 use crate::engine::why::{self, WhyError};
 use crate::formats::inspection::Inspection;
 use crate::model::policy::Policy;
@@ -41,8 +41,10 @@ use crate::report::doctor::{CheckOutcome, Fact};
 use crate::report::escape;
 use crate::report::failure::Failure;
 use crate::report::verify::FileFacts;
+use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::PackagePath;
+use crate::words::path::OUTPUT_FOLDER;
 use crate::words::problem::Problem;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -171,18 +173,19 @@ pub fn rules_at(folder: &Path) -> Result<RuleSet, Failure> {
 ///
 /// Says why the build could not begin or go on.
 pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure> {
-    if let Some(counts) = (!request.smoke).then(|| recall(request, sink)).flatten() {
-        return Ok(code_of(&counts));
+    if let Some(ended) = (!request.smoke).then(|| recall(request, sink)).flatten() {
+        return Ok(code_of(&ended.counts));
     }
     // It begins before anything is read.
     let machine = machine_for(request)?;
     let declared = load(&request.root)?;
     let declared = (&declared.targets, &declared.rules);
-    let counts = build::build(request, declared, &machine, sink).map_err(|it| no_build(&it))?;
-    Ok(code_of(&counts))
+    let ended = build::build(request, declared, &machine, sink).map_err(|it| no_build(&it))?;
+    Ok(code_of(&ended.counts))
 }
 
-/// Builds as [`build`] does, on a machine that is ready and from rules that are read.
+/// Builds as [`build`] does, on a machine that is ready and from rules that are read; returns with
+/// the code the digest of what is remembered, if the build is.
 ///
 /// # Errors
 ///
@@ -192,12 +195,14 @@ pub fn build_with(
     machine: &Machine,
     Declared { targets, rules }: &Declared,
     sink: Sink<'_>,
-) -> Result<ExitCode, Failure> {
-    if let Some(counts) = recall(request, sink) {
-        return Ok(code_of(&counts));
-    }
-    let counts = build::build(request, (targets, rules), machine, sink);
-    Ok(code_of(&counts.map_err(|it| no_build(&it))?))
+) -> Result<(ExitCode, Option<Digest>), Failure> {
+    let ended = match recall(request, sink) {
+        Some(ended) => ended,
+        None => {
+            build::build(request, (targets, rules), machine, sink).map_err(|it| no_build(&it))?
+        }
+    };
+    Ok((code_of(&ended.counts), ended.remembered))
 }
 
 fn code_of(counts: &Counts) -> ExitCode {
@@ -290,8 +295,10 @@ pub fn no_build(error: &BuildError) -> Failure {
 ///
 /// Blames the machine.
 pub fn machine_for(request: &BuildRequest) -> Result<Machine, Failure> {
-    let BuildRequest { store, go_cache, variables, guard, paranoid, .. } = request;
-    machine(store, go_cache.as_deref(), (variables, guard.as_ref()), *paranoid)
+    let BuildRequest { root, store, go_cache, variables, guard, paranoid, mode, .. } = request;
+    let last_runs = (*mode == Mode::Build).then(|| root.join(OUTPUT_FOLDER));
+    let made = machine(store, go_cache.as_deref(), (variables, guard.as_ref()), *paranoid)?;
+    Ok(Machine { last_runs, ..made })
 }
 
 /// Makes the machine ready for a run; a paranoid one remembers no stamps.
@@ -318,6 +325,7 @@ fn machine(
         began: SystemTime::now(),
         looked: Looked::default(),
         answers: Answers::default(),
+        last_runs: None,
     })
 }
 

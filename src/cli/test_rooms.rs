@@ -11,6 +11,7 @@ use crate::engine::test_list::{self, Listed};
 use crate::engine::test_recall;
 use crate::engine::test_run;
 use crate::report::failure::Failure;
+use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
@@ -31,6 +32,8 @@ struct Heard {
     built: Vec<Finished>,
     last_step: usize,
     counts: Counts,
+    /// The digest of what is remembered of the build, if it is.
+    remembered: Option<Digest>,
 }
 
 /// Builds test binaries and runs them. The last event is the caller's to tell.
@@ -48,7 +51,7 @@ pub fn test(
     }
     let (machine, declared) = (machine_for(request)?, load(&request.root)?);
     let (code, heard) = build_tests(request, (&machine, &declared), sink)?;
-    let Heard { built, last_step, counts } = heard;
+    let Heard { built, last_step, counts, remembered } = heard;
     let goes_on = code == ExitCode::Done || request.after_failure == AfterFailure::KeepGoing;
     if !goes_on || request.mode != Mode::Build || code == ExitCode::Interrupted {
         return Ok(Tested { code, finished: Vec::new(), counts });
@@ -57,8 +60,10 @@ pub fn test(
     let targets = &declared.targets;
     let judged = test_run::run((request, tests), targets, &machine, (&built, last_step), sink);
     let judged = judged.map_err(|it| no_threads(&it))?;
-    if code == ExitCode::Done && machine.store.troubles().is_empty() {
-        test_recall::remember((request, tests), targets, &machine, &judged);
+    if machine.store.troubles().is_empty()
+        && let Some(build) = remembered
+    {
+        test_recall::remember((request, tests), (targets, &machine), build, &judged);
     }
     for message in machine.store.troubles() {
         sink(Event::Warning { label: None, message });
@@ -120,8 +125,9 @@ fn build_tests(
         drop(heard);
         sink(event);
     };
-    let code = build_with(request, machine, declared, &hear)?;
-    Ok((code, heard.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    let (code, remembered) = build_with(request, machine, declared, &hear)?;
+    let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((code, Heard { remembered, ..heard }))
 }
 
 /// Builds test binaries and asks each for its tests.
@@ -136,7 +142,7 @@ pub fn list_tests(
 ) -> Result<(ExitCode, Vec<Listed>), Failure> {
     let (machine, declared) = (machine_for(request)?, load(&request.root)?);
     let (code, heard) = build_tests(request, (&machine, &declared), sink)?;
-    let Heard { built, last_step, counts: _ } = heard;
+    let Heard { built, last_step, .. } = heard;
     if code == ExitCode::Interrupted {
         return Ok((code, Vec::new()));
     }

@@ -26,6 +26,18 @@ pub fn write_over(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.persist(path).map(drop).map_err(|it| it.error)
 }
 
+/// Writes a file as [`write_over`] does, without waiting for the disk: after a crash of the machine
+/// it may hold anything, so it must be one whose damage its readers see.
+///
+/// # Errors
+///
+/// Returns what the system says.
+pub fn write_over_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fresh(path)?;
+    file.write_all(bytes)?;
+    file.persist(path).map(drop).map_err(|it| it.error)
+}
+
 /// Tells whether [`write_over`] could write there now: a file can be made beside it, and it is one
 /// itself, if it is there.
 ///
@@ -70,15 +82,20 @@ pub fn read_own(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 fn filled(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = fresh(path)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// Makes an empty file beside `path`.
+fn fresh(path: &Path) -> io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = Builder::new();
     // As any other program would make it: the caller's umask decides.
     builder.prefix(".linkwright-").permissions(std::fs::Permissions::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    Ok(file)
+    builder.tempfile_in(folder)
 }
 
 #[cfg(test)]
@@ -111,6 +128,8 @@ mod tests {
         let error = write_new(&path, b"two").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        write_over_unsynced(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
         write_over(&path, b"three").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"three");
         can_write_over(&path).unwrap();

@@ -3,6 +3,7 @@
 
 use crate::effects::compile_cache::{Pending, Served};
 use crate::effects::go_env::{GoEnv, GoEnvError};
+use crate::effects::go_memory::{self, UsedGo};
 use crate::effects::go_root::{identity_of, leads_to};
 use crate::effects::go_sdk::{Fetching, SdkError, kept_or_fetched};
 use crate::effects::machine::Machine;
@@ -32,6 +33,8 @@ pub struct GoTool {
     /// Digest of the whole toolchain: the program on PATH, programs, tools, and the standard
     /// library's sources.
     pub identity: Digest,
+    /// Whether that was kept, and so need not be kept again.
+    is_kept: bool,
     /// How modules are fetched and checked, from the user's own Go settings.
     network: BTreeMap<String, String>,
 }
@@ -133,13 +136,15 @@ impl GoTool {
         let Some(release) = release else {
             return Err(GoToolError::TooOld(program, known.version));
         };
-        let identity = match identity {
+        let kept = kept_identity(machine, &program, &known.root);
+        let is_kept = kept.is_some() && identity.is_none_or(|it| kept == Some(it));
+        let identity = match identity.or(kept) {
             Some(known) => known,
             None => identity_of(&machine.digests, &program, &known.root)
                 .map_err(|(path, error)| GoToolError::Unreadable(path, error))?,
         };
         let GoEnv { root, version, host, network } = known;
-        Ok(Self { program, root, version, release, host, identity, network })
+        Ok(Self { program, root, version, release, host, identity, is_kept, network })
     }
 
     /// Digests the toolchain again: another value than [`GoTool::identity`] says that it was
@@ -149,8 +154,21 @@ impl GoTool {
     ///
     /// Returns [`GoToolError`] if it cannot be read.
     pub fn identity_now(&self, machine: &Machine) -> Result<Digest, GoToolError> {
+        if let Some(kept) = kept_identity(machine, &self.program, &self.root) {
+            return Ok(kept);
+        }
         identity_of(&machine.digests, &self.program, &self.root)
             .map_err(|(path, error)| GoToolError::Unreadable(path, error))
+    }
+
+    /// Keeps what the toolchain is, so that a look tells the next run; `None` if it cannot be kept.
+    #[must_use]
+    pub fn keep(&self, machine: &Machine) -> Option<UsedGo> {
+        let Self { program, root, identity, .. } = self;
+        let (program, root) = (program.clone(), root.clone());
+        let used = UsedGo { program, root, identity: *identity };
+        let folder = machine.last_runs.as_ref()?;
+        (self.is_kept || go_memory::keep(folder, machine, &used)).then_some(used)
     }
 
     /// Tells whether the program is the toolchain's own `go`, and no script that chooses one of
@@ -279,6 +297,12 @@ impl GoTool {
         machine.count_go();
         machine.run(&invocation)
     }
+}
+
+/// Returns what is kept of a toolchain, if this run may use that and it holds.
+fn kept_identity(machine: &Machine, program: &Path, root: &Path) -> Option<Digest> {
+    let folder = machine.last_runs.as_ref().filter(|_| !machine.digests.is_paranoid())?;
+    go_memory::kept(folder, program, root)
 }
 
 impl From<GoEnvError> for GoToolError {

@@ -96,7 +96,7 @@ impl<T: Serialize + DeserializeOwned + Send> LastRun<T> {
         bytes.extend(pieces.concat());
         let path = place(folder, question);
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        file::write_over(&path, &bytes)
+        file::write_over_unsynced(&path, &bytes)
     }
 
     /// Reads the last run with `question` and looks again at all that it saw: `None` if there is
@@ -112,33 +112,6 @@ impl<T: Serialize + DeserializeOwned + Send> LastRun<T> {
         values: impl Fn(&[String]) -> Digest,
         now: SystemTime,
     ) -> Option<T> {
-        let (this, is_newer) = Self::held(folder, question, values, (now, false))?;
-        if is_newer {
-            let _ = this.write(folder);
-        }
-        Some(this.told)
-    }
-
-    /// Returns the last run with `question`, if [`LastRun::that_holds`] tells it, with all that it
-    /// saw as it is today.
-    #[must_use]
-    pub fn whole(
-        folder: &Path,
-        question: &Digest,
-        values: impl Fn(&[String]) -> Digest,
-        now: SystemTime,
-    ) -> Option<Self> {
-        Some(Self::held(folder, question, values, (now, true))?.0)
-    }
-
-    /// Reads a run and looks again; returns it, and whether it has sights that are to be written
-    /// anew. If it has none, its sights are there only if they are `wanted`.
-    fn held(
-        folder: &Path,
-        question: &Digest,
-        values: impl Fn(&[String]) -> Digest,
-        (now, wanted): (SystemTime, bool),
-    ) -> Option<(Self, bool)> {
         let path = place(folder, question);
         let length = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
         let bytes = (length <= LIMIT).then(|| fs::read(&path).ok()).flatten()?;
@@ -152,16 +125,18 @@ impl<T: Serialize + DeserializeOwned + Send> LastRun<T> {
         let look = |(piece, digest)| look_again(piece, digest, (drawn, now));
         let newer: Option<Vec<Vec<_>>> = pieces.clone().into_par_iter().map(look).collect();
         let newer = newer?.concat();
-        let (is_newer, mut sights) = (!newer.is_empty(), BTreeMap::new());
-        if is_newer || wanted {
-            for (piece, _) in pieces {
-                sights.extend(postcard::from_bytes::<Piece<'_>>(piece).ok()?.by_path());
-            }
-            sights.extend(newer);
+        if newer.is_empty() {
+            return Some(told);
         }
+        let mut sights = BTreeMap::new();
+        for (piece, _) in pieces {
+            sights.extend(postcard::from_bytes::<Piece<'_>>(piece).ok()?.by_path());
+        }
+        sights.extend(newer);
         let variables = (names, Digest::from_bytes(were));
-        let drawn = if is_newer { now } else { drawn };
-        Some((Self { question: *question, variables, drawn, sights, told }, is_newer))
+        let this = Self { question: *question, variables, drawn: now, sights, told };
+        let _ = this.write(folder);
+        Some(this.told)
     }
 }
 
@@ -316,7 +291,7 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "1").unwrap();
         let digests = crate::effects::digests::Digests::open(&folder.path().join("none"), true);
-        let mut scene = crate::effects::scene::Scene::new(later(), &digests);
+        let mut scene = crate::effects::scene::Scene::new(later(), &digests, |_| false);
         scene.file(&file, &digests);
         let mut run = run();
         run.sights.extend(scene.clear().unwrap());

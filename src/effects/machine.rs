@@ -70,6 +70,8 @@ pub struct Machine {
     pub looked: Looked,
     /// What compilers and linkers said of themselves.
     pub answers: Answers,
+    /// The folder of outputs, where what runs saw is kept; `None` if this one writes nothing.
+    pub last_runs: Option<PathBuf>,
 }
 
 /// Does something in a thread that is no worker of a pool. A worker that waits for others is handed

@@ -19,6 +19,7 @@ pub mod globs;
 pub mod go_embeds;
 pub mod go_env;
 pub mod go_folder;
+pub mod go_memory;
 pub mod go_root;
 pub mod go_sdk;
 pub mod go_tool;

@@ -34,12 +34,15 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Begins the scene of a run that began at `began`, with every file that it read.
+    /// Begins the scene of a run that began at `began`, with every file that it read, but for those
+    /// that are kept elsewhere.
     #[must_use]
-    pub fn new(began: SystemTime, digests: &Digests) -> Self {
-        let mut this = Self { began, sights: BTreeMap::new(), unclear: None };
+    pub fn new(began: SystemTime, digests: &Digests, is_elsewhere: impl Fn(&Path) -> bool) -> Self {
+        let mut this = Self::empty(began);
         for (path, (stamp, digest)) in digests.seen() {
-            this.sights.insert(path, Sight::File(stamp, *digest.as_bytes()));
+            if !is_elsewhere(&path) {
+                this.sights.insert(path, Sight::File(stamp, *digest.as_bytes()));
+            }
         }
         this
     }

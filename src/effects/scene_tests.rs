@@ -36,7 +36,7 @@ impl Place {
     fn same(&self, draw: impl Fn(&mut Scene, &Digests), change: impl FnOnce()) -> bool {
         // A run has digests of its own.
         let digests = Digests::open(&self.path("stamps"), true);
-        let mut scene = Scene::new(later(), &digests);
+        let mut scene = Scene::new(later(), &digests, |_| false);
         draw(&mut scene, &digests);
         let sights: Vec<_> = scene.clear().unwrap().into_iter().collect();
         assert!(!sights.is_empty());
@@ -182,7 +182,7 @@ fn a_program_is_the_first_of_its_name_on_the_search_path() {
 fn a_scene_with_something_younger_than_its_run_is_not_clear() {
     let it = Place::new();
     let path = it.put("a", "1");
-    let mut scene = Scene::new(SystemTime::UNIX_EPOCH, &it.digests);
+    let mut scene = Scene::new(SystemTime::UNIX_EPOCH, &it.digests, |_| false);
     scene.file(&path, &it.digests);
     assert_eq!(scene.clear().unwrap_err(), path);
 }
@@ -191,10 +191,10 @@ fn a_scene_with_something_younger_than_its_run_is_not_clear() {
 fn a_scene_with_something_that_is_not_as_it_should_be_is_not_clear() {
     let it = Place::new();
     let path = it.put("out", "1");
-    let mut scene = Scene::new(later(), &it.digests);
+    let mut scene = Scene::new(later(), &it.digests, |_| false);
     scene.output(&path, &it.digests, &Digest::of(b"2"));
     assert_eq!(scene.clear().unwrap_err(), path);
-    let mut scene = Scene::new(later(), &it.digests);
+    let mut scene = Scene::new(later(), &it.digests, |_| false);
     scene.nothing(&path);
     assert_eq!(scene.clear().unwrap_err(), path);
 }

@@ -26,6 +26,7 @@ pub(crate) fn machine(folder: &Path) -> Machine {
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),
         answers: Answers::default(),
+        last_runs: None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::engine::command_job::{files_of, run_command};
 use crate::engine::event::{Counts, Event, Sink, State};
 use crate::engine::go_job;
 use crate::engine::go_unit::Unfit;
-use crate::engine::recall::{self, Seen};
+use crate::engine::recall::{self, Ended, Seen};
 use crate::engine::request::{BuildRequest, Mode};
 use crate::engine::scheduler::{self, Outcome};
 use crate::engine::session::{Delivered, Recorded, Session, finished};
@@ -72,7 +72,7 @@ pub fn build(
     (targets, rules): (&Targets, &RuleSet),
     machine: &Machine,
     sink: Sink<'_>,
-) -> Result<Counts, BuildError> {
+) -> Result<Ended, BuildError> {
     let graph = plan(request, targets)?;
     let (outputs, store_lock) = open(request, machine, sink)?;
     let (deliveries, delivered) = mpsc::channel();
@@ -87,11 +87,12 @@ pub fn build(
     let counts = count(&results, machine);
     let troubles = machine.store.troubles().into_iter().chain(machine.compile_cache.troubles());
     let troubles: Vec<_> = troubles.collect();
+    let mut remembered = None;
     if let Some(outputs) = &outputs {
         let ledger = record((outputs, &request.root), targets, machine, &results)?;
         if counts.exit_code == 0 && troubles.is_empty() {
-            pool.install(|| {
-                recall::remember(request, (machine, outputs), &seen, &results, &ledger);
+            remembered = pool.install(|| {
+                recall::remember(request, (machine, outputs), &seen, &results, &ledger)
             });
         }
     }
@@ -101,7 +102,7 @@ pub fn build(
         sink(Event::Warning { label: None, message });
     }
     sink(Event::Done(counts));
-    Ok(counts)
+    Ok(Ended { counts, remembered })
 }
 
 /// Finds the targets that are asked for, and all that they need.

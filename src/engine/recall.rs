@@ -1,8 +1,9 @@
 //! A run in which nothing changed, told from one look at the files and without any process.
 //!
 //! [`remember`] draws, after a run that succeeded, the scene of all that it saw: rule files, Go
-//! sources with their folders, the toolchain, programs on PATH, outputs. [`recall`] looks again,
-//! and if all is the same the run would end the same.
+//! sources with their folders, programs on PATH, outputs. Of toolchains it says which they were;
+//! what they are made of is kept beside it ([`crate::effects::go_memory`]). [`recall`] looks again
+//! at both, and if all is the same the run would end the same.
 //!
 //! | not remembered | because |
 //! |---|---|
@@ -15,9 +16,10 @@
 use crate::effects::digests::Digests;
 use crate::effects::folders::Links;
 use crate::effects::go_env::{NETWORK, PLACES};
-use crate::effects::go_root::{COMMANDS, FILES, PARTS, unread_sources};
+use crate::effects::go_memory::{self, UsedGo};
+use crate::effects::go_root::COMMANDS;
 use crate::effects::go_sdk::go_settings;
-use crate::effects::go_tool::GoModuleFolder;
+use crate::effects::go_tool::{GoModuleFolder, GoTool};
 use crate::effects::last_run::LastRun;
 use crate::effects::machine::{Machine, PASSED};
 use crate::effects::outputs::Outputs;
@@ -39,6 +41,24 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
+
+/// What is remembered of a run besides what it saw.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Remembered {
+    /// What it told.
+    pub told: Vec<Told>,
+    /// The Go toolchains that it used.
+    toolchains: Vec<UsedGo>,
+}
+
+/// How a build ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// What it counted.
+    pub counts: Counts,
+    /// The digest of what is remembered of it, if it is.
+    pub remembered: Option<Digest>,
+}
 
 /// What a run told of one output that was in place.
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,27 +85,44 @@ pub struct Seen<'a> {
     pub modules: BTreeSet<GoModuleFolder>,
     /// Folders of local Go packages, and those of their modules.
     pub folders: BTreeSet<PathBuf>,
-    /// The `GOROOT` of each Go toolchain that was used.
-    pub go_roots: BTreeSet<PathBuf>,
+    /// The Go toolchains that were used.
+    pub toolchains: Vec<GoTool>,
     /// Whether packages were looked up among Go's own commands.
     pub commands: bool,
     /// Whether `go list` told errors, or which toolchain there is cannot be told by looking.
     pub troubled: bool,
 }
 
-/// Tells the last run with this request, if a run today would be the same; returns its counts.
+/// Tells the last run with this request, if a run today would be the same; returns how it ended.
+#[must_use]
+pub fn recall(request: &BuildRequest, sink: Sink<'_>) -> Option<Ended> {
+    let holds = that_holds(request)?;
+    let remembered = holds.digest();
+    let counts = tell(request, holds.told, sink)?;
+    sink(Event::Done(counts));
+    Some(Ended { counts, remembered })
+}
+
+/// Returns what is remembered of the last run with this request, if a run today would be the same.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
-pub fn recall(request: &BuildRequest, sink: Sink<'_>) -> Option<Counts> {
-    let program = asking(request)?;
+pub fn that_holds(request: &BuildRequest) -> Option<Remembered> {
     let folder = request.root.join(OUTPUT_FOLDER);
-    let question = question(request, program);
+    let question = question(request, asking(request)?);
     let values = |names: &[String]| values(request, names);
     let now = SystemTime::now();
-    let told = LastRun::<Vec<Told>>::that_holds(&folder, &question, values, now)?;
-    let counts = tell(request, told, sink)?;
-    sink(Event::Done(counts));
-    Some(counts)
+    let run = LastRun::<Remembered>::that_holds(&folder, &question, values, now)?;
+    let is_kept =
+        |it: &UsedGo| go_memory::kept(&folder, &it.program, &it.root) == Some(it.identity);
+    run.toolchains.iter().all(is_kept).then_some(run)
+}
+
+impl Remembered {
+    /// Tells one memory from another.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        postcard::to_stdvec(self).ok().map(|it| Digest::of(&it))
+    }
 }
 
 /// Returns the program whose runs are remembered, if this one may be told from memory.
@@ -110,20 +147,25 @@ pub fn tell(request: &BuildRequest, told: Vec<Told>, sink: Sink<'_>) -> Option<C
     Some(counts)
 }
 
-/// Writes down what a run saw and told, if it succeeded and all of it can be told by looking.
+/// Writes down what a run saw and told, if it succeeded and all of it can be told by looking;
+/// returns the digest of what is remembered.
 pub fn remember(
     request: &BuildRequest,
     (machine, outputs): (&Machine, &Outputs),
     seen: &Seen<'_>,
     results: &[Delivered],
     ledger: &str,
-) {
-    let Some(program) = &request.program else { return };
+) -> Option<Digest> {
+    let program = request.program.as_ref()?;
+    if !results.iter().all(is_there) || seen.troubled {
+        return None;
+    }
     let told: Option<Vec<_>> = results.iter().map(Told::of).collect();
-    let Some(told) = told.filter(|_| results.iter().all(is_there) && !seen.troubled) else {
-        return;
-    };
-    let mut scene = Scene::new(machine.began, &machine.digests);
+    let toolchains: Option<Vec<_>> = seen.toolchains.iter().map(|it| it.keep(machine)).collect();
+    let remembered = Remembered { told: told?, toolchains: toolchains? };
+    let parts: Vec<_> = seen.toolchains.iter().map(|it| go_memory::is_part(&it.root)).collect();
+    let is_elsewhere = |path: &Path| parts.iter().any(|it| it(path));
+    let mut scene = Scene::new(machine.began, &machine.digests, is_elsewhere);
     draw_rules(&mut scene, request, &machine.digests);
     draw_go(&mut scene, machine, seen);
     draw_program(&mut scene, program, machine);
@@ -134,7 +176,7 @@ pub fn remember(
     }
     let path = outputs.folder().join("ledger.json");
     scene.output(&path, &machine.digests, &Digest::of(ledger.as_bytes()));
-    let Ok(sights) = scene.clear() else { return };
+    let sights = scene.clear().ok()?;
     let commands = seen.targets.iter().filter_map(|it| it.rule.command());
     let mut names: BTreeSet<&str> = PASSED.into_iter().chain(NETWORK).chain(PLACES).collect();
     names.extend(commands.flat_map(|it| it.pass_env.iter().map(String::as_str)));
@@ -145,16 +187,17 @@ pub fn remember(
         variables: (names, values),
         drawn: machine.began,
         sights,
-        told,
+        told: remembered,
     };
     // Without it the next run only takes longer.
-    let _ = run.write(outputs.folder());
+    run.write(outputs.folder()).ok()?;
+    run.told.digest()
 }
 
 /// Digests what is asked and who is asked.
 #[must_use]
 pub fn question(request: &BuildRequest, program: &Path) -> Digest {
-    let mut framed = Framed::new("linkwright question 3");
+    let mut framed = Framed::new("linkwright question 4");
     framed.text(env!("CARGO_PKG_VERSION"));
     for path in [program, &request.root, &request.store] {
         framed.bytes(path.as_os_str().as_encoded_bytes());
@@ -198,27 +241,15 @@ fn draw_rules(scene: &mut Scene, request: &BuildRequest, digests: &Digests) {
     }
 }
 
-/// The toolchain, Go's settings, and every folder in which Go looks for packages, with the files
-/// that may be or become a part of one.
+/// Go's settings, and every folder in which Go looks for packages, with the files that may be or
+/// become a part of one.
 fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
-    if seen.go_roots.is_empty() {
+    if seen.toolchains.is_empty() {
         return;
     }
     let digests = &machine.digests;
-    for go_root in &seen.go_roots {
-        let left_out = unread_sources(go_root);
-        let is_read = |it: &Path| !it.ends_with("testdata") && Some(it) != left_out.as_deref();
-        for part in PARTS.map(|it| go_root.join(it)) {
-            if part.is_dir() {
-                scene.tree((&part, Links::Followed), digests, is_read, |_| false);
-            } else {
-                scene.nothing(&part);
-            }
-        }
-        for name in FILES {
-            scene.perhaps(&go_root.join(name), digests);
-        }
-        let commands = go_root.join(COMMANDS);
+    for go in &seen.toolchains {
+        let commands = go.root.join(COMMANDS);
         if seen.commands && commands.is_dir() {
             scene.tree((&commands, Links::Followed), digests, is_entered, |_| true);
         }
@@ -334,11 +365,11 @@ impl<'a> Seen<'a> {
         let pins: BTreeSet<_> =
             targets.iter().filter(|it| it.rule.is_go()).map(|it| it.rule.pin()).collect();
         let found: Vec<_> = pins.into_iter().map(|it| session.go(it)).collect();
-        let found: Vec<_> = found.iter().filter_map(|it| it.as_ref().as_ref().ok()).collect();
-        let go_roots = found.iter().map(|it| it.root.clone()).collect();
+        let found = found.iter().filter_map(|it| it.as_ref().as_ref().ok().cloned());
+        let toolchains: Vec<_> = found.collect();
         let commands = session.saw_commands();
-        let troubled = session.is_troubled() || found.iter().any(|it| !it.is_its_own());
-        Self { targets, modules, folders, go_roots, commands, troubled }
+        let troubled = session.is_troubled() || toolchains.iter().any(|it| !it.is_its_own());
+        Self { targets, modules, folders, toolchains, commands, troubled }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A run of tests in which nothing changed, told from one look at the files, without any process.
 //!
-//! [`remember`] takes the memory of the build ([`crate::engine::recall`]), if that holds, and adds
-//! what the tests saw: then one look says that the build would end the same, and each test too.
+//! [`remember`] writes down what the tests saw, and which memory of the build they belong to
+//! ([`crate::engine::recall`]). If both hold, the build would end the same, and each test too.
 //!
 //! | not remembered | because |
 //! |---|---|
@@ -13,7 +13,6 @@
 //! What a test looked at is held to its stamp here, be it that it read it or not. Where that is
 //! another one, the result's own key decides ([`crate::plan::test_inputs`]).
 
-use crate::effects::digests::Digests;
 use crate::effects::folders::Links;
 use crate::effects::last_run::LastRun;
 use crate::effects::machine::Machine;
@@ -22,7 +21,7 @@ use crate::effects::scene::Scene;
 use crate::effects::sight::Sight;
 use crate::effects::test_process;
 use crate::engine::event::{Counts, Event, Sink, TestFinished};
-use crate::engine::recall::{self, Told};
+use crate::engine::recall;
 use crate::engine::request::{BuildRequest, Effort, Shard, TestRequest};
 use crate::engine::test_job::{Judged, Saw};
 use crate::formats::cover_profile::Profile;
@@ -35,15 +34,14 @@ use crate::words::digest::Digest;
 use crate::words::label::Label;
 use crate::words::path::OUTPUT_FOLDER;
 use serde::{Deserialize, Serialize};
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// What a run told: the outputs of its build, and its tests.
+/// What a run told of its tests, after the build whose memory has this digest.
 #[derive(Debug, Serialize, Deserialize)]
 struct AllTold {
-    built: Vec<Told>,
+    build: Digest,
     tests: Vec<ToldTest>,
 }
 
@@ -76,78 +74,55 @@ pub fn recall(
     let values = |names: &[String]| recall::values(build, names);
     let now = SystemTime::now();
     let told = LastRun::<AllTold>::that_holds(&folder, &question, values, now)?;
-    let AllTold { built, tests } = told;
-    let tests: Option<Vec<_>> = tests.into_iter().map(ToldTest::finished).collect();
+    let remembered = recall::that_holds(build)?;
+    if remembered.digest() != Some(told.build) {
+        return None;
+    }
+    let tests: Option<Vec<_>> = told.tests.into_iter().map(ToldTest::finished).collect();
     let tests = tests?;
-    let counts = recall::tell(build, built, sink)?;
+    let counts = recall::tell(build, remembered.told, sink)?;
     for it in &tests {
         sink(Event::TestFinished(Box::new(it.clone())));
     }
     Some((counts, tests))
 }
 
-/// Writes down what a run saw and told, if all of its tests passed and are kept, and its build is
-/// remembered. A run that is not is only longer the next time.
+/// Writes down what a run saw and told after the build whose memory has the digest `remembered`, if
+/// all of its tests passed and are kept. A run that is not is only longer the next time.
 pub fn remember(
     (build, tests): (&BuildRequest, &TestRequest),
-    targets: &Targets,
-    machine: &Machine,
+    (targets, machine): (&Targets, &Machine),
+    remembered: Digest,
     judged: &[Judged],
 ) {
     let told: Option<Vec<_>> = judged.iter().map(|it| ToldTest::of(&it.finished)).collect();
     let saw: Option<Vec<_>> = judged.iter().map(|it| it.saw.as_ref()).collect();
     let labels: BTreeSet<_> = judged.iter().map(|it| &it.finished.label).collect();
     let targets: Vec<_> = labels.into_iter().filter_map(|it| targets.get(it)).collect();
-    if let (Some(question), Some(told), Some(saw)) = (question(build, tests), told, saw)
-        && let Some(run) = run(build, question, machine, (&targets, told, &saw))
+    if let (Some(question), Some(tests), Some(saw)) = (question(build, tests), told, saw)
+        && let Some(sights) = sights(build, machine, (&targets, &saw))
     {
+        let passed =
+            targets.iter().filter_map(|it| it.rule.tests()).flat_map(|it| &it.run.pass_env);
+        let mut names: BTreeSet<String> = passed.cloned().collect();
+        names.extend(test_process::PASSED.map(str::to_owned));
+        let names: Vec<_> = names.into_iter().collect();
+        let values = recall::values(build, &names);
+        let told = AllTold { build: remembered, tests };
+        let drawn = machine.began;
+        let run = LastRun { question, variables: (names, values), drawn, sights, told };
         let _ = run.write(&build.root.join(OUTPUT_FOLDER));
     }
 }
 
-/// Puts together what is written; `None` if it would not be all that the run saw.
-#[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
-fn run(
+/// Draws the binaries, what the tests saw, and what globs of `data` look through; `None` if
+/// something is too young.
+fn sights(
     build: &BuildRequest,
-    question: Digest,
-    machine: &Machine,
-    (targets, tests, saw): (&[&Target], Vec<ToldTest>, &[&Saw]),
-) -> Option<LastRun<AllTold>> {
-    let folder = build.root.join(OUTPUT_FOLDER);
-    let own = recall::question(build, recall::asking(build)?);
-    let values = |names: &[String]| recall::values(build, names);
-    let whole = LastRun::<Vec<Told>>::whole(&folder, &own, values, SystemTime::now())?;
-    let LastRun { question: _, variables: (names, _), drawn, mut sights, told: built } = whole;
-    // The memory may be that of another run. Of this one it is if all in it is as it was when this
-    // one began, and its binaries are those that were run.
-    let is_older = sights.values().all(|it| it.is_settled(machine.began));
-    let is_output = |(path, digest): &(PathBuf, Digest)| {
-        let found = sights.get(path);
-        matches!(found, Some(Sight::Output(_, held, _)) if held == digest.as_bytes())
-    };
-    if !is_older || !saw.iter().all(|it| is_output(&it.program)) {
-        return None;
-    }
-    for (path, sight) in drawn_of(&build.root, targets, (machine.began, &machine.digests), saw)? {
-        add(&mut sights, path, sight);
-    }
-    let passed = targets.iter().filter_map(|it| it.rule.tests()).flat_map(|it| &it.run.pass_env);
-    let mut names: BTreeSet<String> = names.into_iter().chain(passed.cloned()).collect();
-    names.extend(test_process::PASSED.map(str::to_owned));
-    let names: Vec<_> = names.into_iter().collect();
-    let values = recall::values(build, &names);
-    let told = AllTold { built, tests };
-    Some(LastRun { question, variables: (names, values), drawn, sights, told })
-}
-
-/// Draws what the tests saw, and what globs of `data` look through; `None` if that is too young.
-fn drawn_of(
-    root: &Path,
-    targets: &[&Target],
-    (began, digests): (SystemTime, &Digests),
-    saw: &[&Saw],
+    Machine { began, digests, .. }: &Machine,
+    (targets, saw): (&[&Target], &[&Saw]),
 ) -> Option<BTreeMap<PathBuf, Sight>> {
-    let mut scene = Scene::empty(began);
+    let mut scene = Scene::empty(*began);
     for it in saw {
         let testdata = it.folder.join("testdata");
         for path in observe::below(&testdata).iter().filter(|it| it.is_dir()) {
@@ -159,30 +134,15 @@ fn drawn_of(
         for (path, manner) in &it.paths {
             scene.looked(path, *manner);
         }
+        let (program, digest) = &it.program;
+        scene.output(program, digests, digest);
     }
     let has_data = |it: &&&Target| it.rule.tests().is_some_and(|it| !it.run.data.is_empty());
     for it in targets.iter().filter(has_data) {
-        let folder = root.join(it.label.package().as_str());
+        let folder = build.root.join(it.label.package().as_str());
         scene.tree((&folder, Links::Left), digests, recall::is_entered, |_| false);
     }
     scene.clear().ok()
-}
-
-/// Adds a sight of a test to those of a build. Of two of the same path the one that asks for more
-/// stays.
-fn add(sights: &mut BTreeMap<PathBuf, Sight>, path: PathBuf, sight: Sight) {
-    match sights.entry(path) {
-        Entry::Vacant(it) => _ = it.insert(sight),
-        Entry::Occupied(mut it) => {
-            let both = match (*it.get(), sight) {
-                // A folder that was listed, and whose permissions count too.
-                (Sight::Folder(stamp, _), Sight::Mode(_)) => Sight::Looked(stamp, None),
-                (_, Sight::Looked(..)) => sight,
-                (first, _) => first,
-            };
-            it.insert(both);
-        }
-    }
 }
 
 /// Digests what is asked and who is asked; `None` if it is not to be told from memory.
@@ -192,7 +152,7 @@ fn question(build: &BuildRequest, tests: &TestRequest) -> Option<Digest> {
     if *effort != Effort::Once || *fresh {
         return None;
     }
-    let mut framed = Framed::new("linkwright test question 1");
+    let mut framed = Framed::new("linkwright test question 2");
     framed.digest(&recall::question(build, recall::asking(build)?));
     framed.optional(filter.as_ref(), |framed, it| framed.text(it));
     framed.optional(shard.as_ref(), |framed, Shard { index, count }| {
@@ -275,30 +235,6 @@ impl ToldTest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effects::stamp::Stamp;
-
-    fn stamp(inode: u64) -> Stamp {
-        Stamp { device: 1, inode, size: 1, modified: (1, 1), changed: (1, 1) }
-    }
-
-    #[test]
-    fn of_two_sights_of_a_path_the_one_that_asks_for_more_stays() {
-        let looked = Sight::Looked(stamp(1), None);
-        let folder = Sight::Folder(stamp(1), [0; 32]);
-        for (first, second, stays) in [
-            (Sight::File(stamp(1), [0; 32]), looked, looked),
-            (Sight::Output(stamp(1), [0; 32], true), looked, looked),
-            (folder, Sight::Mode(0o755), looked),
-            (folder, folder, folder),
-            (looked, Sight::Mode(0o755), looked),
-            (looked, folder, looked),
-            (Sight::Nothing, Sight::Nothing, Sight::Nothing),
-        ] {
-            let mut sights = BTreeMap::from([(PathBuf::from("/a"), first)]);
-            add(&mut sights, "/a".into(), second);
-            assert_eq!(sights, BTreeMap::from([(PathBuf::from("/a"), stays)]));
-        }
-    }
 
     #[test]
     fn only_a_pass_that_needs_no_more_words_is_told_again() {

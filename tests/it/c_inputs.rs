@@ -418,6 +418,7 @@ fn tools(it: &Workspace) -> CTools {
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),
         answers: Answers::default(),
+        last_runs: None,
     };
     CTools::find(&machine, &Toolchain::of_programs("gcc", None).compilers("amd64", None)).unwrap()
 }

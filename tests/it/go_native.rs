@@ -55,6 +55,7 @@ impl Place {
             began: SystemTime::UNIX_EPOCH,
             looked: Looked::default(),
             answers: Answers::default(),
+            last_runs: None,
         };
         let go = GoTool::find(&machine).unwrap();
         let this = Self { home, machine, go };

@@ -41,6 +41,7 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),
         answers: Answers::default(),
+        last_runs: None,
     };
     let request = BuildRequest {
         root: it.root(),
@@ -58,7 +59,7 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
         variables,
         guard: None,
     };
-    build(&request, (&loaded.targets, &loaded.rules), &machine, sink).unwrap()
+    build(&request, (&loaded.targets, &loaded.rules), &machine, sink).unwrap().counts
 }
 
 /// The panic is planted in what hears of events, which a worker calls in the middle of its work.

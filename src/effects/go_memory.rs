@@ -1,0 +1,176 @@
+//! What the digest of a Go toolchain was, kept while all of it is as it was.
+//!
+//! One look at its files and folders stands for a walk through them. Each workspace keeps it beside
+//! its last runs, which so need not tell of the toolchain themselves.
+//!
+//! Kept is what [`identity_of`](crate::effects::go_root::identity_of) found in a run, if everything
+//! in the toolchain is older than that run.
+
+use crate::effects::folders::Links;
+use crate::effects::go_root::{FILES, PARTS, unread_sources};
+use crate::effects::last_run::LastRun;
+use crate::effects::machine::Machine;
+use crate::effects::scene::Scene;
+use crate::plan::fingerprint::Framed;
+use crate::words::digest::Digest;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// A toolchain that a run used.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UsedGo {
+    /// The `go` program.
+    pub program: PathBuf,
+    /// `GOROOT`.
+    pub root: PathBuf,
+    /// What it was.
+    pub identity: Digest,
+}
+
+/// Returns what is kept of the toolchain at `root` whose `go` is `program`, if that holds; `folder`
+/// is that of outputs.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
+pub fn kept(folder: &Path, program: &Path, root: &Path) -> Option<Digest> {
+    let question = question(program, root);
+    LastRun::that_holds(folder, &question, no_variables, SystemTime::now())
+}
+
+/// Keeps what a run found a toolchain to be; tells whether it could.
+#[must_use]
+pub fn keep(folder: &Path, machine: &Machine, go: &UsedGo) -> bool {
+    let Ok(sights) = scene(machine, go).clear() else { return false };
+    let run = LastRun {
+        question: question(&go.program, &go.root),
+        variables: (Vec::new(), no_variables(&[])),
+        drawn: machine.began,
+        sights,
+        told: go.identity,
+    };
+    run.write(folder).is_ok()
+}
+
+/// Tells whether a file is one that is kept with the toolchain at `root`.
+pub fn is_part(root: &Path) -> impl Fn(&Path) -> bool + use<> {
+    let left_out = unread_sources(root);
+    let parts = PARTS.map(|it| root.join(it));
+    let files = FILES.map(|it| root.join(it));
+    move |path| {
+        let is_left_out = left_out.as_ref().is_some_and(|it| path.starts_with(it));
+        let in_testdata = path.components().any(|it| it.as_os_str() == "testdata");
+        let is_below = parts.iter().any(|it| path.starts_with(it)) && !is_left_out && !in_testdata;
+        is_below || files.iter().any(|it| it == path)
+    }
+}
+
+/// Draws what decides the digest: every file, and every folder with the names in it.
+fn scene(machine: &Machine, UsedGo { program, root, identity: _ }: &UsedGo) -> Scene {
+    let (digests, left_out) = (&machine.digests, unread_sources(root));
+    let is_read = |it: &Path| !it.ends_with("testdata") && Some(it) != left_out.as_deref();
+    let mut scene = Scene::empty(machine.began);
+    scene.file(program, digests);
+    for part in PARTS.map(|it| root.join(it)) {
+        if part.is_dir() {
+            scene.tree((&part, Links::Followed), digests, is_read, |_| true);
+        } else {
+            scene.nothing(&part);
+        }
+    }
+    for name in FILES {
+        scene.perhaps(&root.join(name), digests);
+    }
+    scene
+}
+
+fn question(program: &Path, root: &Path) -> Digest {
+    let mut framed = Framed::new("linkwright go toolchain question 1");
+    framed.text(env!("CARGO_PKG_VERSION"));
+    for path in [program, root] {
+        framed.bytes(path.as_os_str().as_encoded_bytes());
+    }
+    framed.finish()
+}
+
+/// No variable decides what a toolchain is.
+fn no_variables(_: &[String]) -> Digest {
+    Framed::new("linkwright variables 1").finish()
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests edit files")]
+mod tests {
+    use super::*;
+    use crate::effects::go_root::identity_of;
+    use crate::effects::testing::{later, machine};
+    use std::fs;
+
+    /// A toolchain of one file for each part, its machine, and what it is.
+    fn toolchain(folder: &Path) -> (Machine, UsedGo) {
+        let root = folder.join("go");
+        for file in ["bin/go", "src/fmt/fmt.go", "src/fmt/testdata/a", "src/cmd/go/go.go"] {
+            fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            fs::write(root.join(file), file).unwrap();
+        }
+        let mut machine = machine(folder);
+        machine.began = later();
+        let program = root.join("bin/go");
+        let identity = identity_of(&machine.digests, &program, &root).unwrap();
+        (machine, UsedGo { program, root, identity })
+    }
+
+    #[test]
+    fn what_a_toolchain_is_holds_until_something_in_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (machine, go) = toolchain(folder.path());
+        let kept = || kept(folder.path(), &go.program, &go.root);
+        assert_eq!(kept(), None);
+        assert!(keep(folder.path(), &machine, &go));
+        assert_eq!(kept(), Some(go.identity));
+        let again = |file: &str, change: &dyn Fn(&Path)| {
+            change(&go.root.join(file));
+            let held = kept();
+            let now = identity_of(&machine.digests, &go.program, &go.root).unwrap();
+            assert_eq!(held.is_some(), now == go.identity, "{file}");
+            held.is_some()
+        };
+        let write = |it: &Path| fs::write(it, "other").unwrap();
+        assert!(again("src/fmt/testdata/a", &write), "it is no part");
+        assert!(again("src/fmt/fmt.go", &|it| fs::write(it, "src/fmt/fmt.go").unwrap()));
+        for file in ["src/fmt/fmt.go", "src/cmd/go/go.go", "bin/go"] {
+            assert!(!again(file, &write), "{file}");
+            assert!(again(file, &|it| fs::write(it, file).unwrap()), "{file}");
+        }
+        for file in ["src/fmt/new.go", "VERSION"] {
+            assert!(!again(file, &write), "{file}");
+            assert!(again(file, &|it| fs::remove_file(it).unwrap()), "{file}");
+        }
+    }
+
+    #[test]
+    fn what_is_younger_than_the_run_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut machine, go) = toolchain(folder.path());
+        machine.began = SystemTime::now();
+        assert!(!keep(folder.path(), &machine, &go));
+        assert_eq!(kept(folder.path(), &go.program, &go.root), None);
+    }
+
+    #[test]
+    fn what_decides_a_digest_is_a_part_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, go) = toolchain(folder.path());
+        let is_part = is_part(&go.root);
+        for (file, is) in [
+            ("bin/go", true),
+            ("VERSION", true),
+            ("src/fmt/fmt.go", true),
+            ("src/fmt/testdata/a", false),
+            ("test/a.go", false),
+            ("README", false),
+        ] {
+            assert_eq!(is_part(&go.root.join(file)), is, "{file}");
+        }
+        assert!(!is_part(&folder.path().join("src/fmt.go")));
+    }
+}
