@@ -67,7 +67,7 @@ fn open(path: &Path) -> Result<Blocks, InspectError> {
     let file = File::from(file.map_err(|it| InspectError::Open(it.into()))?);
     let opened = file.metadata().map_err(InspectError::Open)?;
     refuse_all_but_files(opened.file_type())?;
-    Ok(Blocks { file, size: opened.len(), last: RefCell::new((0, Vec::new())) })
+    Ok(Blocks { file, size: opened.len(), held: RefCell::default() })
 }
 
 fn refuse_all_but_files(kind: std::fs::FileType) -> Result<(), InspectError> {
@@ -88,23 +88,42 @@ fn refuse_all_but_files(kind: std::fs::FileType) -> Result<(), InspectError> {
     Err(InspectError::NotAFile(what))
 }
 
-/// An open file with the block that was read last.
+/// An open file with the first block, to which readers come back, and the one that was read last.
 struct Blocks {
     file: File,
     size: u64,
-    last: RefCell<(u64, Vec<u8>)>,
+    held: RefCell<[Block; 2]>,
+}
+
+/// A part of a file as it was read.
+#[derive(Default)]
+struct Block {
+    offset: u64,
+    data: Vec<u8>,
+}
+
+impl Block {
+    /// Returns what it holds of a range, if that is all of it.
+    fn part(&self, offset: u64, length: u64) -> Option<&[u8]> {
+        let from = usize::try_from(offset.checked_sub(self.offset)?).ok()?;
+        self.data.get(from..from.checked_add(usize::try_from(length).ok()?)?)
+    }
 }
 
 impl Blocks {
-    fn fetch(&self, offset: u64, length: u64) -> Result<Vec<u8>, ReadError> {
-        let length = usize::try_from(length).map_err(|_| ReadError::Outside)?;
-        let mut data = vec![0; length];
-        match self.file.read_exact_at(&mut data, offset) {
-            Ok(()) => Ok(data),
+    /// Reads all of `data`.
+    fn fill(&self, data: &mut [u8], offset: u64) -> Result<(), ReadError> {
+        match self.file.read_exact_at(data, offset) {
+            Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(ReadError::Outside),
             Err(error) => Err(ReadError::Io(error.kind())),
         }
     }
+}
+
+/// Returns a length as one of memory.
+fn size_of(length: u64) -> Result<usize, ReadError> {
+    usize::try_from(length).map_err(|_| ReadError::Outside)
 }
 
 impl Bytes for Blocks {
@@ -113,20 +132,29 @@ impl Bytes for Blocks {
     }
 
     fn read(&self, offset: u64, length: u64) -> Result<Cow<'_, [u8]>, ReadError> {
-        let end = offset.checked_add(length).filter(|it| *it <= self.size);
-        let end = end.ok_or(ReadError::Outside)?;
+        if offset.checked_add(length).is_none_or(|end| end > self.size) {
+            return Err(ReadError::Outside);
+        }
         if length >= BLOCK {
-            return self.fetch(offset, length).map(Cow::Owned);
+            let mut data = vec![0; size_of(length)?];
+            self.fill(&mut data, offset)?;
+            return Ok(Cow::Owned(data));
         }
-        let mut last = self.last.borrow_mut();
-        let held = last.0..last.0 + last.1.len() as u64;
-        if offset < held.start || end > held.end {
-            *last = (offset, self.fetch(offset, BLOCK.min(self.size - offset))?);
+        let mut held = self.held.borrow_mut();
+        if let Some(part) = held.iter().find_map(|it| it.part(offset, length)) {
+            return Ok(Cow::Owned(part.to_vec()));
         }
-        let from = usize::try_from(offset - last.0).map_err(|_| ReadError::Outside)?;
-        let to = usize::try_from(end - last.0).map_err(|_| ReadError::Outside)?;
-        let data = last.1.get(from..to).ok_or(ReadError::Outside)?;
-        Ok(Cow::Owned(data.to_vec()))
+        let block = &mut held[usize::from(offset > 0)];
+        // Its place in memory is used again.
+        block.data.resize(size_of(BLOCK.min(self.size - offset))?, 0);
+        block.offset = offset;
+        if let Err(error) = self.fill(&mut block.data, offset) {
+            // Nothing of it was read.
+            block.data.clear();
+            return Err(error);
+        }
+        let part = block.part(offset, length).ok_or(ReadError::Outside)?;
+        Ok(Cow::Owned(part.to_vec()))
     }
 }
 
@@ -168,6 +196,28 @@ mod tests {
         let inspection = inspect_file(file.path()).unwrap();
         assert_eq!(inspection.linkage.class.as_str(), "static");
         assert_eq!(inspection.build_info, None);
+    }
+
+    #[test]
+    fn any_part_of_an_open_file_is_read_in_any_order() {
+        let text: Vec<u8> = (0..3 * BLOCK).map(|it| (it % 251) as u8).collect();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&text).unwrap();
+        let (open, slice) = (open(file.path()).unwrap(), &text[..]);
+        let ends = [0, 1, 64, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK - 1, 3 * BLOCK];
+        for offset in ends.into_iter().chain(ends.into_iter().rev()).chain([4 * BLOCK]) {
+            for length in ends.into_iter().chain([0, 64]) {
+                assert_eq!(
+                    open.read(offset, length),
+                    slice.read(offset, length),
+                    "{offset} {length}"
+                );
+            }
+        }
+        // What cannot be read is not taken for what was read before.
+        file.as_file().set_len(BLOCK / 2).unwrap();
+        assert_eq!(open.read(2 * BLOCK + 7, 9), Err(ReadError::Outside));
+        assert_eq!(open.read(2 * BLOCK + 7, 9), Err(ReadError::Outside));
     }
 
     #[test]
