@@ -167,7 +167,7 @@ pub fn remember(
     let is_elsewhere = |path: &Path| parts.iter().any(|it| it(path));
     let mut scene = Scene::new(machine.began, &machine.digests, is_elsewhere);
     draw_rules(&mut scene, request, &machine.digests);
-    draw_go(&mut scene, machine, seen);
+    draw_go(&mut scene, machine, seen, is_elsewhere);
     draw_program(&mut scene, program, machine);
     draw_targets(&mut scene, request, machine, seen);
     for record in results.iter().filter_map(linkage_of) {
@@ -242,8 +242,13 @@ fn draw_rules(scene: &mut Scene, request: &BuildRequest, digests: &Digests) {
 }
 
 /// Go's settings, and every folder in which Go looks for packages, with the files that may be or
-/// become a part of one.
-fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
+/// become a part of one; but not what is kept elsewhere.
+fn draw_go(
+    scene: &mut Scene,
+    machine: &Machine,
+    seen: &Seen<'_>,
+    is_elsewhere: impl Fn(&Path) -> bool,
+) {
     if seen.toolchains.is_empty() {
         return;
     }
@@ -270,7 +275,7 @@ fn draw_go(scene: &mut Scene, machine: &Machine, seen: &Seen<'_>) {
     let roots = seen.modules.iter().map(|it| &it.folder).chain(&seen.folders);
     // Where one of these is absent, the names in its folder say so.
     let is_read = |it: &Path| is_go(it) || it.ends_with("go.mod") || it.ends_with("go.sum");
-    for root in roots {
+    for root in roots.filter(|it| !is_elsewhere(it)) {
         scene.tree((root, Links::Left), digests, is_entered, is_read);
     }
 }
