@@ -8,11 +8,13 @@
 //! what is absent is remembered nowhere.
 //!
 //! Where a name is computed, every file of the folders in question counts, and every word of the
-//! texts that is the name of a file in one of these places.
+//! texts that is the name of a file in one of these places. The words of the C++ library's headers
+//! are a hundred thousand: they are held against lists of what the folders hold (`c_folders`).
 //!
 //! What lies in the compiler's own folders, or in a folder that something else pins, is walked
 //! through and not returned: the digest of these folders, or `go.sum`, holds it.
 
+use crate::effects::c_folders::CFolders;
 use crate::effects::machine::Machine;
 use crate::formats::c_text::{CName, literals, names};
 use crate::words::digest::Digest;
@@ -85,6 +87,8 @@ struct Walk<'a> {
     computed_anywhere: bool,
     /// Folders of all paths that were tried.
     looked_in: HashSet<PathBuf>,
+    /// What folders hold, for guesses.
+    folders: CFolders,
 }
 
 impl CWalk {
@@ -96,7 +100,9 @@ impl CWalk {
     pub fn digests(&self, machine: &Machine) -> Result<BTreeMap<PathBuf, Digest>, CWalkError> {
         let mut walk = self.run(false)?;
         if walk.computed_anywhere {
+            let named = walk.seen;
             walk = self.run(true)?;
+            walk.seen.extend(named);
         }
         machine.looked.in_folders(&walk.looked_in);
         let mut files = walk.seen;
@@ -126,6 +132,7 @@ impl CWalk {
             computed: BTreeSet::new(),
             computed_anywhere: false,
             looked_in: HashSet::new(),
+            folders: CFolders::default(),
         };
         for source in &self.sources {
             walk.read(source)?;
@@ -167,19 +174,38 @@ impl Walk<'_> {
     fn look_for(&mut self, CName { name, quoted }: &CName, beside: &Path) {
         let of = self.of;
         if quoted_is_new(&mut self.asked, *quoted, beside, name) {
-            self.take(&beside.join(name));
-            self.take_precompiled(&beside.join(name));
+            self.take_all(beside, name);
         }
         if self.asked.insert((None, name.clone())) {
             for folder in std::iter::once(&of.own).chain(&of.folders) {
-                self.take(&folder.join(name));
-                self.take_precompiled(&folder.join(name));
+                self.take_all(folder, name);
             }
             // What is precompiled there is held by the digest of these folders.
             for folder in &of.system {
-                self.take(&folder.join(name));
+                if self.may_hold(folder, name) {
+                    self.take(&folder.join(name));
+                }
             }
         }
+    }
+
+    fn take_all(&mut self, folder: &Path, name: &str) {
+        if self.may_hold(folder, name) {
+            self.take(&folder.join(name));
+            self.take_precompiled(&folder.join(name));
+        }
+    }
+
+    /// Tells whether it is worth while to ask for `name` in `folder`. What appears there later
+    /// changes the folder itself, which is looked at from now on.
+    fn may_hold(&mut self, folder: &Path, name: &str) -> bool {
+        if !self.guesses {
+            return true;
+        }
+        if self.folders.list(folder) {
+            self.looked_in.insert(folder.to_owned());
+        }
+        self.folders.may_hold(folder, name)
     }
 
     fn take(&mut self, path: &Path) {

@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod c_answers;
 pub mod c_compiler;
 pub mod c_files;
+pub(crate) mod c_folders;
 pub mod c_includes;
 pub mod c_libraries;
 pub mod c_probe;

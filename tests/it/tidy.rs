@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &str)] = &[
     (
         "effects",
         "limits lock file stamp store compile_cache cache_server digests looked folders sight scene proc_table guard_words guard process c_answers machine observe inspect sealed test_process \
-         c_includes c_libraries c_compiler c_probe c_tools out_folder c_files last_run workspace globs fetch unpack go_root go_memory go_sdk go_env go_tool go_tree go_embeds go_folder outputs bundle",
+         c_folders c_includes c_libraries c_compiler c_probe c_tools out_folder c_files last_run workspace globs fetch unpack go_root go_memory go_sdk go_env go_tool go_tree go_embeds go_folder outputs bundle",
     ),
     (
         "engine",
