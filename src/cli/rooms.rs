@@ -112,6 +112,14 @@ pub fn no_threads(error: &rayon::ThreadPoolBuildError) -> Failure {
         .hint("say a smaller `--jobs`, or raise the limits that `ulimit -a` shows")
 }
 
+/// Blames the machine for a thread that it has no room for.
+#[must_use]
+pub fn no_thread(error: &io::Error) -> Failure {
+    Failure::new(ExitCode::MachineLacks, "cannot start a thread that runs tests")
+        .because(error)
+        .hint("say a smaller `--jobs`, or raise the limits that `ulimit -a` shows")
+}
+
 /// Finds the workspace that `folder` lies in.
 ///
 /// # Errors
@@ -321,6 +329,7 @@ fn machine(
         interrupt,
         guard: guard.cloned(),
         go_processes: AtomicUsize::new(0),
+        steps: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
         began: SystemTime::now(),
         looked: Looked::default(),

@@ -25,8 +25,9 @@ use std::time::Duration;
 /// Build test binaries and run them
 ///
 /// Builds the go_tests among the targets that the patterns match (without any: all), and runs each
-/// test binary in the folder of its Go package, several at a time. A pass is kept, and not run
-/// again while the binary, its arguments and variables, and the files that it read are the same.
+/// test binary in the folder of its Go package, several at a time, while others are built. A pass
+/// is kept, and not run again while the binary, its arguments and variables, and the files that it
+/// read are the same.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 #[expect(clippy::doc_markdown, reason = "the doc comments are help texts")]

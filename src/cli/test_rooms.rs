@@ -1,7 +1,7 @@
 //! What `test` asks of the rooms below: a build, and then its test binaries, run or listed.
 
 use crate::cli::rooms::{
-    Declared, build_with, load, machine_for, no_build, no_threads, of_problems,
+    Declared, build_with, load, machine_for, no_build, no_thread, no_threads, of_problems,
 };
 use crate::effects::machine::Machine;
 use crate::engine::build;
@@ -9,7 +9,7 @@ use crate::engine::event::{Counts, Event, Finished, Sink, TestCounts, TestFinish
 use crate::engine::request::{AfterFailure, BuildRequest, Mode, TestRequest};
 use crate::engine::test_list::{self, Listed};
 use crate::engine::test_recall;
-use crate::engine::test_run;
+use crate::engine::test_run::{self, Queue};
 use crate::report::failure::Failure;
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
@@ -30,7 +30,6 @@ pub struct Tested {
 #[derive(Default)]
 struct Heard {
     built: Vec<Finished>,
-    last_step: usize,
     counts: Counts,
     /// The digest of what is remembered of the build, if it is.
     remembered: Option<Digest>,
@@ -50,16 +49,20 @@ pub fn test(
         return Ok(Tested::of((ExitCode::Done, counts), finished, false));
     }
     let (machine, declared) = (machine_for(request)?, load(&request.root)?);
-    let (code, heard) = build_tests(request, (&machine, &declared), sink)?;
-    let Heard { built, last_step, counts, remembered } = heard;
+    let targets = &declared.targets;
+    let build =
+        |queue: &Queue<'_>| build_tests(request, (&machine, &declared), &|it| queue.put(it), sink);
+    let ran = test_run::run_while((request, tests), targets, &machine, sink, build);
+    let (built, judged) = ran.map_err(|it| no_thread(&it))?;
+    let (code, Heard { built, counts, remembered }) = built?;
     let goes_on = code == ExitCode::Done || request.after_failure == AfterFailure::KeepGoing;
-    if !goes_on || request.mode != Mode::Build || code == ExitCode::Interrupted {
+    if goes_on && code != ExitCode::Interrupted {
+        check_data(request, &declared, &built)?;
+    }
+    machine.save();
+    if judged.is_empty() && (!goes_on || request.mode != Mode::Build) {
         return Ok(Tested { code, finished: Vec::new(), counts });
     }
-    check_data(request, &declared, &built)?;
-    let targets = &declared.targets;
-    let judged = test_run::run((request, tests), targets, &machine, (&built, last_step), sink);
-    let judged = judged.map_err(|it| no_threads(&it))?;
     if machine.store.troubles().is_empty()
         && let Some(build) = remembered
     {
@@ -104,18 +107,24 @@ pub fn covers(request: &BuildRequest) -> Result<bool, Failure> {
     Ok(tests.any(|it| it.cover.is_some()))
 }
 
-/// Builds test binaries, and remembers what was told of them; the last event is held back.
+/// Builds test binaries, and remembers what was told of them; all that is built is given to `put`.
+/// The last event is held back.
 fn build_tests(
     request: &BuildRequest,
     (machine, declared): (&Machine, &Declared),
+    put: &(dyn Fn(&Finished) + Sync),
     sink: Sink<'_>,
 ) -> Result<(ExitCode, Heard), Failure> {
     let heard = Mutex::new(Heard::default());
     let hear = |event| {
         let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
         match &event {
-            Event::Finished(it) if it.rule == "go_tests" => heard.built.push(it.as_ref().clone()),
-            Event::StepStarted { step, .. } => heard.last_step = heard.last_step.max(*step),
+            Event::Finished(it) => {
+                heard.built.extend((it.rule == "go_tests").then(|| it.as_ref().clone()));
+                drop(heard);
+                put(it);
+                return sink(event);
+            }
             Event::Done(counts) => {
                 heard.counts = *counts;
                 return;
@@ -141,14 +150,13 @@ pub fn list_tests(
     sink: Sink<'_>,
 ) -> Result<(ExitCode, Vec<Listed>), Failure> {
     let (machine, declared) = (machine_for(request)?, load(&request.root)?);
-    let (code, heard) = build_tests(request, (&machine, &declared), sink)?;
-    let Heard { built, last_step, .. } = heard;
+    let (code, Heard { built, .. }) = build_tests(request, (&machine, &declared), &|_| {}, sink)?;
     if code == ExitCode::Interrupted {
         return Ok((code, Vec::new()));
     }
     check_data(request, &declared, &built)?;
-    let (targets, built) = (&declared.targets, (built.as_slice(), last_step));
-    let listed = test_list::list((request, tests), targets, &machine, built, sink);
+    let targets = &declared.targets;
+    let listed = test_list::list((request, tests), targets, &machine, &built, sink);
     let listed = listed.map_err(|it| no_threads(&it))?;
     let code = match code {
         _ if machine.interrupt.is_set() => ExitCode::Interrupted,

@@ -90,22 +90,36 @@ impl Digests {
     ///
     /// Returns the system's error, or one that says that it is no regular file.
     pub fn digest(&self, path: &Path) -> io::Result<Digest> {
+        let (stamp, digest) = self.look(path)?;
+        self.saw(path, stamp, digest);
+        Ok(digest)
+    }
+
+    /// Returns the digest of the regular file at `path`, links followed, which is no input of what
+    /// this run builds: [`Digests::seen`] does not tell of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Digests::digest`].
+    pub fn digest_apart(&self, path: &Path) -> io::Result<Digest> {
+        Ok(self.look(path)?.1)
+    }
+
+    fn look(&self, path: &Path) -> io::Result<(Stamp, Digest)> {
         let metadata = fs::metadata(path)?;
         if !metadata.is_file() {
             return Err(io::Error::other("not a regular file"));
         }
         let stamp = Stamp::of(&metadata);
         if let Some(Entry { digest, .. }) = self.remembered(path, stamp) {
-            self.saw(path, stamp, digest);
-            return Ok(digest);
+            return Ok((stamp, digest));
         }
         let copied = digest_of(&mut File::open(path)?, &mut io::sink())?;
         let after = Stamp::of(&fs::metadata(path)?);
-        self.saw(path, after, copied.digest);
         if after == stamp && !self.paranoid && !stamp.is_racy(now()) {
             self.remember(path, Entry { stamp, digest: copied.digest, head: None, used: true });
         }
-        Ok(copied.digest)
+        Ok((after, copied.digest))
     }
 
     /// Returns the digest of what decides what the Go file at `path` is to `go list`.

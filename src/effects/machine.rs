@@ -62,6 +62,8 @@ pub struct Machine {
     pub guard: Option<Guard>,
     /// How many `go` processes were started.
     pub go_processes: AtomicUsize,
+    /// The number of the last step that was told of.
+    pub steps: AtomicUsize,
     /// The longest that one step may take.
     pub step_limit: Duration,
     /// When the run began.
@@ -178,6 +180,11 @@ impl Machine {
     pub fn save(&self) {
         self.answers.save((&self.store, &self.digests), self.began);
         let _ = self.digests.save();
+    }
+
+    /// Returns the number of a new step.
+    pub fn next_step(&self) -> usize {
+        self.steps.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Counts one more `go` process.

@@ -93,7 +93,7 @@ fn open(path: &Path, digests: &Digests, framed: &mut Framed) {
         let metadata = fs::metadata(path)?;
         add_kind(&metadata, framed);
         if metadata.is_file() {
-            framed.digest(&digests.digest(path)?);
+            framed.digest(&digests.digest_apart(path)?);
         } else if metadata.is_dir() {
             let entries = entries(path)?;
             framed.count(entries.len());

@@ -22,6 +22,7 @@ pub(crate) fn machine(folder: &Path) -> Machine {
         interrupt: Interrupt::default(),
         guard: None,
         go_processes: AtomicUsize::new(0),
+        steps: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),

@@ -25,6 +25,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How many test binaries one process makes at the most: to start one more costs about a third of
+/// a second.
+const MOST_TESTS: usize = 16;
+
 /// What must be equal for two links to share a process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Shared {
@@ -135,6 +139,23 @@ pub fn arguments(
 }
 
 impl Batch {
+    /// Cuts test binaries into parts for a process each, so that some can be run while others are
+    /// built. Programs stay together: nobody waits for one of them.
+    #[must_use]
+    pub fn parts(self) -> Vec<Self> {
+        let Self { shared, links } = self;
+        let count = match shared.kind {
+            Kind::Test { .. } => links.len().div_ceil(MOST_TESTS).max(1),
+            Kind::Program => 1,
+        };
+        let each = links.len().div_ceil(count).max(1);
+        let mut links = links.into_iter();
+        let part =
+            || Some(links.by_ref().take(each).collect()).filter(|it: &Vec<_>| !it.is_empty());
+        let parts = std::iter::from_fn(part);
+        parts.map(|links| Self { shared: shared.clone(), links }).collect()
+    }
+
     /// Tells what would be run, without running it.
     pub fn tell(&self, session: &Session<'_>, go: &GoTool, units: &[Unit<'_>]) {
         let folder = format!("{OUTPUT_FOLDER}/tmp/");

@@ -32,7 +32,7 @@ use crate::plan::ladder::Step;
 use crate::plan::record::{Attempt, AttemptOutcome};
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
-use rayon::iter::{IntoParallelIterator, ParallelExtend, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -81,6 +81,9 @@ struct Job<'s, 'a> {
     failed: BTreeSet<Label>,
 }
 
+/// A link that the store does not hold: an output by its number, its plan, and its packages.
+type Missing = (usize, Planned, Arc<Listing>);
+
 /// What is to be done about one output after its rung was tried.
 struct Tried {
     index: usize,
@@ -125,22 +128,43 @@ impl Job<'_, '_> {
                 open.remove(&index);
                 self.give_up(tool, &units[index]);
             }
-            for Tried { index, rung, mut settled, advice } in self.try_rungs(tool, &units, &open) {
-                match &mut settled {
-                    Settled::Verified(proof) => proof.advise(advice),
-                    _ => units[index].climb.advise(advice),
-                }
-                if self.take(&mut units[index], rung, settled) {
-                    open.remove(&index);
-                }
-            }
+            let (tried, missing) = self.plan_rungs(tool, &units, &open);
+            self.take_all(tried, &mut units, &mut open);
+            self.link(tool, &mut units, missing, &mut open);
             // Another one, if the toolchain was replaced meanwhile.
             go = self.session.go(pin);
         }
     }
 
-    /// Tries the next rung of each output: from the store, else by linking.
-    fn try_rungs(&self, go: &GoTool, units: &[Unit<'_>], open: &BTreeSet<usize>) -> Vec<Tried> {
+    /// Takes what came of rungs; what failed comes first, so that nobody goes on with the others
+    /// before that is known. Tells whether something changed meanwhile.
+    fn take_all(
+        &mut self,
+        mut tried: Vec<Tried>,
+        units: &mut [Unit<'_>],
+        open: &mut BTreeSet<usize>,
+    ) -> bool {
+        let changed = tried.iter().any(|it| matches!(it.settled, Settled::Changed(_)));
+        tried.sort_by_key(|it| (matches!(it.settled, Settled::Verified(_)), it.index));
+        for Tried { index, rung, mut settled, advice } in tried {
+            match &mut settled {
+                Settled::Verified(proof) => proof.advise(advice),
+                _ => units[index].climb.advise(advice),
+            }
+            if self.take(&mut units[index], rung, settled) {
+                open.remove(&index);
+            }
+        }
+        changed
+    }
+
+    /// Plans the next rung of each output; returns what the store had, and what is to be linked.
+    fn plan_rungs(
+        &self,
+        go: &GoTool,
+        units: &[Unit<'_>],
+        open: &BTreeSet<usize>,
+    ) -> (Vec<Tried>, Vec<Missing>) {
         let session = self.session;
         let plan = |index: usize| {
             let unit = &units[index];
@@ -177,22 +201,22 @@ impl Job<'_, '_> {
                 Err(it) => tried.push(it),
             }
         }
-        tried.extend(self.link(go, units, missing));
-        tried
+        (tried, missing)
     }
 
-    /// Links what the store does not hold.
+    /// Links what the store does not hold, and takes what comes of it.
     fn link(
-        &self,
+        &mut self,
         go: &GoTool,
-        units: &[Unit<'_>],
-        missing: Vec<(usize, Planned, Arc<Listing>)>,
-    ) -> Vec<Tried> {
+        units: &mut [Unit<'_>],
+        missing: Vec<Missing>,
+        open: &mut BTreeSet<usize>,
+    ) {
         let session = self.session;
         let listings: BTreeMap<_, _> =
             missing.iter().map(|(index, _, it)| (*index, Arc::clone(it))).collect();
         let links = missing.into_iter().map(|(index, planned, _)| (index, planned)).collect();
-        let (links, archives, mut unmade) = match session.outputs {
+        let (links, archives, unmade) = match session.outputs {
             Some(_) => self.with_libraries(units, links),
             None => (links, Archives::new(), Vec::new()),
         };
@@ -205,17 +229,28 @@ impl Job<'_, '_> {
                 batch.tell(session, go, units);
             }
             let told = batches.into_iter().flat_map(|it| it.links);
-            let told = told.map(|(index, it)| Tried::new(index, it.rung, Settled::Told));
-            return told.collect();
+            let told = told.map(|(index, it)| Tried::new(index, it.rung, Settled::Told)).collect();
+            self.take_all(told, units, open);
+            return;
         }
-        let run = |batch| self.run_batch((go, units), (&listings, &archives), batch);
+        self.take_all(unmade, units, open);
         // Two `go` processes do not wait for each other's packages but compile them twice. So the
         // largest batch runs alone, and those after it find most of theirs compiled.
         let mut batches = batches.into_iter();
-        let mut tried: Vec<_> = batches.next().map(run).unwrap_or_default();
-        tried.par_extend(batches.collect::<Vec<_>>().into_par_iter().flat_map_iter(run));
-        tried.append(&mut unmade);
-        tried
+        for part in batches.next().map(go_batch::Batch::parts).into_iter().flatten() {
+            let tried = self.run_batch((go, units), (&listings, &archives), part);
+            if self.take_all(tried, units, open) {
+                // All is to be planned anew.
+                return;
+            }
+        }
+        let run = |batch: go_batch::Batch| {
+            let parts = batch.parts().into_iter();
+            parts.flat_map(|it| self.run_batch((go, units), (&listings, &archives), it))
+        };
+        let batches = batches.collect::<Vec<_>>().into_par_iter();
+        let tried = batches.flat_map_iter(run).collect();
+        self.take_all(tried, units, open);
     }
 
     /// Makes the C libraries that links need, each once; returns the links whose libraries are all

@@ -115,7 +115,6 @@ pub struct Session<'a> {
     /// Where events go.
     pub sink: Sink<'a>,
     deliveries: mpsc::Sender<Delivered>,
-    steps: AtomicUsize,
     planned: AtomicUsize,
     command_ran: AtomicBool,
     list_failed: AtomicBool,
@@ -182,7 +181,6 @@ impl<'a> Session<'a> {
             outputs,
             sink,
             deliveries,
-            steps: AtomicUsize::new(0),
             planned: AtomicUsize::new(0),
             command_ran: AtomicBool::new(false),
             list_failed: AtomicBool::new(false),
@@ -505,7 +503,7 @@ impl<'a> Session<'a> {
         env: &BTreeMap<String, String>,
         folder: &Path,
     ) -> usize {
-        let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        let step = self.machine.next_step();
         let words = std::iter::once(program.to_owned()).chain(args.iter().cloned());
         let env = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let folder = self.relative(folder);

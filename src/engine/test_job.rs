@@ -29,10 +29,10 @@ use crate::plan::test_account::{Account, Books, Outcome};
 use crate::plan::test_inputs::{Observed, Pass, TestInputs, result_key};
 use crate::words::digest::Digest;
 use crate::words::path::OUTPUT_FOLDER;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a test may take if nobody says so; Go's own.
@@ -54,8 +54,6 @@ pub struct TestSession<'a> {
     pub machine: &'a Machine,
     /// Where events go.
     pub sink: Sink<'a>,
-    /// The number of the last step.
-    pub steps: AtomicUsize,
 }
 
 /// A test binary that is there.
@@ -231,8 +229,11 @@ impl<'a> TestBinary<'a> {
         let paths: Vec<_> = std::iter::once(&self.program).chain(&declared).cloned().collect();
         // Before anything is read: what is written meanwhile must show.
         let stamps = Stamps::of(&paths);
-        let binary = digests.digest(&self.program).map_err(|it| unreadable(&self.program, &it))?;
-        let read = digests.digest_all(&declared).map_err(|(path, it)| unreadable(&path, &it))?;
+        let binary =
+            digests.digest_apart(&self.program).map_err(|it| unreadable(&self.program, &it))?;
+        let read = |it: &PathBuf| digests.digest_apart(it).map_err(|error| unreadable(it, &error));
+        let read: Vec<_> = declared.par_iter().map(read).collect();
+        let read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
         let limit = self.limit(session.request);
         let (env, folder) = self.surroundings(machine, root.as_ref());
         let version = || std::iter::once(env!("CARGO_PKG_VERSION").to_owned());
@@ -508,7 +509,7 @@ impl<'a> TestBinary<'a> {
     }
 
     fn tell_start(&self, session: &TestSession<'_>, prepared: &Prepared, run: usize) -> usize {
-        let step = session.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        let step = session.machine.next_step();
         let program = self.program.strip_prefix(session.root).unwrap_or(&self.program);
         let program = match self.folder.strip_prefix(session.root) {
             // Relative to the folder that it runs in, so that the line can be pasted.

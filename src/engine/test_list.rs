@@ -20,7 +20,6 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Asks for every name, and runs nothing but what initialises the packages.
 const QUESTION: &str = "-test.list=.*";
@@ -80,16 +79,15 @@ pub fn list(
     (build, request): (&BuildRequest, &TestRequest),
     targets: &Targets,
     machine: &Machine,
-    (built, last_step): (&[Finished], usize),
+    built: &[Finished],
     sink: Sink<'_>,
 ) -> Result<Vec<Listed>, rayon::ThreadPoolBuildError> {
-    let steps = AtomicUsize::new(last_step);
     let ask = |it: &&Finished| {
         let target = targets.get(&it.label);
         let binary = target.and_then(|target| TestBinary::of(&build.root, target, it));
         let answer = match binary {
             Some(binary) if !matches!(it.state, State::Failed | State::Skipped) => {
-                let step = steps.fetch_add(1, Ordering::Relaxed) + 1;
+                let step = machine.next_step();
                 ask(&binary, request, (machine, &build.root), (step, sink))
             }
             _ => {

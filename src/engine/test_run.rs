@@ -1,58 +1,143 @@
-//! The test binaries that a build has made, run in parallel.
+//! The test binaries that a build makes, run in parallel and while others are built.
 
 use crate::effects::globs::expand_target;
 use crate::effects::machine::Machine;
 use crate::engine::event::{Event, Finished, Sink, State, TestCounts, TestFinished};
-use crate::engine::request::{BuildRequest, Shard, TestRequest};
+use crate::engine::request::{AfterFailure, BuildRequest, Mode, Shard, TestRequest};
 use crate::engine::test_job::{Judged, TestBinary, TestSession};
 use crate::engine::test_told::unknown;
 use crate::formats::cover_profile::Profile;
+use crate::model::target::Target;
 use crate::model::targets::Targets;
 use crate::plan::test_account::{CaseOutcome, Outcome};
 use crate::words::exit_code::ExitCode;
+use crate::words::label::Label;
 use crate::words::problem::Problem;
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
 
-/// Runs the test binaries among `built`, those of the shard; returns how they ended, sorted.
+/// Runs test binaries as a build makes them.
+///
+/// `build` is given where to put what it tells of each. Those of a part of all are run after it,
+/// since which these are depends on the names of all. Returns what `build` did, and how the tests
+/// ended, sorted.
 ///
 /// # Errors
 ///
-/// Returns rayon's error if the worker threads cannot be started.
-pub fn run(
-    (build, request): (&BuildRequest, &TestRequest),
+/// Returns the system's error if it gives no thread.
+pub fn run_while<T>(
+    (request, tests): (&BuildRequest, &TestRequest),
     targets: &Targets,
     machine: &Machine,
-    (built, last_step): (&[Finished], usize),
     sink: Sink<'_>,
-) -> Result<Vec<Judged>, rayon::ThreadPoolBuildError> {
-    let session = TestSession {
-        root: &build.root,
+    build: impl FnOnce(&Queue<'_>) -> T,
+) -> io::Result<(T, Vec<Judged>)> {
+    let session = TestSession { root: &request.root, request: tests, machine, sink };
+    let (give, take) = mpsc::channel();
+    let closed = AtomicBool::new(request.mode != Mode::Build);
+    let queue = Queue {
+        give,
+        targets,
         request,
-        machine,
-        sink,
-        steps: AtomicUsize::new(last_step),
+        shard: tests.shard,
+        closed: &closed,
+        held: Mutex::default(),
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(build.jobs.get()).build()?;
-    let built = shard(built, request.shard);
-    let judge = |it: &&Finished| {
-        let binary =
-            targets.get(&it.label).and_then(|target| TestBinary::of(&build.root, target, it));
-        let judged = match binary {
-            _ if machine.interrupt.is_set() => not_run(it, "interrupted").into(),
-            Some(binary) if !matches!(it.state, State::Failed | State::Skipped) => {
-                binary.judge(&session)
+    let (take, judged) = (Mutex::new(take), Mutex::new(Vec::new()));
+    let work = || {
+        // Whoever waits for the next one has the lock.
+        while let Some(built) = take.lock().ok().and_then(|it| it.recv().ok()) {
+            if closed.load(Ordering::SeqCst) {
+                continue;
             }
-            _ => not_run(it, "it was not built").into(),
-        };
-        sink(Event::TestFinished(Box::new(judged.finished.clone())));
-        judged
+            let it = judge(&session, targets, &built);
+            sink(Event::TestFinished(Box::new(it.finished.clone())));
+            if let Ok(mut judged) = judged.lock() {
+                judged.push(it);
+            }
+        }
     };
-    let judged = pool.install(|| built.par_iter().with_max_len(1).map(judge).collect());
-    machine.save();
-    Ok(judged)
+    let done = thread::scope(|scope| {
+        // It goes with this, however this ends, and all who wait for it end.
+        let queue = queue;
+        for _ in 0..request.jobs.get() {
+            thread::Builder::new().spawn_scoped(scope, work)?;
+        }
+        let done = build(&queue);
+        queue.end();
+        Ok::<_, io::Error>(done)
+    })?;
+    let mut judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
+    judged.sort_by(|a, b| key(&a.finished).cmp(&key(&b.finished)));
+    Ok((done, judged))
+}
+
+/// What a build puts test binaries into.
+pub struct Queue<'a> {
+    give: mpsc::Sender<Finished>,
+    targets: &'a Targets,
+    request: &'a BuildRequest,
+    shard: Option<Shard>,
+    /// Nothing more is to be run.
+    closed: &'a AtomicBool,
+    held: Mutex<Held>,
+}
+
+/// What is not given on.
+#[derive(Default)]
+struct Held {
+    /// Those of which a part is to be run.
+    all: Vec<Finished>,
+    /// Targets whose data was looked for.
+    known: BTreeSet<Label>,
+}
+
+impl Queue<'_> {
+    /// Gives what a build told of one output to whoever runs it. After a failure, where the build
+    /// does not go on after one, and where `data` is missing, nothing more is run.
+    pub fn put(&self, built: &Finished) {
+        let Ok(mut held) = self.held.lock() else { return };
+        let goes_on = self.request.after_failure == AfterFailure::KeepGoing;
+        let is_first = built.rule == "go_tests" && held.known.insert(built.label.clone());
+        let lacks_data = |it: &Target| expand_target(&self.request.root, it).is_err();
+        let is_wrong = is_first && self.targets.get(&built.label).is_some_and(lacks_data);
+        if is_wrong || built.state == State::Failed && !goes_on {
+            self.closed.store(true, Ordering::SeqCst);
+        }
+        match self.shard {
+            _ if built.rule != "go_tests" => {}
+            Some(_) => held.all.push(built.clone()),
+            // Those who take are there until the queue ends.
+            None => drop(self.give.send(built.clone())),
+        }
+    }
+
+    fn end(self) {
+        let held = self.held.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for it in shard(&held.all, self.shard) {
+            let _ = self.give.send(it.clone());
+        }
+    }
+}
+
+fn judge(session: &TestSession<'_>, targets: &Targets, built: &Finished) -> Judged {
+    let target = targets.get(&built.label);
+    let binary = target.and_then(|target| TestBinary::of(session.root, target, built));
+    match binary {
+        _ if session.machine.interrupt.is_set() => not_run(built, "interrupted").into(),
+        Some(binary) if !matches!(built.state, State::Failed | State::Skipped) => {
+            binary.judge(session)
+        }
+        _ => not_run(built, "it was not built").into(),
+    }
+}
+
+fn key(it: &TestFinished) -> (&Label, &str, &Option<String>) {
+    (&it.label, &it.go_package, &it.platform)
 }
 
 /// Returns what is wrong with `data` of the targets of which there are test binaries.

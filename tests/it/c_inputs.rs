@@ -414,6 +414,7 @@ fn tools(it: &Workspace) -> CTools {
         interrupt: Interrupt::default(),
         guard: None,
         go_processes: AtomicUsize::new(0),
+        steps: AtomicUsize::new(0),
         step_limit: STEP_LIMIT,
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),

@@ -51,6 +51,7 @@ impl Place {
             interrupt: Interrupt::default(),
             guard: None,
             go_processes: 0.into(),
+            steps: 0.into(),
             step_limit: STEP_LIMIT,
             began: SystemTime::UNIX_EPOCH,
             looked: Looked::default(),

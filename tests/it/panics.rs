@@ -37,6 +37,7 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
         interrupt: Interrupt::default(),
         guard: None,
         go_processes: AtomicUsize::new(0),
+        steps: AtomicUsize::new(0),
         step_limit: Duration::from_mins(5),
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),

@@ -3,7 +3,7 @@
 use crate::support::has;
 use crate::workspace::{Run, Workspace, holds, text};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -265,6 +265,43 @@ fn a_pass_after_a_failure_is_flaky_and_never_kept() {
 }
 
 #[test]
+fn a_test_binary_is_run_while_others_are_built() {
+    let Some(it) = Workspace::new(&[("BUILD.ron", TESTS)]) else { return };
+    for name in ["a", "b"] {
+        it.file(&format!("{name}/x_test.go"), &test_file(name, "", "func TestA(t *testing.T) {}"));
+    }
+    assert_eq!(it.run(&["test", "--list", "--quiet"]).status.code(), Some(0));
+    it.file("b/x_test.go", &test_file("b", "", "func TestB(t *testing.T) { t.Log(1) }"));
+    let run = tests(&it, &[]);
+    assert_eq!((run.code, &run.done()["tests"]["passed"]), (0, &2.into()), "{run:#?}");
+    let place = |holds: &dyn Fn(&Value) -> bool| run.events.iter().position(holds).unwrap();
+    let is = |it: &Value, event: &str| it["event"] == event;
+    let link = |it: &Value| it["what"].as_str().is_some_and(|it| it.starts_with("link"));
+    let linking = &run.events[place(&|it| is(it, "step_started") && link(it))]["step"];
+    let linked = place(&|it| is(it, "step_finished") && it["step"] == *linking);
+    let ran = place(&|it| is(it, "test_started") && it["go_package"] == "example.com/m/a");
+    assert!(ran < linked, "the test waited for a link that it does not need: {run:#?}");
+    let steps: Vec<_> = run.all("step_started").map(|it| it["step"].to_string()).collect();
+    let different: BTreeSet<_> = steps.iter().collect();
+    assert_eq!(steps.len(), different.len(), "two steps have one number: {steps:?}");
+}
+
+#[test]
+fn many_test_binaries_are_made_by_several_processes_one_after_another() {
+    let Some(it) = Workspace::new(&[("BUILD.ron", TESTS)]) else { return };
+    for at in 0..17 {
+        let name = format!("p{at}");
+        it.file(&format!("{name}/x_test.go"), &test_file(&name, "", "func TestA(t *testing.T) {}"));
+    }
+    let run = tests(&it, &[]);
+    assert_eq!((run.code, &run.done()["tests"]["passed"]), (0, &17.into()), "{run:#?}");
+    let links = run.all("step_started").filter_map(|it| it["what"].as_str());
+    let links: Vec<_> = links.filter(|it| it.starts_with("link")).collect();
+    let link = |count| format!("link {count} test binaries by netgo");
+    assert_eq!(links, [link(9), link(8)]);
+}
+
+#[test]
 fn reports_shards_and_exit_codes() {
     let Some(it) = Workspace::new(&[("BUILD.ron", TESTS)]) else { return };
     for name in ["a", "b", "c"] {
@@ -330,7 +367,9 @@ fn reports_shards_and_exit_codes() {
     it.file("BUILD.ron", TESTS);
     it.file("b/bad_test.go", "package b\n\nfunc Broken() { x }\n");
     let run = tests(&it, &[]);
-    assert_eq!((run.code, run.all("test_finished").count()), (1, 0), "{run:#?}");
+    let told: Vec<_> = ended(&run).into_iter().map(|(name, it)| (name, &it["kept"])).collect();
+    // Which of the others were told before the failure is a matter of time.
+    assert!(run.code == 1 && told.iter().all(|it| it.0 != "b" && *it.1 == true), "{run:#?}");
     let run = tests(&it, &["-k"]);
     assert_eq!(run.code, 1);
     check(&ended(&run), "b", "not_run", &["it was not built"]);
