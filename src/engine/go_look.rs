@@ -16,7 +16,7 @@ use crate::plan::configuration::Selection;
 use crate::plan::ladder::Step;
 use crate::plan::predict::{Forecast, Obstacle};
 use crate::words::exit_code::ExitCode;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,24 +34,25 @@ pub struct Expanded<'t> {
 #[must_use]
 pub fn expand<'t>(session: &Session<'_>, go: &GoTool, targets: &[&'t Target]) -> Expanded<'t> {
     let mut expanded = Expanded::default();
-    let mut prepared = Vec::new();
-    for target in targets {
-        for settings in target.rule.go_settings() {
-            match Prepared::new(session, go, target, settings) {
-                Ok(it) => prepared.push(it),
-                Err(unfit) => {
-                    expanded.unfit.push((target, unfit));
-                    break;
-                }
-            }
-        }
-    }
+    // While C tools are looked for and tried, Go is asked what it most likely will be asked.
+    let likely = likely_questions(session, go, targets);
+    let ask_all = |it: Vec<ListingKey>| -> BTreeMap<_, _> {
+        let answered = |it: ListingKey| {
+            let answer = session.list(go, &it);
+            (it, answer)
+        };
+        it.into_par_iter().map(answered).collect()
+    };
+    let (prepared, mut answered) =
+        rayon::join(|| prepare(session, go, targets, &mut expanded), || ask_all(likely));
     let mut questions = Questions::new();
     for key in prepared.iter().map(|it| it.listing(session, go)) {
         ask(&mut questions, key);
     }
     let questions: Vec<_> = questions.into_values().collect();
-    let answers: Vec<_> = questions.par_iter().map(|it| session.list(go, it)).collect();
+    let open = questions.iter().filter(|it| !answered.contains_key(*it)).cloned().collect();
+    answered.append(&mut ask_all(open));
+    let answers: Vec<_> = questions.iter().filter_map(|it| answered.remove(it)).collect();
     for one in &prepared {
         let key = one.listing(session, go);
         let same = |it: &ListingKey| it.module == key.module && it.selection == key.selection;
@@ -71,6 +72,42 @@ pub fn expand<'t>(session: &Session<'_>, go: &GoTool, targets: &[&'t Target]) ->
         }
     }
     expanded
+}
+
+/// Finds the module of each target, and what each rung of its ladder would use here.
+fn prepare<'t>(
+    session: &Session<'_>,
+    go: &GoTool,
+    targets: &[&'t Target],
+    expanded: &mut Expanded<'t>,
+) -> Vec<Prepared<'t>> {
+    let mut prepared = Vec::new();
+    for target in targets {
+        for settings in target.rule.go_settings() {
+            match Prepared::new(session, go, target, settings) {
+                Ok(it) => prepared.push(it),
+                Err(unfit) => {
+                    expanded.unfit.push((target, unfit));
+                    break;
+                }
+            }
+        }
+    }
+    prepared
+}
+
+/// Says what Go will be asked, if the first rung of each ladder needs nothing that is found out by
+/// trying; none if that is not so, since a question too many takes longer than one that waits.
+fn likely_questions(session: &Session<'_>, go: &GoTool, targets: &[&Target]) -> Vec<ListingKey> {
+    let all = targets.iter().flat_map(|target| {
+        target.rule.go_settings().iter().map(|it| Prepared::likely(session, go, target, it))
+    });
+    let Some(all) = all.collect::<Option<Vec<_>>>() else { return Vec::new() };
+    let mut questions = Questions::new();
+    for key in all {
+        ask(&mut questions, key);
+    }
+    questions.into_values().collect()
 }
 
 /// Forecasts rungs until each of the outputs numbered in `open` has one to try, or none left;

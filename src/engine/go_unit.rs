@@ -350,14 +350,41 @@ impl<'a> Prepared<'a> {
         let possible = |it: &&Rung| !matches!(it.needs, Forecast::Impossible { .. });
         let rung = self.rungs.iter().find(possible).or_else(|| self.rungs.first());
         let Some(rung) = rung else { unreachable!("invariant: a ladder has a rung") };
-        let patterns = self.patterns().map(|it| self.pattern(session, it)).collect();
-        let tests = matches!(self.target.rule, Rule::GoTests(_));
+        self.question(session, go, &rung.selection)
+    }
+
+    /// Returns the question that [`Prepared::listing`] will most likely be, before anything is
+    /// known of C tools; `None` where only they decide.
+    #[must_use]
+    pub fn likely(
+        session: &Session<'_>,
+        go: &GoTool,
+        target: &'a Target,
+        settings: &'a GoSettings,
+    ) -> Option<ListingKey> {
+        let folder = session.request.root.join(target.label.package().as_str());
+        let strategy =
+            settings.ladder.tries.first().filter(|it| it.needs.is_empty() && !it.race)?;
+        let platform = GoPlatform::of(&settings.platform, go.host());
+        let (goos, goarch) = (&platform.goos, &platform.goarch);
+        let mut serving = strategy.toolchains.iter().filter(|it| it.may_serve(goos, goarch));
+        let is_here = |cc: &str| session.machine.program_once(cc).is_some();
+        let compiler = strategy.cgo == Cgo::Off
+            || serving.any(|it| is_here(&it.compilers(goarch, strategy.glibc_max.as_deref()).cc));
+        let facts = CgoFacts { compiler };
+        let selection = compiler.then(|| Selection::new(strategy, settings, go.host(), facts))?;
+        let module = GoModuleFolder::of(&folder)?;
+        let this = Self { target, settings, module, rungs: Arc::default() };
+        Some(this.question(session, go, &selection))
+    }
+
+    fn question(&self, session: &Session<'_>, go: &GoTool, selection: &Selection) -> ListingKey {
         ListingKey {
             go: go.identity,
             module: self.module.clone(),
-            selection: rung.selection.clone(),
-            patterns,
-            tests,
+            selection: selection.clone(),
+            patterns: self.patterns().map(|it| self.pattern(session, it)).collect(),
+            tests: matches!(self.target.rule, Rule::GoTests(_)),
         }
     }
 
