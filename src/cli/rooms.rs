@@ -48,6 +48,7 @@ use crate::words::path::OUTPUT_FOLDER;
 use crate::words::problem::Problem;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
@@ -99,23 +100,15 @@ pub struct Program {
 pub fn start_threads(jobs: NonZeroUsize) -> Result<(), Failure> {
     match rayon::ThreadPoolBuilder::new().num_threads(jobs.get()).build_global() {
         // Without a cause they were there before: a test has run another command.
-        Err(error) if std::error::Error::source(&error).is_some() => Err(no_threads(&error)),
+        Err(error) if error.source().is_some() => Err(no_threads(&error)),
         _ => Ok(()),
     }
 }
 
 /// Blames the machine for threads that it has no room for.
 #[must_use]
-pub fn no_threads(error: &rayon::ThreadPoolBuildError) -> Failure {
+pub fn no_threads(error: &dyn Error) -> Failure {
     Failure::new(ExitCode::MachineLacks, "cannot start worker threads")
-        .because(error)
-        .hint("say a smaller `--jobs`, or raise the limits that `ulimit -a` shows")
-}
-
-/// Blames the machine for a thread that it has no room for.
-#[must_use]
-pub fn no_thread(error: &io::Error) -> Failure {
-    Failure::new(ExitCode::MachineLacks, "cannot start a thread that runs tests")
         .because(error)
         .hint("say a smaller `--jobs`, or raise the limits that `ulimit -a` shows")
 }

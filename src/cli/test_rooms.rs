@@ -1,7 +1,7 @@
 //! What `test` asks of the rooms below: a build, and then its test binaries, run or listed.
 
 use crate::cli::rooms::{
-    Declared, build_with, load, machine_for, no_build, no_thread, no_threads, of_problems,
+    Declared, build_with, load, machine_for, no_build, no_threads, of_problems,
 };
 use crate::effects::machine::Machine;
 use crate::engine::build;
@@ -53,7 +53,7 @@ pub fn test(
     let build =
         |queue: &Queue<'_>| build_tests(request, (&machine, &declared), &|it| queue.put(it), sink);
     let ran = test_run::run_while((request, tests), targets, &machine, sink, build);
-    let (built, judged) = ran.map_err(|it| no_thread(&it))?;
+    let (built, judged) = ran.map_err(|it| no_threads(&it))?;
     let (code, Heard { built, counts, remembered }) = built?;
     let goes_on = code == ExitCode::Done || request.after_failure == AfterFailure::KeepGoing;
     if goes_on && code != ExitCode::Interrupted {

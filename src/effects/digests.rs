@@ -153,9 +153,17 @@ impl Digests {
     ///
     /// Returns the first path (in order) that cannot be read, with the system's error.
     pub fn digest_all(&self, paths: &[PathBuf]) -> Result<Vec<Digest>, (PathBuf, io::Error)> {
-        let digests: Vec<_> = paths.par_iter().map(|it| self.digest(it)).collect();
-        let named = paths.iter().zip(digests);
-        named.map(|(path, it)| it.map_err(|error| (path.clone(), error))).collect()
+        all_of(paths, |it| self.digest(it))
+    }
+
+    /// Returns the digests of `paths` as [`Digests::digest_all`] does, of files that are no inputs
+    /// of what this run builds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Digests::digest_all`].
+    pub fn digest_all_apart(&self, paths: &[PathBuf]) -> Result<Vec<Digest>, (PathBuf, io::Error)> {
+        all_of(paths, |it| self.digest_apart(it))
     }
 
     /// Remembers that the file at `path`, just made by us, holds `digest`.
@@ -226,6 +234,15 @@ impl Digests {
         entry.used = true;
         Some(*entry)
     }
+}
+
+fn all_of(
+    paths: &[PathBuf],
+    digest: impl Fn(&Path) -> io::Result<Digest> + Sync,
+) -> Result<Vec<Digest>, (PathBuf, io::Error)> {
+    let digests: Vec<_> = paths.par_iter().map(|it| digest(it)).collect();
+    let named = paths.iter().zip(digests);
+    named.map(|(path, it)| it.map_err(|error| (path.clone(), error))).collect()
 }
 
 impl Stamps {
@@ -324,6 +341,17 @@ mod tests {
         File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
     }
 
+    /// A file that was learnt, and the memory of it, which is written.
+    fn remembered() -> (tempfile::TempDir, PathBuf, PathBuf, Digests) {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, memory) = (dir.path().join("a"), dir.path().join("stamps"));
+        fs::write(&file, "one").unwrap();
+        let digests = Digests::open(&memory, false);
+        digests.learn(&file, Digest::of(b"one"));
+        digests.save().unwrap();
+        (dir, file, memory, digests)
+    }
+
     #[test]
     fn a_fresh_file_is_never_remembered() {
         let dir = tempfile::tempdir().unwrap();
@@ -337,12 +365,7 @@ mod tests {
 
     #[test]
     fn the_memory_survives_and_a_changed_file_is_read_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let (file, memory) = (dir.path().join("a"), dir.path().join("stamps"));
-        fs::write(&file, "one").unwrap();
-        let digests = Digests::open(&memory, false);
-        digests.learn(&file, Digest::of(b"one"));
-        digests.save().unwrap();
+        let (_dir, file, memory, _) = remembered();
         let again = Digests::open(&memory, false);
         assert_eq!(again.entries.lock().unwrap().entries.len(), 1);
         assert_eq!(again.digest(&file).unwrap(), Digest::of(b"one"));
@@ -373,12 +396,7 @@ mod tests {
 
     #[test]
     fn a_memory_is_written_again_where_it_changed_or_was_damaged() {
-        let dir = tempfile::tempdir().unwrap();
-        let (file, memory) = (dir.path().join("a"), dir.path().join("stamps"));
-        fs::write(&file, "one").unwrap();
-        let digests = Digests::open(&memory, false);
-        digests.learn(&file, Digest::of(b"one"));
-        digests.save().unwrap();
+        let (_dir, file, memory, digests) = remembered();
         let written = || fs::metadata(&memory).unwrap().ino();
         let first = written();
         digests.save().unwrap();

@@ -33,9 +33,7 @@ pub fn write_over(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// Returns what the system says.
 pub fn write_over_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fresh(path)?;
-    file.write_all(bytes)?;
-    file.persist(path).map(drop).map_err(|it| it.error)
+    written(path, bytes)?.persist(path).map(drop).map_err(|it| it.error)
 }
 
 /// Tells whether [`write_over`] could write there now: a file can be made beside it, and it is one
@@ -82,20 +80,21 @@ pub fn read_own(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 fn filled(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let mut file = fresh(path)?;
-    file.write_all(bytes)?;
+    let file = written(path, bytes)?;
     file.as_file().sync_all()?;
     Ok(file)
 }
 
-/// Makes an empty file beside `path`.
-fn fresh(path: &Path) -> io::Result<NamedTempFile> {
+/// Makes a file beside `path`, which the disk need not have yet.
+fn written(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = Builder::new();
     // As any other program would make it: the caller's umask decides.
     builder.prefix(".linkwright-").permissions(std::fs::Permissions::from_mode(0o666));
-    builder.tempfile_in(folder)
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 #[cfg(test)]

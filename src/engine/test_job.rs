@@ -29,7 +29,6 @@ use crate::plan::test_account::{Account, Books, Outcome};
 use crate::plan::test_inputs::{Observed, Pass, TestInputs, result_key};
 use crate::words::digest::Digest;
 use crate::words::path::OUTPUT_FOLDER;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -231,9 +230,8 @@ impl<'a> TestBinary<'a> {
         let stamps = Stamps::of(&paths);
         let binary =
             digests.digest_apart(&self.program).map_err(|it| unreadable(&self.program, &it))?;
-        let read = |it: &PathBuf| digests.digest_apart(it).map_err(|error| unreadable(it, &error));
-        let read: Vec<_> = declared.par_iter().map(read).collect();
-        let read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let read =
+            digests.digest_all_apart(&declared).map_err(|(path, it)| unreadable(&path, &it))?;
         let limit = self.limit(session.request);
         let (env, folder) = self.surroundings(machine, root.as_ref());
         let version = || std::iter::once(env!("CARGO_PKG_VERSION").to_owned());
