@@ -78,7 +78,8 @@ pub fn remembered_tree(root: &Path, count: usize) -> Digest {
         variables: (Vec::new(), Digest::of(b"")),
         drawn: SystemTime::now(),
         sights: scene.clear().unwrap(),
-        told: count,
+        about: count,
+        told: Vec::<()>::new(),
     };
     run.write(root).unwrap();
     question

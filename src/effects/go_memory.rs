@@ -34,7 +34,8 @@ pub struct UsedGo {
 #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
 pub fn kept(folder: &Path, program: &Path, root: &Path) -> Option<Digest> {
     let question = question(program, root);
-    LastRun::that_holds(folder, &question, no_variables, SystemTime::now())
+    let run = LastRun::<_, ()>::that_holds(folder, &question, no_variables, SystemTime::now())?;
+    Some(run.about)
 }
 
 /// Keeps what a run found a toolchain to be; tells whether it could.
@@ -46,7 +47,8 @@ pub fn keep(folder: &Path, machine: &Machine, go: &UsedGo) -> bool {
         variables: (Vec::new(), no_variables(&[])),
         drawn: machine.began,
         sights,
-        told: go.identity,
+        about: go.identity,
+        told: Vec::<()>::new(),
     };
     run.write(folder).is_ok()
 }

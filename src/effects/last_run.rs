@@ -8,15 +8,16 @@
 //! |---|---|
 //! | magic | twelve bytes, the version among them |
 //! | length | of the head, eight bytes, little-endian |
-//! | head | postcard: the question, what was told, and of each piece its length and BLAKE3 |
+//! | head | postcard: the question, and of each piece its length and BLAKE3 |
 //! | seal | BLAKE3 of all before |
-//! | pieces | postcard: sights near each other; each piece is read, checked and looked at by itself |
+//! | pieces | postcard: sights near each other, then what was told; each is read and checked by itself, on any thread |
 
 use crate::effects::file;
 use crate::effects::sight::{Folder, Sight};
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::slice::ParallelSlice;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
@@ -28,17 +29,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-const MAGIC: &[u8; 12] = b"LWLASTRUN\x03\0\0";
+const MAGIC: &[u8; 12] = b"LWLASTRUN\x04\0\0";
 
 /// The longest file that is read: 1 GiB, some millions of sights.
 const LIMIT: u64 = 1 << 30;
 
-/// How many sights a piece has: one look takes about a microsecond.
+/// How many sights a piece has, or things told: one look takes about a microsecond.
 const PIECE: usize = 1024;
 
-/// The run.
+/// The run, of which `A` is known besides `T` for each thing that it told.
 #[derive(Debug)]
-pub struct LastRun<T> {
+pub struct LastRun<A, T> {
     /// What was asked, and by which program: equal questions have equal digests.
     pub question: Digest,
     /// Variables that it saw, with the digest of their values.
@@ -47,20 +48,37 @@ pub struct LastRun<T> {
     pub drawn: SystemTime,
     /// What it saw.
     pub sights: BTreeMap<PathBuf, Sight>,
+    /// What is known of it.
+    pub about: A,
     /// What it told.
-    pub told: T,
+    pub told: Vec<T>,
+}
+
+/// What a run told, if that holds.
+#[derive(Debug)]
+pub struct Holds<A, T> {
+    /// What is known of it.
+    pub about: A,
+    /// What it told.
+    pub told: Vec<T>,
+    /// The digest of both, whenever they were seen to hold.
+    pub digest: Digest,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Head<T> {
+struct Head<A> {
     question: [u8; 32],
     names: Vec<String>,
     values: [u8; 32],
     /// Since 1970.
     drawn: Duration,
-    told: T,
-    pieces: Vec<(u64, [u8; 32])>,
+    about: A,
+    sights: Vec<Mark>,
+    told: Vec<Mark>,
 }
+
+/// The length of a piece, and its digest.
+type Mark = (u64, [u8; 32]);
 
 /// Sights that lie near each other.
 #[derive(Serialize, Deserialize)]
@@ -72,31 +90,42 @@ struct Piece<'a> {
     sights: Vec<(&'a Bytes, Sight)>,
 }
 
-impl<T: Serialize + DeserializeOwned + Send> LastRun<T> {
-    /// Writes it below the output folder `folder`.
+impl<A, T> LastRun<A, T>
+where
+    A: Serialize + DeserializeOwned,
+    T: Serialize + DeserializeOwned + Send + Sync,
+{
+    /// Writes it below the output folder `folder`; returns the digest of what it told.
     ///
     /// # Errors
     ///
     /// Returns the system's error; without it the next run only takes longer.
-    pub fn write(&self, folder: &Path) -> io::Result<()> {
-        let Self { question, variables: (names, values), drawn, sights, told } = self;
-        let pieces = pieces(sights)?;
+    pub fn write(&self, folder: &Path) -> io::Result<Digest> {
+        let Self { question, variables: (names, values), drawn, sights, about, told } = self;
+        let written = |it: &[T]| postcard::to_stdvec(it).map_err(io::Error::other);
+        let told = told.par_chunks(PIECE).map(written).collect::<io::Result<Vec<_>>>()?;
+        let sights = pieces(sights)?;
+        let marks = |it: &[Vec<u8>]| it.iter().map(|it| mark(it)).collect();
         let head = Head {
             question: *question.as_bytes(),
             names: names.clone(),
             values: *values.as_bytes(),
             drawn: drawn.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
-            told,
-            pieces: pieces.iter().map(|it| (it.len() as u64, *Digest::of(it).as_bytes())).collect(),
+            about,
+            sights: marks(&sights),
+            told: marks(&told),
         };
+        let digest = digest_of_told(&head)?;
         let head = postcard::to_stdvec(&head).map_err(io::Error::other)?;
         let mut bytes = [&MAGIC[..], &(head.len() as u64).to_le_bytes(), &head].concat();
         let seal = Digest::of(&bytes);
         bytes.extend_from_slice(seal.as_bytes());
-        bytes.extend(pieces.concat());
+        bytes.extend(sights.concat());
+        bytes.extend(told.concat());
         let path = place(folder, question);
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        file::write_over_unsynced(&path, &bytes)
+        file::write_over_unsynced(&path, &bytes)?;
+        Ok(digest)
     }
 
     /// Reads the last run with `question` and looks again at all that it saw: `None` if there is
@@ -111,22 +140,27 @@ impl<T: Serialize + DeserializeOwned + Send> LastRun<T> {
         question: &Digest,
         values: impl Fn(&[String]) -> Digest,
         now: SystemTime,
-    ) -> Option<T> {
+    ) -> Option<Holds<A, T>> {
         let path = place(folder, question);
         let length = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
         let bytes = (length <= LIMIT).then(|| fs::read(&path).ok()).flatten()?;
-        let (head, pieces) = opened::<T>(&bytes)?;
-        let Head { question: asked, names, values: were, drawn, told, pieces: _ } = head;
+        let Opened { head, sights: pieces, told } = opened::<A>(&bytes)?;
+        let digest = digest_of_told(&head).ok()?;
+        let Head { question: asked, names, values: were, drawn, about, .. } = head;
         let others = were != *values(&names).as_bytes();
         if asked != *question.as_bytes() || others && !planted(Defect::LastRunOfOtherVariables) {
             return None;
         }
         let drawn = SystemTime::UNIX_EPOCH.checked_add(drawn)?;
-        let look = |(piece, digest)| look_again(piece, digest, (drawn, now));
-        let newer: Option<Vec<Vec<_>>> = pieces.clone().into_par_iter().map(look).collect();
-        let newer = newer?.concat();
+        let look = |it: Written<'_>| look_again(it, (drawn, now));
+        let read = |it: Written<'_>| postcard::from_bytes::<Vec<T>>(checked(it)?).ok();
+        let (newer, told): (Option<Vec<Vec<_>>>, Option<Vec<Vec<T>>>) = rayon::join(
+            || pieces.par_iter().copied().map(look).collect(),
+            || told.into_par_iter().map(read).collect(),
+        );
+        let (newer, told) = (newer?.concat(), told?.into_iter().flatten().collect());
         if newer.is_empty() {
-            return Some(told);
+            return Some(Holds { about, told, digest });
         }
         let mut sights = BTreeMap::new();
         for (piece, _) in pieces {
@@ -134,9 +168,9 @@ impl<T: Serialize + DeserializeOwned + Send> LastRun<T> {
         }
         sights.extend(newer);
         let variables = (names, Digest::from_bytes(were));
-        let this = Self { question: *question, variables, drawn: now, sights, told };
+        let this = Self { question: *question, variables, drawn: now, sights, about, told };
         let _ = this.write(folder);
-        Some(this.told)
+        Some(Holds { about: this.about, told: this.told, digest })
     }
 }
 
@@ -179,8 +213,15 @@ fn pieces(sights: &BTreeMap<PathBuf, Sight>) -> io::Result<Vec<Vec<u8>>> {
 /// A piece as it was written, and the digest that it must have.
 type Written<'a> = (&'a [u8], [u8; 32]);
 
+/// A file, taken apart.
+struct Opened<'a, A> {
+    head: Head<A>,
+    sights: Vec<Written<'a>>,
+    told: Vec<Written<'a>>,
+}
+
 /// Reads the head of a file; `None` if that, or the file's length, is not as it was written.
-fn opened<T: DeserializeOwned>(bytes: &[u8]) -> Option<(Head<T>, Vec<Written<'_>>)> {
+fn opened<A: DeserializeOwned>(bytes: &[u8]) -> Option<Opened<'_, A>> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (length, rest) = rest.split_first_chunk::<8>()?;
     let (head, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
@@ -189,27 +230,46 @@ fn opened<T: DeserializeOwned>(bytes: &[u8]) -> Option<(Head<T>, Vec<Written<'_>
     if Digest::of(sealed).as_bytes() != seal && !planted(Defect::LastRunWithoutSeal) {
         return None;
     }
-    let head: Head<T> = postcard::from_bytes(head).ok()?;
-    let mut pieces = Vec::with_capacity(head.pieces.len().min(bytes.len()));
-    for (length, digest) in &head.pieces {
+    let head: Head<A> = postcard::from_bytes(head).ok()?;
+    let sights = taken(&mut rest, &head.sights)?;
+    let told = taken(&mut rest, &head.told)?;
+    rest.is_empty().then_some(Opened { head, sights, told })
+}
+
+/// Takes pieces from the front of `rest`.
+fn taken<'a>(rest: &mut &'a [u8], marks: &[Mark]) -> Option<Vec<Written<'a>>> {
+    let mut pieces = Vec::with_capacity(marks.len());
+    for (length, digest) in marks {
         let (piece, after) = rest.split_at_checked(usize::try_from(*length).ok()?)?;
         pieces.push((piece, *digest));
-        rest = after;
+        *rest = after;
     }
-    rest.is_empty().then_some((head, pieces))
+    Some(pieces)
+}
+
+fn mark(piece: &[u8]) -> Mark {
+    (piece.len() as u64, *Digest::of(piece).as_bytes())
+}
+
+/// Digests what is known of a run and what it told, and nothing of when and where that was seen.
+fn digest_of_told<A: Serialize>(Head { about, told, .. }: &Head<A>) -> io::Result<Digest> {
+    let bytes = postcard::to_stdvec(&(about, told)).map_err(io::Error::other)?;
+    Ok(Digest::of(&bytes))
+}
+
+/// Returns the bytes of a piece, if they are those that were written.
+fn checked((piece, digest): Written<'_>) -> Option<&[u8]> {
+    let is_whole = *Digest::of(piece).as_bytes() == digest || planted(Defect::LastRunWithoutSeal);
+    is_whole.then_some(piece)
 }
 
 /// Looks again at all sights of a piece, drawn at the moment `drawn`: `None` if one is not the
 /// same, or the piece is damaged; else those that are to be written anew, as they are `now`.
 fn look_again(
-    piece: &[u8],
-    digest: [u8; 32],
+    written: Written<'_>,
     (drawn, now): (SystemTime, SystemTime),
 ) -> Option<Vec<(PathBuf, Sight)>> {
-    if *Digest::of(piece).as_bytes() != digest && !planted(Defect::LastRunWithoutSeal) {
-        return None;
-    }
-    let Piece { base, sights } = postcard::from_bytes(piece).ok()?;
+    let Piece { base, sights } = postcard::from_bytes(checked(written)?).ok()?;
     let base = Path::new(OsStr::from_bytes(base));
     let folder = Folder::open(base);
     let mut newer = Vec::new();
@@ -236,7 +296,7 @@ mod tests {
     use super::*;
     use crate::effects::testing::later;
 
-    fn run() -> LastRun<String> {
+    fn run() -> LastRun<(), String> {
         LastRun {
             question: Digest::of(b"what?"),
             variables: (vec!["A".to_owned()], Digest::of(b"A=1")),
@@ -244,7 +304,8 @@ mod tests {
             sights: ["/nothing", "/nothing/here", "/nothing/there"]
                 .map(|it| (PathBuf::from(it), Sight::Nothing))
                 .into(),
-            told: "this".to_owned(),
+            about: (),
+            told: vec!["this".to_owned()],
         }
     }
 
@@ -253,7 +314,10 @@ mod tests {
             assert_eq!(names, ["A"]);
             Digest::of(values)
         };
-        LastRun::that_holds(folder, &Digest::of(question), values, SystemTime::UNIX_EPOCH)
+        let question = Digest::of(question);
+        let holds =
+            LastRun::<(), String>::that_holds(folder, &question, values, SystemTime::UNIX_EPOCH)?;
+        Some(holds.told.concat())
     }
 
     #[test]
@@ -301,7 +365,7 @@ mod tests {
         fs::write(&file, "1").unwrap();
         let look = |now| {
             let values = |_: &[String]| Digest::of(b"A=1");
-            LastRun::<String>::that_holds(folder.path(), &run.question, values, now)
+            LastRun::<(), String>::that_holds(folder.path(), &run.question, values, now)
         };
         assert!(look(later()).is_some());
         let second = kept();

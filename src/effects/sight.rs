@@ -36,9 +36,9 @@ pub type Bytes = [u8; 32];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sight {
     /// A file that was read.
-    File(Stamp, Bytes),
+    File(Stamp, #[serde(with = "serde_bytes")] Bytes),
     /// A folder that was listed; the digest is of its names and what they are.
-    Folder(Stamp, Bytes),
+    Folder(Stamp, #[serde(with = "serde_bytes")] Bytes),
     /// Nothing is there.
     Nothing,
     /// What a link in a folder leads to: a file, a folder, or nothing.
@@ -46,7 +46,7 @@ pub enum Sight {
     /// A program that a search of PATH found.
     Program(Stamp),
     /// A file that we made; whether it may be started.
-    Output(Stamp, Bytes, bool),
+    Output(Stamp, #[serde(with = "serde_bytes")] Bytes, bool),
     /// What a test looked at, links followed; and the link itself, if it is one.
     Looked(Stamp, Option<Stamp>),
     /// The kind and permissions of a folder of which a test asked what it is.

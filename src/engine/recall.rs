@@ -20,7 +20,7 @@ use crate::effects::go_memory::{self, UsedGo};
 use crate::effects::go_root::COMMANDS;
 use crate::effects::go_sdk::go_settings;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
-use crate::effects::last_run::LastRun;
+use crate::effects::last_run::{Holds, LastRun};
 use crate::effects::machine::{Machine, PASSED};
 use crate::effects::outputs::Outputs;
 use crate::effects::scene::Scene;
@@ -42,13 +42,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// What is remembered of a run besides what it saw.
-#[derive(Debug, Serialize, Deserialize)]
+/// What is remembered of a run: the Go toolchains that it used, and what it told.
+type Run = LastRun<Vec<UsedGo>, Told>;
+
+/// What a run told, if one today would tell the same.
+#[derive(Debug)]
 pub struct Remembered {
     /// What it told.
     pub told: Vec<Told>,
-    /// The Go toolchains that it used.
-    toolchains: Vec<UsedGo>,
+    /// Tells one memory from another.
+    pub digest: Digest,
 }
 
 /// How a build ended.
@@ -64,7 +67,8 @@ pub struct Ended {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Told {
     label: Label,
-    rule: String,
+    /// Its place in [`Rule::KINDS`].
+    rule: u8,
     go_package: Option<String>,
     platform: Option<String>,
     output: Option<RelPath>,
@@ -97,10 +101,9 @@ pub struct Seen<'a> {
 #[must_use]
 pub fn recall(request: &BuildRequest, sink: Sink<'_>) -> Option<Ended> {
     let holds = that_holds(request)?;
-    let remembered = holds.digest();
     let counts = tell(request, holds.told, sink)?;
     sink(Event::Done(counts));
-    Some(Ended { counts, remembered })
+    Some(Ended { counts, remembered: Some(holds.digest) })
 }
 
 /// Returns what is remembered of the last run with this request, if a run today would be the same.
@@ -111,18 +114,11 @@ pub fn that_holds(request: &BuildRequest) -> Option<Remembered> {
     let question = question(request, asking(request)?);
     let values = |names: &[String]| values(request, names);
     let now = SystemTime::now();
-    let run = LastRun::<Remembered>::that_holds(&folder, &question, values, now)?;
+    let Holds { about: toolchains, told, digest } =
+        Run::that_holds(&folder, &question, values, now)?;
     let is_kept =
         |it: &UsedGo| go_memory::kept(&folder, &it.program, &it.root) == Some(it.identity);
-    run.toolchains.iter().all(is_kept).then_some(run)
-}
-
-impl Remembered {
-    /// Tells one memory from another.
-    #[must_use]
-    pub fn digest(&self) -> Option<Digest> {
-        postcard::to_stdvec(self).ok().map(|it| Digest::of(&it))
-    }
+    toolchains.iter().all(is_kept).then_some(Remembered { told, digest })
 }
 
 /// Returns the program whose runs are remembered, if this one may be told from memory.
@@ -137,7 +133,10 @@ pub fn asking(request: &BuildRequest) -> Option<&Path> {
 pub fn tell(request: &BuildRequest, told: Vec<Told>, sink: Sink<'_>) -> Option<Counts> {
     let finished: Option<Vec<_>> = told.into_iter().map(Told::finished).collect();
     let finished = finished?;
-    let targets: BTreeSet<_> = finished.iter().map(|it| &it.label).collect();
+    let mut targets: Vec<_> = finished.iter().map(|it| &it.label).collect();
+    // They are almost in order: outputs are told target by target.
+    targets.sort();
+    targets.dedup();
     sink(Event::Started { targets: targets.len(), jobs: request.jobs.get() });
     sink(Event::Planned { outputs: finished.len() });
     let counts = Counts { up_to_date: finished.len(), recalled: true, ..Counts::default() };
@@ -162,7 +161,7 @@ pub fn remember(
     }
     let told: Option<Vec<_>> = results.iter().map(Told::of).collect();
     let toolchains: Option<Vec<_>> = seen.toolchains.iter().map(|it| it.keep(machine)).collect();
-    let remembered = Remembered { told: told?, toolchains: toolchains? };
+    let (told, about) = (told?, toolchains?);
     let parts: Vec<_> = seen.toolchains.iter().map(|it| go_memory::is_part(&it.root)).collect();
     let is_elsewhere = |path: &Path| parts.iter().any(|it| it(path));
     let mut scene = Scene::new(machine.began, &machine.digests, is_elsewhere);
@@ -182,16 +181,16 @@ pub fn remember(
     names.extend(commands.flat_map(|it| it.pass_env.iter().map(String::as_str)));
     let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
     let values = values(request, &names);
-    let run = LastRun {
+    let run = Run {
         question: question(request, program),
         variables: (names, values),
         drawn: machine.began,
         sights,
-        told: remembered,
+        about,
+        told,
     };
     // Without it the next run only takes longer.
-    run.write(outputs.folder()).ok()?;
-    run.told.digest()
+    run.write(outputs.folder()).ok()
 }
 
 /// Digests what is asked and who is asked.
@@ -398,9 +397,11 @@ impl Told {
             hints: _,
             exit_code,
         } = delivery.finished.as_ref().clone();
-        (error.is_none() && exit_code == 0).then(|| Self {
+        let rule = Rule::KINDS.into_iter().position(|it| it == rule)?;
+        let rule = u8::try_from(rule).ok()?;
+        (error.is_none() && exit_code == 0).then_some(Self {
             label,
-            rule: rule.to_owned(),
+            rule,
             go_package,
             platform,
             output,
@@ -427,7 +428,7 @@ impl Told {
             go,
             warnings,
         } = self;
-        let rule = Rule::KINDS.into_iter().find(|it| *it == rule)?;
+        let rule = *Rule::KINDS.get(usize::from(rule))?;
         Some(Finished {
             label,
             rule,

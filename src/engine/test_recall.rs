@@ -38,12 +38,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// What a run told of its tests, after the build whose memory has this digest.
-#[derive(Debug, Serialize, Deserialize)]
-struct AllTold {
-    build: Digest,
-    tests: Vec<ToldTest>,
-}
+/// What is remembered of a run: the digest of the memory of its build, and what it told of tests.
+type Run = LastRun<Digest, ToldTest>;
 
 /// What a run told of one test binary.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,12 +69,12 @@ pub fn recall(
     let folder = build.root.join(OUTPUT_FOLDER);
     let values = |names: &[String]| recall::values(build, names);
     let now = SystemTime::now();
-    let told = LastRun::<AllTold>::that_holds(&folder, &question, values, now)?;
+    let holds = Run::that_holds(&folder, &question, values, now)?;
     let remembered = recall::that_holds(build)?;
-    if remembered.digest() != Some(told.build) {
+    if remembered.digest != holds.about {
         return None;
     }
-    let tests: Option<Vec<_>> = told.tests.into_iter().map(ToldTest::finished).collect();
+    let tests: Option<Vec<_>> = holds.told.into_iter().map(ToldTest::finished).collect();
     let tests = tests?;
     let counts = recall::tell(build, remembered.told, sink)?;
     for it in &tests {
@@ -108,9 +104,9 @@ pub fn remember(
         names.extend(test_process::PASSED.map(str::to_owned));
         let names: Vec<_> = names.into_iter().collect();
         let values = recall::values(build, &names);
-        let told = AllTold { build: remembered, tests };
-        let drawn = machine.began;
-        let run = LastRun { question, variables: (names, values), drawn, sights, told };
+        let (drawn, variables) = (machine.began, (names, values));
+        let (about, told) = (remembered, tests);
+        let run = Run { question, variables, drawn, sights, about, told };
         let _ = run.write(&build.root.join(OUTPUT_FOLDER));
     }
 }

@@ -5,18 +5,14 @@
 
 use crate::engine::event::{Counts, Event, Finished, State};
 use crate::words::label::Label;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// What names one output: its target, its Go package where it has one, and its platform where
-/// the target names one.
-pub type OutputName = (Label, String, Option<String>);
 
 /// The events of one build, in the shape in which they are reported.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// How each output ended.
-    pub finished: BTreeMap<OutputName, Arc<Finished>>,
+    /// How each output ended, in the order in which that was told.
+    finished: Vec<Arc<Finished>>,
     /// The counts that the engine gave at its end.
     pub counts: Option<Counts>,
     /// How many outputs are known to come.
@@ -45,11 +41,11 @@ impl Outcome {
             Event::Started { targets, .. } => self.targets = *targets,
             Event::Planned { outputs } => self.planned = Some(*outputs),
             Event::Finished(it) => {
-                self.targets_finished.insert(it.label.clone());
-                let package = it.go_package.clone().unwrap_or_default();
-                let name = (it.label.clone(), package, it.platform.clone());
+                if self.planned.is_none() {
+                    self.targets_finished.insert(it.label.clone());
+                }
                 self.outputs_finished += usize::from(has_output(it));
-                self.finished.insert(name, Arc::clone(it));
+                self.finished.push(Arc::clone(it));
             }
             Event::Done(counts) => self.counts = Some(*counts),
             Event::Attempt { .. }
@@ -62,6 +58,14 @@ impl Outcome {
             | Event::Warning { .. }
             | Event::Error(_) => {}
         }
+    }
+
+    /// Returns how each output ended, by target, Go package and platform.
+    #[must_use]
+    pub fn finished(&self) -> Vec<&Finished> {
+        let mut all: Vec<_> = self.finished.iter().map(AsRef::as_ref).collect();
+        all.sort_by(|a, b| name(a).cmp(&name(b)));
+        all
     }
 
     /// Tells how far the build is.
@@ -79,13 +83,13 @@ impl Outcome {
     /// Tells whether an output has failed.
     #[must_use]
     pub fn any_failed(&self) -> bool {
-        self.finished.values().any(|it| it.state == State::Failed)
+        self.finished.iter().any(|it| it.state == State::Failed)
     }
 
     /// Returns the engine's counts, or, where it ended without any, what was seen.
     #[must_use]
     pub fn counts(&self, exit_code: u8) -> Counts {
-        let seen = |state| self.finished.values().filter(|it| it.state == state).count();
+        let seen = |state| self.finished.iter().filter(|it| it.state == state).count();
         self.counts.unwrap_or_else(|| Counts {
             built: seen(State::Built),
             restored: seen(State::Restored),
@@ -98,6 +102,12 @@ impl Outcome {
             exit_code,
         })
     }
+}
+
+/// What names one output: its target, its Go package where it has one, and its platform where
+/// the target names one.
+fn name(it: &Finished) -> (&Label, Option<&str>, Option<&str>) {
+    (&it.label, it.go_package.as_deref(), it.platform.as_deref())
 }
 
 /// Tells whether `finished` is about an output rather than about a target that has none.

@@ -123,8 +123,8 @@ impl<'a> Reporter<'a> {
     /// Returns how the outputs of the targets that `patterns` match have ended so far, sorted.
     pub fn finished(&self, patterns: &PatternSet) -> Vec<Finished> {
         let telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
-        let finished = telling.outcome.finished.values();
-        finished.filter(|it| patterns.matches(&it.label)).map(|it| it.as_ref().clone()).collect()
+        let finished = telling.outcome.finished().into_iter();
+        finished.filter(|it| patterns.matches(&it.label)).cloned().collect()
     }
 }
 

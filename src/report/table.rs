@@ -82,8 +82,8 @@ pub fn write_aligned(
 ///
 /// Returns the writer's error.
 pub fn write_outputs(outcome: &Outcome, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let shown: Vec<&Finished> =
-        outcome.finished.values().map(AsRef::as_ref).filter(|it| has_output(it)).collect();
+    let mut shown = outcome.finished();
+    shown.retain(|it| has_output(it));
     if shown.is_empty() {
         return Ok(());
     }
@@ -146,11 +146,12 @@ fn cell(text: &str) -> Cell {
 ///
 /// Returns the writer's error.
 pub fn write_failures(outcome: &Outcome, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let ended = |state| outcome.finished.iter().filter(move |it| it.1.state == state);
-    for (_, finished) in ended(State::Failed) {
+    let finished = outcome.finished();
+    let ended = |state| finished.iter().filter(move |it| it.state == state);
+    for finished in ended(State::Failed) {
         write_failure(finished, paint, out)?;
     }
-    for (_, finished) in ended(State::Skipped).take(MAX_SKIPPED_SHOWN) {
+    for finished in ended(State::Skipped).take(MAX_SKIPPED_SHOWN) {
         let why = finished.error.as_deref().unwrap_or("not tried");
         let skipped = paint.say(Tone::Caution, "skipped:");
         writeln!(out, "{skipped} {}: {}", shown_name(finished), escape::line(why.trim_end()))?;

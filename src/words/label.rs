@@ -1,5 +1,6 @@
 //! Target names: the one way the rest of the program refers to a target.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -167,15 +168,19 @@ impl serde::Serialize for Label {
     }
 }
 
+/// Read where it lies, if it can be.
+#[derive(serde::Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 impl<'de> serde::Deserialize<'de> for Label {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let Text(text) = Text::deserialize(deserializer)?;
         Self::parse(&text, &PackagePath::root()).map_err(serde::de::Error::custom)
     }
 }
 
 impl schemars::JsonSchema for Label {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
+    fn schema_name() -> Cow<'static, str> {
         "Label".into()
     }
 
