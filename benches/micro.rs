@@ -7,7 +7,7 @@
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box, black_box_drop};
 use linkwright::effects::inspect::inspect_file;
-use linkwright::effects::last_run::LastRun;
+use linkwright::effects::last_run::{LastRun, LastRuns};
 use linkwright::effects::store::digest_of;
 use linkwright::effects::workspace::load_rules;
 use linkwright::formats::build_file;
@@ -55,10 +55,10 @@ fn fingerprint(bencher: Bencher<'_, '_>, files: usize) {
 fn look_again(bencher: Bencher<'_, '_>, files: usize) {
     let folder = tempfile::tempdir().unwrap();
     let question = remembered_tree(folder.path(), files);
+    let runs = LastRuns { folder: folder.path().to_owned(), is_written: true };
     bencher.counter(ItemsCount::new(files)).bench(|| {
         let values = |_: &[String]| Digest::of(b"");
-        let told =
-            LastRun::<usize, ()>::that_holds(folder.path(), &question, values, SystemTime::now());
+        let told = LastRun::<usize, ()>::that_holds(&runs, &question, values, SystemTime::now());
         assert_eq!(told.map(|it| it.about), Some(files));
     });
 }

@@ -1,12 +1,15 @@
 //! `linkwright query`: which targets there are, what they need, what needs them.
 
-use crate::cli::build::parse_patterns;
+use crate::cli::build::{BuildOptions, parse_patterns, prepare};
 use crate::cli::console::{Console, Stopped};
 use crate::cli::flags::unmask;
-use crate::cli::rooms::{self, Place};
+use crate::cli::rooms::{self, Declared, Place};
+use crate::engine::packages::{self as engine, PackageGraphs, PackagesError};
+use crate::engine::request::{BuildRequest, Mode};
 use crate::plan::query::{Direction, NoMatch, Node, TargetGraph};
 use crate::report::failure::Failure;
 use crate::report::graph::{Form, write_dot, write_json, write_list};
+use crate::report::packages;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::{Label, PackagePath};
 use std::io::{self, Write};
@@ -16,6 +19,7 @@ use std::io::{self, Write};
 /// Prints the labels of the targets that the patterns match, sorted, one a line. Builds nothing.
 #[derive(Debug, Default, clap::Args)]
 #[command(verbatim_doc_comment)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag")]
 pub struct QueryArgs {
     /// Which targets: //..., //dir/..., //dir:name, :name; -//dir:name leaves one out
     #[arg(value_name = "PATTERN", value_parser = unmask)]
@@ -32,6 +36,13 @@ pub struct QueryArgs {
     /// A shortest chain of dependencies from one of them to LABEL
     #[arg(long, value_name = "LABEL", group = "relation")]
     pub path_to: Option<String>,
+
+    /// The Go packages that they are made of, tests and dependencies included
+    ///
+    /// As the first strategy of each target chooses them; from memory where that holds, else by
+    /// `go list`.
+    #[arg(long, group = "relation")]
+    pub packages: bool,
 
     /// Only targets of this kind
     #[arg(long, value_name = "RULE",
@@ -57,12 +68,36 @@ pub fn run(args: QueryArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let declared = rooms::load(&root)?;
     let graph = TargetGraph::new(declared.targets.iter());
     let nodes = answer(&args, &graph, &here)?;
+    let form = if args.json { Form::Json } else { args.output };
+    if args.packages {
+        let labels: Vec<_> = nodes.iter().map(|it| &graph.target(*it).label).collect();
+        let request = prepare(&args.patterns, BuildOptions::default(), console)?;
+        let request = BuildRequest { mode: Mode::DryRun, ..request };
+        let found = packages_of(&request, &declared, &labels)?;
+        packages::write(&found, form, &root, console.out)?;
+        return Ok(ExitCode::Done.number());
+    }
     if nodes.is_empty() && args.path_to.is_some() {
         writeln!(console.err, "no chain of dependencies leads there")?;
     }
-    let form = if args.json { Form::Json } else { args.output };
     write_answer(&graph, &nodes, form, console.out)?;
     Ok(ExitCode::Done.number())
+}
+
+fn packages_of(
+    request: &BuildRequest,
+    declared: &Declared,
+    labels: &[&Label],
+) -> Result<PackageGraphs, Failure> {
+    let machine = rooms::machine_for(request)?;
+    let found = engine::packages(request, (&declared.targets, &declared.rules), &machine, labels);
+    found.map_err(|error| match error {
+        PackagesError::Plan(error) => rooms::no_build(&error),
+        PackagesError::Unfit(_, ref unfit) => {
+            let failure = Failure::new(unfit.code, error.to_string());
+            unfit.hints.iter().cloned().fold(failure, Failure::hint)
+        }
+    })
 }
 
 /// Returns the targets that `args` ask for, sorted; a path in its own order.

@@ -15,6 +15,7 @@ use crate::effects::file::{can_write_over, write_over};
 use crate::effects::go_sdk::own_platform;
 use crate::effects::go_tool::GoToolError;
 use crate::effects::inspect::{InspectError, inspect_file};
+use crate::effects::last_run::LastRuns;
 use crate::effects::limits::is_machines;
 use crate::effects::lock::{Patience, Share};
 use crate::effects::looked::Looked;
@@ -297,7 +298,8 @@ pub fn no_build(error: &BuildError) -> Failure {
 /// Blames the machine.
 pub fn machine_for(request: &BuildRequest) -> Result<Machine, Failure> {
     let BuildRequest { root, store, go_cache, variables, guard, paranoid, mode, .. } = request;
-    let last_runs = (*mode == Mode::Build).then(|| root.join(OUTPUT_FOLDER));
+    let is_written = *mode == Mode::Build;
+    let last_runs = Some(LastRuns { folder: root.join(OUTPUT_FOLDER), is_written });
     let made = machine(store, go_cache.as_deref(), (variables, guard.as_ref()), *paranoid)?;
     Ok(Machine { last_runs, ..made })
 }

@@ -8,7 +8,7 @@
 
 use crate::effects::folders::Links;
 use crate::effects::go_root::{FILES, PARTS, unread_sources};
-use crate::effects::last_run::LastRun;
+use crate::effects::last_run::{LastRun, LastRuns};
 use crate::effects::machine::Machine;
 use crate::effects::scene::Scene;
 use crate::plan::fingerprint::Framed;
@@ -28,13 +28,12 @@ pub struct UsedGo {
     pub identity: Digest,
 }
 
-/// Returns what is kept of the toolchain at `root` whose `go` is `program`, if that holds; `folder`
-/// is that of outputs.
+/// Returns what is kept of the toolchain at `root` whose `go` is `program`, if that holds.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
-pub fn kept(folder: &Path, program: &Path, root: &Path) -> Option<Digest> {
+pub fn kept(runs: &LastRuns, program: &Path, root: &Path) -> Option<Digest> {
     let question = question(program, root);
-    let run = LastRun::<_, ()>::that_holds(folder, &question, no_variables, SystemTime::now())?;
+    let run = LastRun::<_, ()>::that_holds(runs, &question, no_variables, SystemTime::now())?;
     Some(run.about)
 }
 
@@ -125,7 +124,8 @@ mod tests {
     fn what_a_toolchain_is_holds_until_something_in_it_changes() {
         let folder = tempfile::tempdir().unwrap();
         let (machine, go) = toolchain(folder.path());
-        let kept = || kept(folder.path(), &go.program, &go.root);
+        let runs = LastRuns { folder: folder.path().to_owned(), is_written: true };
+        let kept = || kept(&runs, &go.program, &go.root);
         assert_eq!(kept(), None);
         assert!(keep(folder.path(), &machine, &go));
         assert_eq!(kept(), Some(go.identity));
@@ -155,7 +155,8 @@ mod tests {
         let (mut machine, go) = toolchain(folder.path());
         machine.began = SystemTime::now();
         assert!(!keep(folder.path(), &machine, &go));
-        assert_eq!(kept(folder.path(), &go.program, &go.root), None);
+        let runs = LastRuns { folder: folder.path().to_owned(), is_written: true };
+        assert_eq!(kept(&runs, &go.program, &go.root), None);
     }
 
     #[test]

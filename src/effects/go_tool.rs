@@ -167,8 +167,8 @@ impl GoTool {
         let Self { program, root, identity, .. } = self;
         let (program, root) = (program.clone(), root.clone());
         let used = UsedGo { program, root, identity: *identity };
-        let folder = machine.last_runs.as_ref()?;
-        (self.is_kept || go_memory::keep(folder, machine, &used)).then_some(used)
+        let runs = machine.last_runs.as_ref().filter(|it| it.is_written)?;
+        (self.is_kept || go_memory::keep(&runs.folder, machine, &used)).then_some(used)
     }
 
     /// Tells whether the program is the toolchain's own `go`, and no script that chooses one of
@@ -301,8 +301,8 @@ impl GoTool {
 
 /// Returns what is kept of a toolchain, if this run may use that and it holds.
 fn kept_identity(machine: &Machine, program: &Path, root: &Path) -> Option<Digest> {
-    let folder = machine.last_runs.as_ref().filter(|_| !machine.digests.is_paranoid())?;
-    go_memory::kept(folder, program, root)
+    let runs = machine.last_runs.as_ref().filter(|_| !machine.digests.is_paranoid())?;
+    go_memory::kept(runs, program, root)
 }
 
 impl From<GoEnvError> for GoToolError {

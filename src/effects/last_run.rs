@@ -54,6 +54,15 @@ pub struct LastRun<A, T> {
     pub told: Vec<T>,
 }
 
+/// Where what runs saw is kept.
+#[derive(Debug, Clone)]
+pub struct LastRuns {
+    /// The folder of outputs.
+    pub folder: PathBuf,
+    /// Whether this run writes into it.
+    pub is_written: bool,
+}
+
 /// What a run told, if that holds.
 #[derive(Debug)]
 pub struct Holds<A, T> {
@@ -136,12 +145,12 @@ where
     /// so that nothing is read twice.
     #[must_use]
     pub fn that_holds(
-        folder: &Path,
+        runs: &LastRuns,
         question: &Digest,
         values: impl Fn(&[String]) -> Digest,
         now: SystemTime,
     ) -> Option<Holds<A, T>> {
-        let path = place(folder, question);
+        let path = place(&runs.folder, question);
         let length = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
         let bytes = (length <= LIMIT).then(|| fs::read(&path).ok()).flatten()?;
         let Opened { head, sights: pieces, told } = opened::<A>(&bytes)?;
@@ -159,7 +168,7 @@ where
             || told.into_par_iter().map(read).collect(),
         );
         let (newer, told) = (newer?.concat(), told?.into_iter().flatten().collect());
-        if newer.is_empty() {
+        if newer.is_empty() || !runs.is_written {
             return Some(Holds { about, told, digest });
         }
         let mut sights = BTreeMap::new();
@@ -169,7 +178,7 @@ where
         sights.extend(newer);
         let variables = (names, Digest::from_bytes(were));
         let this = Self { question: *question, variables, drawn: now, sights, about, told };
-        let _ = this.write(folder);
+        let _ = this.write(&runs.folder);
         Some(Holds { about: this.about, told: this.told, digest })
     }
 }
@@ -309,14 +318,18 @@ mod tests {
         }
     }
 
+    fn written(folder: &Path) -> LastRuns {
+        LastRuns { folder: folder.to_owned(), is_written: true }
+    }
+
     fn told(folder: &Path, question: &[u8], values: &'static [u8]) -> Option<String> {
         let values = |names: &[String]| {
             assert_eq!(names, ["A"]);
             Digest::of(values)
         };
-        let question = Digest::of(question);
+        let (runs, question) = (written(folder), Digest::of(question));
         let holds =
-            LastRun::<(), String>::that_holds(folder, &question, values, SystemTime::UNIX_EPOCH)?;
+            LastRun::<(), String>::that_holds(&runs, &question, values, SystemTime::UNIX_EPOCH)?;
         Some(holds.told.concat())
     }
 
@@ -363,14 +376,17 @@ mod tests {
         let kept = || fs::read(place(folder.path(), &run.question)).unwrap();
         let first = kept();
         fs::write(&file, "1").unwrap();
-        let look = |now| {
+        let look = |is_written| {
+            let runs = LastRuns { is_written, ..written(folder.path()) };
             let values = |_: &[String]| Digest::of(b"A=1");
-            LastRun::<(), String>::that_holds(folder.path(), &run.question, values, now)
+            LastRun::<(), String>::that_holds(&runs, &run.question, values, later())
         };
-        assert!(look(later()).is_some());
+        assert!(look(false).is_some());
+        assert_eq!(first, kept(), "this run writes nothing");
+        assert!(look(true).is_some());
         let second = kept();
         assert_ne!(first, second);
-        assert!(look(later()).is_some());
+        assert!(look(true).is_some());
         assert_eq!(second, kept(), "nothing is new");
     }
 

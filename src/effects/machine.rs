@@ -7,6 +7,7 @@
 use crate::effects::c_answers::Answers;
 use crate::effects::compile_cache::CompileCache;
 use crate::effects::digests::Digests;
+use crate::effects::last_run::LastRuns;
 use crate::effects::looked::Looked;
 use crate::effects::process::{self, Ended, Guard, Interrupt, Invocation, ProcessError};
 use crate::effects::store::Store;
@@ -72,8 +73,8 @@ pub struct Machine {
     pub looked: Looked,
     /// What compilers and linkers said of themselves.
     pub answers: Answers,
-    /// The folder of outputs, where what runs saw is kept; `None` if this one writes nothing.
-    pub last_runs: Option<PathBuf>,
+    /// Where what runs saw is kept; `None` where there is no workspace.
+    pub last_runs: Option<LastRuns>,
 }
 
 /// Does something in a thread that is no worker of a pool. A worker that waits for others is handed

@@ -45,11 +45,7 @@ pub fn expand<'t>(session: &Session<'_>, go: &GoTool, targets: &[&'t Target]) ->
     };
     let (prepared, mut answered) =
         rayon::join(|| prepare(session, go, targets, &mut expanded), || ask_all(likely));
-    let mut questions = Questions::new();
-    for key in prepared.iter().map(|it| it.listing(session, go)) {
-        ask(&mut questions, key);
-    }
-    let questions: Vec<_> = questions.into_values().collect();
+    let questions = merged(prepared.iter().map(|it| it.listing(session, go)));
     let open = questions.iter().filter(|it| !answered.contains_key(*it)).cloned().collect();
     answered.append(&mut ask_all(open));
     let answers: Vec<_> = questions.iter().filter_map(|it| answered.remove(it)).collect();
@@ -100,11 +96,42 @@ fn prepare<'t>(
 /// trying; none if that is not so, since a question too many takes longer than one that waits.
 fn likely_questions(session: &Session<'_>, go: &GoTool, targets: &[&Target]) -> Vec<ListingKey> {
     let all = targets.iter().flat_map(|target| {
-        target.rule.go_settings().iter().map(|it| Prepared::likely(session, go, target, it))
+        let of = |it| Prepared::without_rungs(session, target, it).ok()?.likely(session, go);
+        target.rule.go_settings().iter().map(of)
     });
-    let Some(all) = all.collect::<Option<Vec<_>>>() else { return Vec::new() };
+    all.collect::<Option<Vec<_>>>().map(merged).unwrap_or_default()
+}
+
+/// Says for each target what Go is asked of it first, and looks for C tools only where they decide
+/// that.
+///
+/// # Errors
+///
+/// Returns the first target that lies in no Go module.
+pub fn first_questions<'t>(
+    session: &Session<'_>,
+    go: &GoTool,
+    targets: &[&'t Target],
+) -> Result<Vec<(Prepared<'t>, ListingKey)>, (&'t Target, Unfit)> {
+    let settings = targets.iter().flat_map(|target| {
+        target.rule.go_settings().iter().map(move |settings| (*target, settings))
+    });
+    let question = |(target, settings)| {
+        let plain = Prepared::without_rungs(session, target, settings)?;
+        if let Some(question) = plain.likely(session, go) {
+            return Ok((plain, question));
+        }
+        let prepared = Prepared::new(session, go, target, settings)?;
+        let question = prepared.listing(session, go);
+        Ok((prepared, question))
+    };
+    settings.map(|it| question(it).map_err(|unfit| (it.0, unfit))).collect()
+}
+
+/// Makes one question of all that share a module and a selection.
+pub fn merged(keys: impl IntoIterator<Item = ListingKey>) -> Vec<ListingKey> {
     let mut questions = Questions::new();
-    for key in all {
+    for key in keys {
         ask(&mut questions, key);
     }
     questions.into_values().collect()

@@ -332,15 +332,29 @@ impl<'a> Prepared<'a> {
         target: &'a Target,
         settings: &'a GoSettings,
     ) -> Result<Self, Unfit> {
+        let rung = |it: &Arc<Strategy>| Rung::new(session, go, it, settings);
+        let this = Self::without_rungs(session, target, settings)?;
+        let rungs = Arc::new(settings.ladder.tries.iter().map(rung).collect());
+        Ok(Self { rungs, ..this })
+    }
+
+    /// Finds the module of `target`, and looks for nothing that its strategies need.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unfit`] if it lies in no Go module.
+    pub fn without_rungs(
+        session: &Session<'_>,
+        target: &'a Target,
+        settings: &'a GoSettings,
+    ) -> Result<Self, Unfit> {
         let folder = session.request.root.join(target.label.package().as_str());
         let Some(module) = GoModuleFolder::of(&folder) else {
             let error = format!("no `go.mod` in `{}` or above it", session.relative(&folder));
             let hints = vec!["make one there: `go mod init example.com/name`".to_owned()];
             return Err(Unfit { error, hints, code: ExitCode::BadInput });
         };
-        let rung = |it: &Arc<Strategy>| Rung::new(session, go, it, settings);
-        let rungs = Arc::new(settings.ladder.tries.iter().map(rung).collect());
-        Ok(Self { target, settings, module, rungs })
+        Ok(Self { target, settings, module, rungs: Arc::default() })
     }
 
     /// Returns the question to `go list` that finds the target's packages: with the settings of
@@ -356,13 +370,8 @@ impl<'a> Prepared<'a> {
     /// Returns the question that [`Prepared::listing`] will most likely be, before anything is
     /// known of C tools; `None` where only they decide.
     #[must_use]
-    pub fn likely(
-        session: &Session<'_>,
-        go: &GoTool,
-        target: &'a Target,
-        settings: &'a GoSettings,
-    ) -> Option<ListingKey> {
-        let folder = session.request.root.join(target.label.package().as_str());
+    pub fn likely(&self, session: &Session<'_>, go: &GoTool) -> Option<ListingKey> {
+        let settings = self.settings;
         let strategy =
             settings.ladder.tries.first().filter(|it| it.needs.is_empty() && !it.race)?;
         let platform = GoPlatform::of(&settings.platform, go.host());
@@ -373,9 +382,7 @@ impl<'a> Prepared<'a> {
             || serving.any(|it| is_here(&it.compilers(goarch, strategy.glibc_max.as_deref()).cc));
         let facts = CgoFacts { compiler };
         let selection = compiler.then(|| Selection::new(strategy, settings, go.host(), facts))?;
-        let module = GoModuleFolder::of(&folder)?;
-        let this = Self { target, settings, module, rungs: Arc::default() };
-        Some(this.question(session, go, &selection))
+        Some(self.question(session, go, &selection))
     }
 
     fn question(&self, session: &Session<'_>, go: &GoTool, selection: &Selection) -> ListingKey {

@@ -20,6 +20,7 @@ pub mod go_unit;
 pub mod kept_listing;
 pub mod listing;
 pub mod native_listing;
+pub mod packages;
 pub mod probe;
 pub mod recall;
 pub mod request;

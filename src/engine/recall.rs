@@ -20,7 +20,7 @@ use crate::effects::go_memory::{self, UsedGo};
 use crate::effects::go_root::COMMANDS;
 use crate::effects::go_sdk::go_settings;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
-use crate::effects::last_run::{Holds, LastRun};
+use crate::effects::last_run::{Holds, LastRun, LastRuns};
 use crate::effects::machine::{Machine, PASSED};
 use crate::effects::outputs::Outputs;
 use crate::effects::scene::Scene;
@@ -110,15 +110,19 @@ pub fn recall(request: &BuildRequest, sink: Sink<'_>) -> Option<Ended> {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
 pub fn that_holds(request: &BuildRequest) -> Option<Remembered> {
-    let folder = request.root.join(OUTPUT_FOLDER);
+    let runs = last_runs(request);
     let question = question(request, asking(request)?);
     let values = |names: &[String]| values(request, names);
     let now = SystemTime::now();
-    let Holds { about: toolchains, told, digest } =
-        Run::that_holds(&folder, &question, values, now)?;
-    let is_kept =
-        |it: &UsedGo| go_memory::kept(&folder, &it.program, &it.root) == Some(it.identity);
+    let Holds { about: toolchains, told, digest } = Run::that_holds(&runs, &question, values, now)?;
+    let is_kept = |it: &UsedGo| go_memory::kept(&runs, &it.program, &it.root) == Some(it.identity);
     toolchains.iter().all(is_kept).then_some(Remembered { told, digest })
+}
+
+/// Says where a run that is told from memory looks.
+#[must_use]
+pub fn last_runs(request: &BuildRequest) -> LastRuns {
+    LastRuns { folder: request.root.join(OUTPUT_FOLDER), is_written: true }
 }
 
 /// Returns the program whose runs are remembered, if this one may be told from memory.

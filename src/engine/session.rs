@@ -34,6 +34,7 @@ use crate::plan::record::{BundleRecord, CommandRecord, Record};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
+use crate::words::path::shown_below;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
@@ -520,11 +521,7 @@ impl<'a> Session<'a> {
     /// it is.
     #[must_use]
     pub fn relative(&self, path: &Path) -> String {
-        match path.strip_prefix(&self.request.root) {
-            Ok(rest) if rest.as_os_str().is_empty() => ".".to_owned(),
-            Ok(rest) => rest.to_string_lossy().into_owned(),
-            Err(_) => path.to_string_lossy().into_owned(),
-        }
+        shown_below(&self.request.root, path)
     }
 
     /// Tells that `outputs` more outputs are to come.

@@ -66,10 +66,9 @@ pub fn recall(
     sink: Sink<'_>,
 ) -> Option<(Counts, Vec<TestFinished>)> {
     let question = question(build, tests)?;
-    let folder = build.root.join(OUTPUT_FOLDER);
     let values = |names: &[String]| recall::values(build, names);
     let now = SystemTime::now();
-    let holds = Run::that_holds(&folder, &question, values, now)?;
+    let holds = Run::that_holds(&recall::last_runs(build), &question, values, now)?;
     let remembered = recall::that_holds(build)?;
     if remembered.digest != holds.about {
         return None;

@@ -69,7 +69,7 @@ pub fn of_linker(choice: &GoChoice) -> Option<Vec<&'static str>> {
 
 /// Returns what a package imports without saying so.
 #[must_use]
-pub fn unsaid<'l>(package: &GoPackage, of_linker: &'l [&'static str]) -> Vec<&'l str> {
+pub fn unsaid(package: &GoPackage, of_linker: &[&'static str]) -> Vec<&'static str> {
     let files = &package.files;
     let is = |it: &[&str]| package.standard && it.contains(&package.import_path.as_str());
     let mut unsaid = Vec::new();

@@ -78,8 +78,17 @@ impl GoGraph {
     /// Returns every package that `root` is made of, itself included, by import path.
     #[must_use]
     pub fn closure(&self, root: &str) -> BTreeMap<&str, &GoPackage> {
+        self.closure_of([root])
+    }
+
+    /// Returns every package that one of `roots` is made of, them included, by import path.
+    pub fn closure_of<'r>(
+        &self,
+        roots: impl IntoIterator<Item = &'r str>,
+    ) -> BTreeMap<&str, &GoPackage> {
         let mut reached = vec![false; self.packages.len()];
-        let mut open: Vec<_> = place(&self.packages, root).into_iter().collect();
+        let mut open: Vec<_> =
+            roots.into_iter().filter_map(|it| place(&self.packages, it)).collect();
         while let Some(at) = open.pop() {
             if !std::mem::replace(&mut reached[at], true) {
                 open.extend(self.imports[at].iter().filter(|it| !reached[**it]));

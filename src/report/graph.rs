@@ -161,8 +161,9 @@ fn edges_between(graph: &TargetGraph<'_>, nodes: &[Node]) -> Vec<(Node, Node)> {
     edges.filter(|it| inside.contains(&it.1)).collect()
 }
 
-/// Quotes for a DOT string. Labels hold no line breaks and no backslashes.
-fn quote_dot(text: &str) -> String {
+/// Quotes for a DOT string. Labels and import paths hold no line breaks and no backslashes.
+#[must_use]
+pub fn quote_dot(text: &str) -> String {
     escape::line(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod graph;
 pub mod junit;
 pub mod outcome;
+pub mod packages;
 pub mod paint;
 pub mod reporter;
 pub mod schema;

@@ -11,18 +11,20 @@ use crate::plan::record::Ledger;
 use crate::report::cache::CacheStats;
 use crate::report::doctor::Diagnosis;
 use crate::report::graph::GraphDocument;
+use crate::report::packages::PackagesDocument;
 use crate::report::test_list::TestsDocument;
 use crate::report::verify::Inspection;
 use schemars::Schema;
 
 /// Returns each published schema with the name of its file, `<name>.schema.json`.
 #[must_use]
-pub fn published() -> [(&'static str, Schema); 10] {
+pub fn published() -> [(&'static str, Schema); 11] {
     [
         ("ledger", schemars::schema_for!(Ledger)),
         ("event", schemars::schema_for!(Event)),
         ("verify", schemars::schema_for!(Inspection)),
         ("query-graph", schemars::schema_for!(GraphDocument<'static>)),
+        ("query-packages", schemars::schema_for!(PackagesDocument<'static>)),
         ("tests", schemars::schema_for!(TestsDocument<'static>)),
         ("doctor", schemars::schema_for!(Diagnosis)),
         ("why", schemars::schema_for!(Explanation)),

@@ -1,6 +1,10 @@
 //! What `go list` and `go env` said is kept, and asked again as soon as it could be something else.
 
-use crate::workspace::{Run, Workspace, prints};
+use crate::ledger::schema;
+use crate::workspace::{Run, Workspace, holds, prints, text};
+use linkwright::formats::go_list::parse;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
@@ -65,6 +69,57 @@ fn an_edit_asks_only_where_it_brings_what_no_answer_told_of() {
     run.came("up_to_date 2");
     assert_ne!(asked(&run), 0, "{run:#?}");
     assert_eq!(it.read("linkwright-out/ledger.json"), ledger);
+}
+
+/// The packages that a query names, by import path, with what each imports.
+fn queried(it: &Workspace, pattern: &str) -> BTreeMap<String, Vec<String>> {
+    let output = it.run(&["query", "--packages", "--json", pattern]);
+    assert!(output.status.success(), "{output:?}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let invalid: Vec<_> =
+        schema("query-packages").iter_errors(&told).map(|it| it.to_string()).collect();
+    assert!(invalid.is_empty(), "{invalid:?}");
+    let [selection] = told["selections"].as_array().unwrap().as_slice() else { panic!("{told}") };
+    let texts = |it: &Value| serde_json::from_value::<Vec<String>>(it.clone()).unwrap();
+    let package =
+        |it: &Value| (it["import_path"].as_str().unwrap().to_owned(), texts(&it["imports"]));
+    selection["packages"].as_array().unwrap().iter().map(package).collect()
+}
+
+#[test]
+fn a_query_names_the_packages_that_go_list_names_before_and_after_a_build() {
+    let Some(it) = workspace() else { return };
+    let check = || {
+        for (label, words) in [("//:a", &["./a"][..]), ("//:tests", &["-test", "./lib"])] {
+            let mut go = it.command("go");
+            go.args(["list", "-deps", "-json=ImportPath,Imports"]).args(words);
+            go.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local");
+            let mut listed = parse(&go.output().unwrap().stdout).unwrap();
+            // Go names what it is asked for; a test binary is made of the variant with its tests.
+            listed.retain(|path, _| label != "//:tests" || path != "example.com/m/lib");
+            let names: BTreeMap<_, _> =
+                listed.into_iter().map(|(path, it)| (path, it.imports)).collect();
+            assert_eq!(queried(&it, label), names, "{label}");
+        }
+    };
+    check();
+    it.built();
+    check();
+    it.file("lib/lib.go", &library("import _ \"os\"", "two"));
+    check();
+    let named = it.run(&["query", "--packages", "//:a"]);
+    holds(&text(&named), &["example.com/m/a\n", "example.com/m/lib\n", "os\n", "runtime\n"]);
+    let drawn = it.run(&["query", "--packages", "--output", "dot", "//:a"]);
+    holds(&text(&drawn), &["\"example.com/m/a\" -> \"example.com/m/lib\";"]);
+}
+
+#[test]
+fn packages_that_cannot_be_told_are_an_error_with_its_target() {
+    let Some(it) = workspace() else { return };
+    it.file("BUILD.ron", &RULES.replace("\"./a\"", "\"./gone\""));
+    let output = it.run(&["query", "--packages"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    holds(&text(&output), &["`//:a`: ", "gone"]);
 }
 
 /// A part of the standard library under test is what the toolchain's digest says, unless it embeds

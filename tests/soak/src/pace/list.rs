@@ -1,8 +1,8 @@
 //! The graph of Go packages: read by linkwright, and told by `go list`.
 //!
-//! linkwright's side is `build --dry-run`, the command that needs the graph and does the least
-//! besides: it also reads the rule files, looks at the toolchain and finds the key of each link.
-//! The lane fails where it starts a `go` process.
+//! linkwright's side is `query --packages`, which reads the rule files and looks at the toolchain
+//! besides; and `build --dry-run`, which also looks at C tools and finds the key of each link. The
+//! lane fails where that starts a `go` process.
 
 use super::inputs::{self, OF_NET};
 use super::lanes::{Ground, Measured, age, go, warm};
@@ -73,7 +73,8 @@ impl Graph<'_> {
 
     fn measure(&self, rounds: usize) -> Result<Vec<Table>, String> {
         let build = || Side::new("build", vec![self.linkwright(&["build", "--quiet"])]);
-        let ours = || self.linkwright(&["build", "--dry-run", "--json"]);
+        let query = || self.linkwright(&["query", "--packages", "--json"]);
+        let dry = || self.linkwright(&["build", "--dry-run", "--json"]);
         let words = [&["list", "-deps", "-test", "-json"][..], self.packages].concat();
         let mut theirs = go(self.bench, &words, "plain-cache");
         theirs.envs(self.variables.clone());
@@ -86,14 +87,15 @@ impl Graph<'_> {
         };
         let mut sides = [
             Side {
-                name: "linkwright build --dry-run".to_owned(),
+                name: "linkwright query --packages".to_owned(),
                 before: Box::new(edit),
-                commands: vec![ours()],
+                commands: vec![query()],
             },
-            // The same files, of which nothing is remembered by a dry run.
+            // The same files, of which nothing is remembered by a query or a dry run.
+            Side::new("linkwright build --dry-run", vec![dry()]),
             Side {
                 name: "go list -deps -test -json".to_owned(),
-                before: Box::new(|| without_go(ours())),
+                before: Box::new(|| without_go(dry())),
                 commands: vec![theirs],
             },
         ];
