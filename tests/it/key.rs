@@ -25,6 +25,10 @@ const BUILD: &str = r#"build(defaults: (link: "static"), targets: [
 const NET: &str = "package main\n\nimport \"net\"\n\nfunc main() { _, e := net.LookupPort(\"tcp\", \"http\"); println(e == nil) }\n";
 const C: &str = "package main\n\n/*\n#include <stdio.h>\n#ifndef X\n#define X 1\n#endif\n*/\nimport \"C\"\n\nfunc main() { println(C.X + C.BUFSIZ/C.BUFSIZ) }\n";
 
+/// A `go` that writes down what it sees, beside the folder that it is in. It is the same program in
+/// each workspace, so that what it compiles is compiled once.
+const SAW: &str = "/usr/bin/env >> \"${0%/*}/../saw\"\nexec REAL \"$@\"";
+
 /// Flags that change what plain `go build` makes.
 const GOFLAGS: [&str; 12] = [
     "-tags=netcgo,x",
@@ -95,9 +99,7 @@ fn odd(name: &str, value: &str) -> Odd {
 fn workspace() -> Option<Workspace> {
     let files = [("BUILD.ron", BUILD), ("net/main.go", NET), ("c/main.go", C)];
     let it = Workspace::with_c(&files)?;
-    let log = it.home().join("saw");
-    let lines = format!("/usr/bin/env >> '{}'\nexec REAL \"$@\"", log.display());
-    Some(it.instead_of("go", &lines))
+    Some(it.instead_of("go", SAW))
 }
 
 /// Builds everything in odd surroundings, anew with a store of its own where `store` names one.
@@ -349,9 +351,7 @@ fn another_go_or_c_compiler_on_path_is_another_key() {
     let other = made(&it, &nothing, None);
     assert_eq!(other.outputs["//:net"].0, plain.outputs["//:net"].0, "no C takes part");
     assert_ne!(other.outputs["//:c"].0, plain.outputs["//:c"].0);
-    let log = it.home().join("saw");
-    let lines = format!("# Another.\n/usr/bin/env >> '{}'\nexec REAL \"$@\"", log.display());
-    let it = it.instead_of("go", &lines);
+    let it = it.instead_of("go", &format!("# Another.\n{SAW}"));
     let third = made(&it, &nothing, None);
     for label in ["//:net", "//:c"] {
         assert_ne!(third.outputs[label].0, other.outputs[label].0, "{label}");
