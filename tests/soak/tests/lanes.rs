@@ -3,10 +3,17 @@
 use linkwright_soak::bench::Programs;
 use linkwright_soak::lane::{Budget, Tally};
 use linkwright_soak::lanes;
+use std::io::Write as _;
 use std::time::SystemTime;
 
 /// The seed that every run of these tests begins with.
 const FIXED: u64 = 20_240_613;
+
+/// Says how far a lane is, whether or not the tests' words are shown.
+fn say(text: std::fmt::Arguments) {
+    let mut shown = std::io::stdout();
+    writeln!(shown, "{text}").unwrap();
+}
 
 #[track_caller]
 fn hold(name: &str) {
@@ -16,11 +23,11 @@ fn hold(name: &str) {
     let floor = lane.about().in_ci;
     let mut tally = Tally::default();
     for seed in [FIXED, fresh] {
-        println!("lane {name}: seed {seed}");
+        say(format_args!("lane {name}: seed {seed}"));
         let half = Budget::new(floor.cases.div_ceil(2), floor.time / 2);
         tally.add(lane.run(&programs, seed, half));
     }
-    println!("lane {name}: {} cases", tally.cases);
+    say(format_args!("lane {name}: {} cases", tally.cases));
     let violations: Vec<_> = tally.violations.iter().map(ToString::to_string).collect();
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
     assert!(tally.cases >= floor.fewest, "{} cases; {} are the fewest", tally.cases, floor.fewest);
