@@ -105,8 +105,14 @@ impl From<Ended> for Answer {
 impl Sheet {
     /// Takes the sheet that is kept, if it holds, or an empty one.
     fn of(program: &Path, kept: Option<Kept>) -> Self {
-        let answers = kept.filter(Kept::holds).map(|it| it.answers.into_iter().collect());
-        Self { program: program.to_owned(), answers: answers.unwrap_or_default(), is_new: false }
+        let program = program.to_owned();
+        let held = kept.and_then(|it| Some((it.holding()?, it.answers)));
+        let Some((holding, answers)) = held else {
+            return Self { program, answers: BTreeMap::new(), is_new: false };
+        };
+        // With the stamps of today nothing is read again the next time.
+        let is_new = holding == Holding::ByContent;
+        Self { program, answers: answers.into_iter().collect(), is_new }
     }
 
     /// Returns what is to be kept, if it can be.
@@ -135,15 +141,28 @@ impl Sheet {
     }
 }
 
+/// How it shows that what a sheet names is as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holding {
+    /// By stamps alone.
+    ByStamps,
+    /// Something has another stamp, and was read.
+    ByContent,
+}
+
 impl Kept {
-    /// Tells whether all that was named is as it was.
-    fn holds(&self) -> bool {
+    /// Tells how all that was named is as it was; `None` if it is not.
+    fn holding(&self) -> Option<Holding> {
         let root = Folder::open(Path::new("/"));
-        // Only an output is held against a moment, and there is none.
-        let same = |(path, sight): &(PathBuf, Sight)| {
-            sight.again(root.spot(path.as_os_str()), SystemTime::UNIX_EPOCH).is_some()
-        };
-        self.sights.iter().all(same)
+        let mut holding = Holding::ByStamps;
+        for (path, sight) in &self.sights {
+            // Only an output is held against a moment, and there is none.
+            let now = sight.again(root.spot(path.as_os_str()), SystemTime::UNIX_EPOCH)?;
+            if now != *sight {
+                holding = Holding::ByContent;
+            }
+        }
+        Some(holding)
     }
 }
 
@@ -215,6 +234,32 @@ mod tests {
         assert!(is_kept(&absent));
         fs::write(&program, "\x7fELF, another").unwrap();
         assert!(!is_kept(&absent), "the program itself");
+    }
+
+    #[test]
+    fn a_sheet_that_holds_though_stamps_differ_is_kept_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, program) = (dir.path().join("home"), dir.path().join("cc"));
+        fs::create_dir(&home).unwrap();
+        fs::write(&program, "\x7fELF").unwrap();
+        let store = Store::new(&home);
+        let digests = Digests::open(&dir.path().join("stamps"), false);
+        let key = Digest::of(b"cc");
+        let holding = || store.action::<Kept>(&key).unwrap().holding();
+        let question = || {
+            let answers = Answers::default();
+            let known = answers.known((&key, &program), &[], (&store, &digests));
+            let answer = Answer { success: true, stdout: String::new(), stderr: String::new() };
+            known.is_none().then(|| answers.learn(&key, Vec::new(), answer));
+            answers.save((&store, &digests), later());
+        };
+        question();
+        assert_eq!(holding(), Some(Holding::ByStamps));
+        let touch = fs::File::options().append(true).open(&program).unwrap();
+        touch.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(holding(), Some(Holding::ByContent));
+        question();
+        assert_eq!(holding(), Some(Holding::ByStamps));
     }
 
     #[test]

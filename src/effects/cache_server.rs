@@ -97,6 +97,10 @@ pub fn serve(
         let (jobs, tell, shelf) = (Arc::clone(&jobs), tell.clone(), Arc::clone(shelf));
         spawn(move || work(&jobs, &tell, &shelf));
     }
+    for _ in 0..(workers / 2).max(1) {
+        let shelf = Arc::clone(shelf);
+        spawn(move || shelf.look_ahead());
+    }
     let given_up = Arc::new(AtomicBool::new(false));
     let reader = Reader { tell, give, deadline, given_up: Arc::clone(&given_up) };
     spawn(move || reader.run(input));

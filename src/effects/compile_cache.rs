@@ -9,7 +9,8 @@
 //! ```
 //!
 //! **Get.** Go checks the length of a cached file and nothing else. Here the record is framed and
-//! sealed, the body is hashed each time it is handed out, and its file is read-only.
+//! sealed, the body is hashed each time it is handed out, and its file is read-only. What the last
+//! run like this one asked for is hashed before it is asked for (`ahead`).
 //!
 //! **Put.** Go names an object by the sources that it hashed, not by those that the compiler read
 //! a moment later. So what a build puts is [`Pending`]: seen by that build alone, promoted once its
@@ -22,10 +23,14 @@
 //! its version only. What `linkwright cacheprog` keeps without a build around it ([`Shelf::alone`])
 //! has a domain of its own, which no build reads: nobody looked at its inputs again.
 
+mod ahead;
 mod files;
 
+use crate::effects::compile_cache::ahead::{Ahead, stamp_of};
 use crate::effects::compile_cache::files::Files;
-use crate::effects::store::{NewBlob, Store};
+use crate::effects::file;
+use crate::effects::stamp::Stamp;
+use crate::effects::store::{FORMAT, NewBlob, Store};
 use crate::words::digest::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,6 +83,9 @@ pub enum Served {
     /// It has an empty folder of its own, and nothing that it puts there is kept.
     ByNothing,
 }
+
+/// The file of a run's folder that says what kind of run it is.
+const HINT: &str = "hint";
 
 /// How long a report may be.
 const REPORT_ROOM: usize = 8 << 10;
@@ -232,6 +240,13 @@ impl Pending<'_> {
         ])
     }
 
+    /// Tells the servers what kind of run this is: what the last one with this `hint` asked for is
+    /// made ready.
+    pub fn expect(&self, hint: &Digest) {
+        // Without it, each object is only looked for when it is asked for.
+        let _ = file::write_over_unsynced(&self.folder.join(HINT), hint.to_string().as_bytes());
+    }
+
     /// Keeps what the run has put: its inputs were the same before and after. Where the compile
     /// cache cannot be written, which was told when the run began, there is nothing to be done.
     pub fn promote(self) {
@@ -274,9 +289,11 @@ fn command(program: &Path) -> OsString {
 }
 
 /// Writes what the server needs to know, and room for its report: once the disk is full, the
-/// report that says so could not be written any more.
+/// report that says so could not be written any more. The mark of a store goes with the run, so
+/// nobody waits for the disk to have it.
 fn describe(folder: &Path, toolchain: &Digest) -> io::Result<()> {
     use std::io::Write as _;
+    File::create_new(folder.join("format"))?.write_all(format!("{FORMAT}\n").as_bytes())?;
     File::create_new(folder.join("report"))?.write_all(&[0; REPORT_ROOM])?;
     File::create_new(folder.join("toolchain"))?.write_all(toolchain.to_string().as_bytes())
 }
@@ -420,6 +437,7 @@ pub struct Shelf {
     folder: PathBuf,
     domain: Digest,
     kind: Kind,
+    ahead: Option<Ahead>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -438,7 +456,8 @@ impl Shelf {
     pub fn alone(folder: &Path) -> Self {
         let domain = Digest::of(b"linkwright cacheprog alone");
         let settled = Store::new(folder);
-        Self { settled, pending: None, folder: folder.to_owned(), domain, kind: Kind::Alone }
+        let folder = folder.to_owned();
+        Self { settled, pending: None, folder, domain, kind: Kind::Alone, ahead: None }
     }
 
     /// Opens the compile cache in `folder` for the run whose folder is `pending`.
@@ -447,16 +466,18 @@ impl Shelf {
         let settled = Store::new(folder);
         let toolchain = fs::read_to_string(pending.join("toolchain"));
         let domain = toolchain.ok().and_then(|it| it.parse().ok());
+        let hint = fs::read_to_string(pending.join(HINT)).ok().and_then(|it| it.parse().ok());
         // Held together with the build, so that nobody sweeps while either of them lives.
         let lock = File::open(pending.with_extension("lock")).or_else(|_| File::open(pending));
         let lock = lock.and_then(|it| it.try_lock_shared().map(|()| it).map_err(io::Error::from));
         let folder = pending.to_owned();
         if let Some((domain, lock)) = domain.zip(lock.ok()) {
             let pending = Some((Store::new(pending), lock));
-            Self { settled, pending, folder, domain, kind: Kind::Pending }
+            let ahead = hint.map(|it| Ahead::of(&settled, &domain, &it));
+            Self { settled, pending, folder, domain, kind: Kind::Pending, ahead }
         } else {
             let domain = Digest::of(b"nobody's");
-            Self { settled, pending: None, folder, domain, kind: Kind::Orphan }
+            Self { settled, pending: None, folder, domain, kind: Kind::Orphan, ahead: None }
         }
     }
 
@@ -474,12 +495,15 @@ impl Shelf {
     #[must_use]
     pub fn get(&self, action: &[u8]) -> Option<Found> {
         let key = self.key(action);
-        self.stores().find_map(|store| {
-            let Entry { output, size, blake3, time } = store.action(&key)?;
-            let (path, found) = store.blob(&blake3)?;
-            let output = bytes_of(&output).filter(|_| found == size)?;
-            Some(Found { output, size, time, path })
-        })
+        let ready = self.ahead.as_ref().and_then(|it| it.take(&key));
+        ready.or_else(|| self.stores().find_map(|it| found_in(it, &key)).map(|it| it.0))
+    }
+
+    /// Finds and hashes what the run is expected to ask for, before it does.
+    pub fn look_ahead(&self) {
+        if let Some(ahead) = &self.ahead {
+            ahead.look(|key| found_in(&self.settled, key));
+        }
     }
 
     /// Begins to put a body.
@@ -551,6 +575,7 @@ impl Shelf {
             }
             Kind::Pending => {
                 let _ = add_report(&self.folder, report);
+                self.ahead.iter().for_each(|it| it.keep(&self.settled));
             }
             Kind::Orphan => {}
         }
@@ -561,6 +586,15 @@ impl Shelf {
     pub fn is_alone(&self) -> bool {
         self.kind == Kind::Alone
     }
+}
+
+/// Finds what a store holds under `key`, its bytes checked; with the stamp that the file had before.
+fn found_in(store: &Store, key: &Digest) -> Option<(Found, Stamp)> {
+    let Entry { output, size, blake3, time } = store.action(key)?;
+    let stamp = stamp_of(&store.place_of(&blake3))?;
+    let (path, found) = store.blob(&blake3)?;
+    let output = bytes_of(&output).filter(|_| found == size)?;
+    Some((Found { output, size, time, path }, stamp))
 }
 
 impl Body {
@@ -715,6 +749,64 @@ mod tests {
             put(&shelf, b"bytes").unwrap();
             assert_eq!(holds(&shelf).as_deref(), Some(&b"bytes"[..]));
         }
+    }
+
+    /// Two runs of one kind, the second of which looks ahead.
+    fn looked_ahead(it: &Place) -> (Pending<'_>, Shelf) {
+        let begin = || {
+            let pending = it.begin();
+            pending.expect(&Digest::of(b"kind"));
+            pending
+        };
+        let first = begin();
+        let shelf = server_of(&first);
+        assert_eq!(holds(&shelf), None);
+        put(&shelf, b"bytes").unwrap();
+        shelf.leave(&Report::default());
+        first.promote();
+        let second = begin();
+        let shelf = server_of(&second);
+        shelf.look_ahead();
+        (second, shelf)
+    }
+
+    #[test]
+    fn what_the_last_run_asked_for_is_ready_once() {
+        let it = place();
+        let (_pending, shelf) = looked_ahead(&it);
+        // What is ready needs its record no more, unlike what is asked for again.
+        fs::remove_dir_all(it.cache.store.root().join("actions")).unwrap();
+        assert_eq!(holds(&shelf).as_deref(), Some(&b"bytes"[..]));
+        assert_eq!(holds(&shelf), None);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "damages files on purpose")]
+    fn what_is_damaged_after_it_was_made_ready_is_not_handed_out() {
+        let it = place();
+        let (_pending, shelf) = looked_ahead(&it);
+        let path = it.cache.store.place_of(&Digest::of(b"bytes"));
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, b"bytez").unwrap();
+        assert_eq!(holds(&shelf), None);
+        assert_eq!(shelf.troubles().1, 1);
+    }
+
+    #[test]
+    fn runs_of_another_kind_or_toolchain_expect_nothing() {
+        let it = place();
+        let (_pending, same) = looked_ahead(&it);
+        let other = |toolchain: &[u8], kind: &[u8]| {
+            let begun = it.cache.begin(&Digest::of(toolchain), Served::ByProgram).unwrap();
+            begun.expect(&Digest::of(kind));
+            let shelf = server_of(&begun);
+            shelf.look_ahead();
+            (begun, shelf)
+        };
+        let others = [other(b"toolchain", b"other kind"), other(b"other", b"kind")];
+        fs::remove_dir_all(it.cache.store.root().join("actions")).unwrap();
+        assert!(others.iter().all(|(_, shelf)| holds(shelf).is_none()));
+        assert!(holds(&same).is_some());
     }
 
     #[test]

@@ -18,7 +18,9 @@ use crate::formats::go_events::{BuildOutput, plain};
 use crate::formats::tool_limits::{ToolLimit, tool_limit};
 use crate::model::go_release::{Ability, GoRelease};
 use crate::plan::configuration::Configuration;
+use crate::plan::fingerprint::Framed;
 use crate::words::defect::{Defect, planted};
+use crate::words::digest::Digest;
 use crate::words::path::OUTPUT_FOLDER;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -209,6 +211,7 @@ impl Batch {
         let folder = format!("{}/", scratch.path().display());
         let (args, env) = self.command(go.release, units, &folder);
         let module = &self.shared.module;
+        pending.expect(&self.likeness());
         let step = session.step(self.what(units), "go", &args, &env, &module.folder);
         let ended = go.build(session.machine, module, &env, &args, pending);
         session.step_ended(step, ended.as_ref().is_ok_and(|it| it.status.success()));
@@ -293,6 +296,16 @@ impl Batch {
             flags.extend([space, "-DLINKWRIGHT_C_INPUTS=0x", salt]);
         }
         (args, env)
+    }
+
+    /// Digests what runs of `go` have in common that need nearly the same objects.
+    fn likeness(&self) -> Digest {
+        let Shared { module, configuration, salt: _, kind, alone: _ } = &self.shared;
+        let mut framed = Framed::new("linkwright runs of go that are alike 1");
+        framed.bytes(module.folder.as_os_str().as_encoded_bytes());
+        framed.list(&arguments(*kind, configuration, "", &[]));
+        framed.texts(&configuration.environment());
+        framed.finish()
     }
 
     fn what(&self, units: &[Unit<'_>]) -> String {

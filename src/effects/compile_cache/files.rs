@@ -79,6 +79,7 @@ impl Files {
             folder: folder.clone(),
             domain,
             kind: Kind::Alone,
+            ahead: None,
         };
         // What the file system calls the time, which is what `modified` tells.
         let touched = fs::metadata(&folder)?.modified()?;

@@ -59,6 +59,12 @@ impl Store {
         None
     }
 
+    /// Returns where the blob `digest` is, if it is here.
+    #[must_use]
+    pub fn place_of(&self, digest: &Digest) -> PathBuf {
+        self.path("blobs", digest)
+    }
+
     /// Moves everything that `other` holds here: first all blobs, then the records.
     ///
     /// Both are named by what is in them, so what is here already is only replaced by its equal.
