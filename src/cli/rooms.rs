@@ -42,7 +42,6 @@ use crate::report::doctor::{CheckOutcome, Fact};
 use crate::report::escape;
 use crate::report::failure::Failure;
 use crate::report::verify::FileFacts;
-use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::PackagePath;
 use crate::words::path::OUTPUT_FOLDER;
@@ -186,28 +185,9 @@ pub fn build(request: &BuildRequest, sink: Sink<'_>) -> Result<ExitCode, Failure
     Ok(code_of(&ended.counts))
 }
 
-/// Builds as [`build`] does, on a machine that is ready and from rules that are read; returns with
-/// the code the digest of what is remembered, if the build is.
-///
-/// # Errors
-///
-/// Says why the build could not begin or go on.
-pub fn build_with(
-    request: &BuildRequest,
-    machine: &Machine,
-    Declared { targets, rules }: &Declared,
-    sink: Sink<'_>,
-) -> Result<(ExitCode, Option<Digest>), Failure> {
-    let ended = match recall(request, sink) {
-        Some(ended) => ended,
-        None => {
-            build::build(request, (targets, rules), machine, sink).map_err(|it| no_build(&it))?
-        }
-    };
-    Ok((code_of(&ended.counts), ended.remembered))
-}
-
-fn code_of(counts: &Counts) -> ExitCode {
+/// Returns the exit code that a build has counted.
+#[must_use]
+pub fn code_of(counts: &Counts) -> ExitCode {
     let code = ExitCode::ALL.into_iter().find(|it| it.number() == counts.exit_code);
     code.unwrap_or(ExitCode::Bug)
 }

@@ -1,14 +1,13 @@
 //! What `test` asks of the rooms below: a build, and then its test binaries, run or listed.
 
-use crate::cli::rooms::{
-    Declared, build_with, load, machine_for, no_build, no_threads, of_problems,
-};
+use crate::cli::rooms::{Declared, code_of, load, machine_for, no_build, no_threads, of_problems};
 use crate::effects::machine::Machine;
 use crate::engine::build;
 use crate::engine::event::{Counts, Event, Finished, Sink, TestCounts, TestFinished};
+use crate::engine::recall::{Ended, Remembered, recall, tell};
 use crate::engine::request::{AfterFailure, BuildRequest, Mode, TestRequest};
 use crate::engine::test_list::{self, Listed};
-use crate::engine::test_recall;
+use crate::engine::test_recall::{self, Recalled};
 use crate::engine::test_run::{self, Queue};
 use crate::report::failure::Failure;
 use crate::words::digest::Digest;
@@ -45,13 +44,17 @@ pub fn test(
     tests: &TestRequest,
     sink: Sink<'_>,
 ) -> Result<Tested, Failure> {
-    if let Some((counts, finished)) = test_recall::recall(request, tests, sink) {
-        return Ok(Tested::of((ExitCode::Done, counts), finished, false));
-    }
+    let recalled = match test_recall::recall(request, tests, sink) {
+        Recalled::Told(counts, finished) => {
+            return Ok(Tested::of((ExitCode::Done, counts), finished, false));
+        }
+        other => other,
+    };
     let (machine, declared) = (machine_for(request)?, load(&request.root)?);
     let targets = &declared.targets;
-    let build =
-        |queue: &Queue<'_>| build_tests(request, (&machine, &declared), &|it| queue.put(it), sink);
+    let build = |queue: &Queue<'_>| {
+        build_tests((request, recalled), (&machine, &declared), &|it| queue.put(it), sink)
+    };
     let ran = test_run::run_while((request, tests), targets, &machine, sink, build);
     let (built, judged) = ran.map_err(|it| no_threads(&it))?;
     let (code, Heard { built, counts, remembered }) = built?;
@@ -110,7 +113,7 @@ pub fn covers(request: &BuildRequest) -> Result<bool, Failure> {
 /// Builds test binaries, and remembers what was told of them; all that is built is given to `put`.
 /// The last event is held back.
 fn build_tests(
-    request: &BuildRequest,
+    (request, recalled): (&BuildRequest, Recalled),
     (machine, declared): (&Machine, &Declared),
     put: &(dyn Fn(&Finished) + Sync),
     sink: Sink<'_>,
@@ -134,9 +137,44 @@ fn build_tests(
         drop(heard);
         sink(event);
     };
-    let (code, remembered) = build_with(request, machine, declared, &hear)?;
+    let (code, remembered) = build_with(request, machine, declared, recalled, &hear)?;
     let heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok((code, Heard { remembered, ..heard }))
+}
+
+/// Builds on a machine that is ready and from rules that are read; returns with
+/// the code the digest of what is remembered, if the build is. `recalled` is what a look at the
+/// last run showed, if there was one.
+///
+/// # Errors
+///
+/// Says why the build could not begin or go on.
+fn build_with(
+    request: &BuildRequest,
+    machine: &Machine,
+    Declared { targets, rules }: &Declared,
+    recalled: Recalled,
+    sink: Sink<'_>,
+) -> Result<(ExitCode, Option<Digest>), Failure> {
+    let told = match recalled {
+        Recalled::Unasked => recall(request, sink),
+        Recalled::Build(held) => held.and_then(|it| told_again(request, it, sink)),
+        Recalled::Told(..) => unreachable!("invariant: what was told is not built"),
+    };
+    let ended = match told {
+        Some(ended) => ended,
+        None => {
+            build::build(request, (targets, rules), machine, sink).map_err(|it| no_build(&it))?
+        }
+    };
+    Ok((code_of(&ended.counts), ended.remembered))
+}
+
+/// Tells a build that is remembered and would be the same today.
+fn told_again(request: &BuildRequest, held: Remembered, sink: Sink<'_>) -> Option<Ended> {
+    let counts = tell(request, held.told, sink)?;
+    sink(Event::Done(counts));
+    Some(Ended { counts, remembered: Some(held.digest) })
 }
 
 /// Builds test binaries and asks each for its tests.
@@ -150,7 +188,10 @@ pub fn list_tests(
     sink: Sink<'_>,
 ) -> Result<(ExitCode, Vec<Listed>), Failure> {
     let (machine, declared) = (machine_for(request)?, load(&request.root)?);
-    let (code, Heard { built, .. }) = build_tests(request, (&machine, &declared), &|_| {}, sink)?;
+    let request_of_build = (request, Recalled::Unasked);
+    let (code, Heard { built, .. }) =
+        build_tests(request_of_build, (&machine, &declared), &|_| {}, sink)?;
+    machine.save();
     if code == ExitCode::Interrupted {
         return Ok((code, Vec::new()));
     }

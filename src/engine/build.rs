@@ -96,7 +96,10 @@ pub fn build(
             });
         }
     }
-    machine.save();
+    // The tests that are run after it learn more, and then all is written once.
+    if !request.only_tests {
+        machine.save();
+    }
     drop(store_lock);
     for message in troubles {
         sink(Event::Warning { label: None, message });

@@ -59,6 +59,8 @@ pub enum Linked {
         path: PathBuf,
         /// What the tools printed about it.
         text: String,
+        /// It is another link's file, too.
+        is_shared: bool,
     },
     /// The tools could not build it.
     Failed(String),
@@ -236,11 +238,17 @@ impl Batch {
         // A tool that ends without naming a culprit (no memory, no room) may have cut any file.
         let names_culprits = ended.status.code().is_some() && !output.failed.is_empty();
         let is_whole = ended.status.success() || names_culprits || planted(Defect::TrustCutFiles);
+        let mut makers: BTreeMap<String, usize> = BTreeMap::new();
+        for (index, _) in &self.links {
+            *makers.entry(units[*index].tool_name()).or_default() += 1;
+        }
         let links = self.links.iter().map(|(index, planned)| {
             let unit = &units[*index];
-            let path = scratch.path().join(unit.tool_name());
+            let name = unit.tool_name();
+            let path = scratch.path().join(&name);
             let linked = if is_whole && path.is_file() && !failed(&output, unit) {
-                Linked::File { path, text: told(&output, unit) }
+                let is_shared = makers.get(&name).is_some_and(|it| *it > 1);
+                Linked::File { path, text: told(&output, unit), is_shared }
             } else {
                 let reason = reason(&output, unit, planned, &ended.how());
                 match tool_limit(&said) {

@@ -30,9 +30,10 @@ use crate::model::target::Target;
 use crate::plan::difference::{Change, changed_lines};
 use crate::plan::ladder::Step;
 use crate::plan::record::{Attempt, AttemptOutcome};
+use crate::words::defect::{Defect, planted};
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -310,32 +311,20 @@ impl Job<'_, '_> {
         };
         // The inputs are looked at again now; what was read of the C side is too old for that.
         session.forget_c_files();
-        let mut tools = tool_changes(session, go);
-        tools.extend(
-            c_build::disturbed(session, archives).into_iter().map(|it| rewritten(session, it)),
+        let (tools, own) = rayon::join(
+            || look_at_tools(session, go, archives),
+            || look_at_inputs(session, (go, units), listings, &ended),
         );
-        // Once for all links: each listing may name thousands of folders.
-        let mut known: Vec<(&Arc<Listing>, Vec<Change>)> = Vec::new();
-        for listing in ended.iter().flat_map(|it| &it.links).map(|it| &listings[&it.0]) {
-            if !known.iter().any(|(it, _)| Arc::ptr_eq(it, listing)) {
-                let changes = listing_changes(session, listing);
-                known.push((listing, [tools.clone(), changes].concat()));
-            }
-        }
-        let known_of = |listing: &Arc<Listing>| {
-            let found = known.iter().find(|(it, _)| Arc::ptr_eq(it, listing));
-            found.map_or(tools.as_slice(), |it| it.1.as_slice())
-        };
         // The scratch folder goes with its batch, so its files are settled here.
         let settle = |batch: go_batch::Finished| {
             let settled = batch.links.into_par_iter().map(|(index, planned, made)| {
-                let unit = &units[index];
-                let listing = &listings[&index];
-                let then = (&**listing, known_of(listing));
-                let changes = changes(session, go, unit, &planned, then);
+                let (unit, listing) = (&units[index], &listings[&index]);
+                let own = own.get(&index).map(Vec::as_slice).unwrap_or_default();
+                let all = || [&tools[..], own].concat();
+                let changes = if planted(Defect::NoLookAfter) { Vec::new() } else { all() };
                 let same = changes.is_empty();
                 let settled = linked(session, go, unit, &planned, changes, made);
-                let advice = advice(unit, &planned, &then.0.graph, &settled);
+                let advice = advice(unit, &planned, &listing.graph, &settled);
                 (same, Tried { index, rung: planned.rung, settled, advice })
             });
             settled.collect::<Vec<_>>()
@@ -445,6 +434,40 @@ impl Job<'_, '_> {
         }
         self.end(unit, error, hints, code);
     }
+}
+
+/// Returns what changed of the Go toolchain, and which C libraries were written since they were
+/// made.
+fn look_at_tools(session: &Session<'_>, go: &GoTool, archives: &Archives) -> Vec<Change> {
+    let mut changes = tool_changes(session, go);
+    let disturbed = c_build::disturbed(session, archives).into_iter();
+    changes.extend(disturbed.map(|it| rewritten(session, it)));
+    changes
+}
+
+/// Returns what changed of the inputs of each link, by its number.
+fn look_at_inputs(
+    session: &Session<'_>,
+    (go, units): (&GoTool, &[Unit<'_>]),
+    listings: &BTreeMap<usize, Arc<Listing>>,
+    ended: &[go_batch::Finished],
+) -> BTreeMap<usize, Vec<Change>> {
+    let links: Vec<_> = ended.iter().flat_map(|it| &it.links).collect();
+    // Once for all links: each listing may name thousands of folders.
+    let mut known: Vec<(&Arc<Listing>, Vec<Change>)> = Vec::new();
+    for listing in links.iter().map(|it| &listings[&it.0]) {
+        if !known.iter().any(|(it, _)| Arc::ptr_eq(it, listing)) {
+            known.push((listing, listing_changes(session, listing)));
+        }
+    }
+    let look = |(index, planned, _): &&(usize, Planned, go_batch::Linked)| {
+        let listing = &listings[index];
+        let found = known.iter().find(|(it, _)| Arc::ptr_eq(it, listing));
+        let of_listing = found.map(|it| it.1.clone()).unwrap_or_default();
+        let own = changes(session, go, &units[*index], planned, listing);
+        (*index, [of_listing, own].concat())
+    };
+    links.par_iter().map(look).collect()
 }
 
 impl Unit<'_> {

@@ -181,12 +181,12 @@ pub fn linked(
     changes: Vec<Change>,
     made: Linked,
 ) -> Settled {
-    let (path, text) = match made {
+    let (path, text, is_shared) = match made {
         // A file that changed under the compiler may be why it failed.
         Linked::File { .. } | Linked::Failed(_) if !changes.is_empty() => {
             return Settled::Changed(changes);
         }
-        Linked::File { path, text } => (path, text),
+        Linked::File { path, text, is_shared } => (path, text, is_shared),
         Linked::Failed(reason) => return Settled::Failed(reason),
         Linked::Limited(limit, reason) => {
             let place = session.outputs.map_or(Path::new("."), Outputs::folder);
@@ -198,8 +198,9 @@ pub fn linked(
     let Some(outputs) = session.outputs else { unreachable!("invariant: a dry run links nothing") };
     let warnings = link_warnings(&text);
     let keep = || -> io::Result<Made> {
-        let sha256 = sha256_of(&path)?;
-        let copied = session.machine.store.put_file(&path)?;
+        let put = || session.machine.store.put_file(&path);
+        let (sha256, copied) = rayon::join(|| sha256_of(&path), put);
+        let (sha256, copied) = (sha256?, copied?);
         Ok(Made {
             blake3: copied.digest,
             sha256,
@@ -216,10 +217,12 @@ pub fn linked(
     };
     session.machine.store.put_action(&planned.key, &made);
     match prove(unit, planned, &path, &made.hazards) {
-        Ok(verified) => match publish_linked(session, outputs, unit, &path, &made.blake3) {
-            Ok(()) => proof(session, go, unit, planned, made, (verified, State::Built)),
-            Err(error) => Settled::Unfit(Unfit::of_output(&error)),
-        },
+        Ok(verified) => {
+            match publish_linked((session, outputs), unit, (&path, is_shared), &made.blake3) {
+                Ok(()) => proof(session, go, unit, planned, made, (verified, State::Built)),
+                Err(error) => Settled::Unfit(Unfit::of_output(&error)),
+            }
+        }
         Err(settled) => settled,
     }
 }
@@ -262,20 +265,17 @@ pub fn tool_changes(session: &Session<'_>, go: &GoTool) -> Vec<Change> {
     vec![Change { input: "Go toolchain".to_owned(), old, new }]
 }
 
-/// Returns what changed since the link was planned: what is `known` to have changed of all links of
-/// a batch, inputs with other content, and files that were written and written back meanwhile.
+/// Returns what changed of a link's own inputs since it was planned: those with other content, and
+/// files that were written and written back meanwhile.
 #[must_use]
 pub fn changes(
     session: &Session<'_>,
     go: &GoTool,
     unit: &Unit<'_>,
     planned: &Planned,
-    (listing, known): (&Listing, &[Change]),
+    listing: &Listing,
 ) -> Vec<Change> {
-    if planted(Defect::NoLookAfter) {
-        return Vec::new();
-    }
-    let mut changes = known.to_vec();
+    let mut changes = Vec::new();
     match gather(session, go, unit, planned.rung, listing) {
         Ok(Gathered { planned: now, paths }) if now.key == planned.key => {
             let touched = planned.stamps.touched(&paths).into_iter();
@@ -318,15 +318,16 @@ fn file_change(session: &Session<'_>, path: &Path, old: Option<&str>, new: Optio
     Change { input: format!("file {}", session.relative(path)), old, new }
 }
 
-/// Puts a fresh file in place. Two targets may be made of one file, so it is copied when it was
-/// taken before.
+/// Puts a fresh file in place: a copy of it where several targets are made of one file.
 fn publish_linked(
-    session: &Session<'_>,
-    outputs: &Outputs,
+    (session, outputs): (&Session<'_>, &Outputs),
     unit: &Unit<'_>,
-    file: &Path,
+    (file, is_shared): (&Path, bool),
     digest: &Digest,
 ) -> Result<(), OutputError> {
+    if !is_shared {
+        return publish(session, outputs, unit, file, digest);
+    }
     let copy = file.with_extension(format!("for-{}", unit.of.target.label.name()));
     match std::fs::copy(file, &copy) {
         Ok(_) => publish(session, outputs, unit, &copy, digest),

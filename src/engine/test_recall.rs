@@ -21,7 +21,7 @@ use crate::effects::scene::Scene;
 use crate::effects::sight::Sight;
 use crate::effects::test_process;
 use crate::engine::event::{Counts, Event, Sink, TestFinished};
-use crate::engine::recall;
+use crate::engine::recall::{self, Remembered};
 use crate::engine::request::{BuildRequest, Effort, Shard, TestRequest};
 use crate::engine::test_job::{Judged, Saw};
 use crate::formats::cover_profile::Profile;
@@ -56,30 +56,38 @@ struct ToldTest {
     cases: Vec<(String, CaseOutcome, u64, String)>,
 }
 
-/// Tells the last run with these requests, if a run today would be the same, but for its end;
-/// returns the counts of its build, and its tests.
+/// What is remembered of a run of tests, and of the build before it.
+#[derive(Debug)]
+pub enum Recalled {
+    /// A run today would be the same, and was told, but for its end: the counts of its build, and
+    /// its tests.
+    Told(Counts, Vec<TestFinished>),
+    /// The build, if that would be the same; nothing was told.
+    Build(Option<Remembered>),
+    /// These requests are not to be told from memory, and nothing was looked at.
+    Unasked,
+}
+
+/// Looks once at what the last run with these requests saw, and tells it if a run today would be
+/// the same.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
-pub fn recall(
-    build: &BuildRequest,
-    tests: &TestRequest,
-    sink: Sink<'_>,
-) -> Option<(Counts, Vec<TestFinished>)> {
-    let question = question(build, tests)?;
+pub fn recall(build: &BuildRequest, tests: &TestRequest, sink: Sink<'_>) -> Recalled {
+    let Some(question) = question(build, tests) else { return Recalled::Unasked };
     let values = |names: &[String]| recall::values(build, names);
     let now = SystemTime::now();
-    let holds = Run::that_holds(&recall::last_runs(build), &question, values, now)?;
-    let remembered = recall::that_holds(build)?;
-    if remembered.digest != holds.about {
-        return None;
-    }
-    let tests: Option<Vec<_>> = holds.told.into_iter().map(ToldTest::finished).collect();
-    let tests = tests?;
-    let counts = recall::tell(build, remembered.told, sink)?;
+    let Some(remembered) = recall::that_holds(build) else { return Recalled::Build(None) };
+    let held = Run::that_holds(&recall::last_runs(build), &question, values, now);
+    let held = held.filter(|it| remembered.digest == it.about);
+    let tests = held.and_then(|it| it.told.into_iter().map(ToldTest::finished).collect());
+    let Some(tests): Option<Vec<_>> = tests else { return Recalled::Build(Some(remembered)) };
+    let Some(counts) = recall::tell(build, remembered.told, sink) else {
+        return Recalled::Build(None);
+    };
     for it in &tests {
         sink(Event::TestFinished(Box::new(it.clone())));
     }
-    Some((counts, tests))
+    Recalled::Told(counts, tests)
 }
 
 /// Writes down what a run saw and told after the build whose memory has the digest `remembered`, if

@@ -116,8 +116,11 @@ fn a_damaged_object_is_compiled_again_and_told_of() {
     run.came("built 1");
     assert_eq!(it.says("p"), "- right-text\n");
     let warnings = warnings(&run);
-    assert_eq!(warnings.len(), 1, "{warnings:#?}");
-    holds(warnings[0], &["Go's compile cache", "damaged", "set aside"]);
+    // That of `lib`, and perhaps that of `main` as it was: the last run asked for it.
+    assert!((1..=2).contains(&warnings.len()), "{warnings:#?}");
+    for it in warnings {
+        holds(it, &["Go's compile cache", "damaged", "set aside"]);
+    }
     // It has healed.
     it.file("main.go", &it.read("main.go").replace("\"-\"", "\"+\""));
     let run = build(&it, &cache);

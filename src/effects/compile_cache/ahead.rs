@@ -1,9 +1,10 @@
 //! What a run of `go` will ask for, found and hashed before it does.
 //!
-//! `go` asks for hundreds of objects, one after the other, and waits for each. What the last run like
-//! this one asked for stands in a list, a hint and no more: what is on it is looked up and hashed
-//! while `go` reads sources, and what is not is when it is asked for. An object is handed out once
-//! for each time that it was hashed, and only as long as its file has the stamp that it had then.
+//! `go` asks for hundreds of objects, one after the other, and waits for each. What the last run
+//! like this one asked for stands in a list, a hint and no more: what is on it is looked up and
+//! hashed while `go` reads sources, and what is not is when it is asked for. An object is handed
+//! out once for each time that it was hashed, and only as long as its file has the stamp that it
+//! had then.
 
 use crate::effects::compile_cache::{Found, bytes_of, hex};
 use crate::effects::stamp::Stamp;
