@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+/// How many words of a failed command are shown.
+const MOST_WORDS: usize = 24;
+
 /// A Go toolchain.
 #[derive(Debug, Clone)]
 pub struct GoTool {
@@ -253,8 +256,7 @@ impl GoTool {
         let pending =
             machine.compile_cache.begin(&self.identity, served).map_err(GoToolError::NoRoom)?;
         let ended = self.run(machine, module, &selection.environment(), &args, &pending)?;
-        let failed =
-            |words| GoToolError::Failed { command: format!("go {}", args.join(" ")), words };
+        let failed = |words| GoToolError::Failed { command: typed(&args), words };
         if !ended.status.success() {
             return Err(failed(ended.words()));
         }
@@ -299,6 +301,15 @@ impl GoTool {
     }
 }
 
+/// Shows the words of a `go` command in an error, which each target that waited for it tells: not
+/// all of them, since there may be as many as there are targets.
+fn typed(args: &[String]) -> String {
+    let shown = args.iter().take(MOST_WORDS).map(|it| format!(" {it}"));
+    let more = args.len().saturating_sub(MOST_WORDS);
+    let rest = (more > 0).then(|| format!(" … and {more} more")).into_iter();
+    std::iter::once("go".to_owned()).chain(shown).chain(rest).collect()
+}
+
 /// Returns what is kept of a toolchain, if this run may use that and it holds.
 fn kept_identity(machine: &Machine, program: &Path, root: &Path) -> Option<Digest> {
     let runs = machine.last_runs.as_ref().filter(|_| !machine.digests.is_paranoid())?;
@@ -336,4 +347,17 @@ pub fn list_arguments(selection: &Selection, patterns: &[String], tests: bool) -
     args.push("--".to_owned());
     args.extend(patterns.iter().cloned());
     args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_command_is_shown_with_as_many_words_as_a_person_reads() {
+        let words = |count: usize| -> Vec<String> { (0..count).map(|it| it.to_string()).collect() };
+        assert_eq!(typed(&words(3)), "go 0 1 2");
+        assert!(typed(&words(MOST_WORDS)).ends_with(" 22 23"));
+        assert!(typed(&words(100_000)).ends_with(" 22 23 … and 99976 more"));
+    }
 }

@@ -16,23 +16,27 @@ use crate::effects::file;
 use crate::effects::sight::{Folder, Sight};
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
-use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-const MAGIC: &[u8; 12] = b"LWLASTRUN\x04\0\0";
+const MAGIC: &[u8; 12] = b"LWLASTRUN\x05\0\0";
 
 /// The longest file that is read: 1 GiB, some millions of sights.
 const LIMIT: u64 = 1 << 30;
+
+/// How many bytes a digest has.
+const SEAL: usize = 32;
 
 /// How many sights a piece has, or things told: one look takes about a microsecond.
 const PIECE: usize = 1024;
@@ -150,10 +154,8 @@ where
         values: impl Fn(&[String]) -> Digest,
         now: SystemTime,
     ) -> Option<Holds<A, T>> {
-        let path = place(&runs.folder, question);
-        let length = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
-        let bytes = (length <= LIMIT).then(|| fs::read(&path).ok()).flatten()?;
-        let Opened { head, sights: pieces, told } = opened::<A>(&bytes)?;
+        let Opened { file, head, sights: pieces, told } =
+            opened::<A>(&place(&runs.folder, question))?;
         let digest = digest_of_told(&head).ok()?;
         let Head { question: asked, names, values: were, drawn, about, .. } = head;
         let others = were != *values(&names).as_bytes();
@@ -161,19 +163,20 @@ where
             return None;
         }
         let drawn = SystemTime::UNIX_EPOCH.checked_add(drawn)?;
-        let look = |it: Written<'_>| look_again(it, (drawn, now));
-        let read = |it: Written<'_>| postcard::from_bytes::<Vec<T>>(checked(it)?).ok();
+        let look = |it: &Written| look_again(&it.read(&file)?, (drawn, now));
+        let read = |it: &Written| postcard::from_bytes::<Vec<T>>(&it.read(&file)?).ok();
         let (newer, told): (Option<Vec<Vec<_>>>, Option<Vec<Vec<T>>>) = rayon::join(
-            || pieces.par_iter().copied().map(look).collect(),
-            || told.into_par_iter().map(read).collect(),
+            || pieces.par_iter().map(look).collect(),
+            || told.par_iter().map(read).collect(),
         );
         let (newer, told) = (newer?.concat(), told?.into_iter().flatten().collect());
         if newer.is_empty() || !runs.is_written {
             return Some(Holds { about, told, digest });
         }
         let mut sights = BTreeMap::new();
-        for (piece, _) in pieces {
-            sights.extend(postcard::from_bytes::<Piece<'_>>(piece).ok()?.by_path());
+        for piece in pieces {
+            let piece = piece.read(&file)?;
+            sights.extend(postcard::from_bytes::<Piece<'_>>(&piece).ok()?.by_path());
         }
         sights.extend(newer);
         let variables = (names, Digest::from_bytes(were));
@@ -219,41 +222,63 @@ fn pieces(sights: &BTreeMap<PathBuf, Sight>) -> io::Result<Vec<Vec<u8>>> {
     sights.chunks(PIECE).map(written).collect()
 }
 
-/// A piece as it was written, and the digest that it must have.
-type Written<'a> = (&'a [u8], [u8; 32]);
-
-/// A file, taken apart.
-struct Opened<'a, A> {
-    head: Head<A>,
-    sights: Vec<Written<'a>>,
-    told: Vec<Written<'a>>,
+/// Where a piece is in its file, and the digest that it must have.
+struct Written {
+    from: u64,
+    length: usize,
+    digest: [u8; 32],
 }
 
-/// Reads the head of a file; `None` if that, or the file's length, is not as it was written.
-fn opened<A: DeserializeOwned>(bytes: &[u8]) -> Option<Opened<'_, A>> {
-    let rest = bytes.strip_prefix(MAGIC)?;
-    let (length, rest) = rest.split_first_chunk::<8>()?;
-    let (head, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-    let (seal, mut rest) = rest.split_first_chunk::<32>()?;
-    let sealed = bytes.get(..MAGIC.len() + length.len() + head.len())?;
+impl Written {
+    /// Reads it, if it is as it was written.
+    fn read(&self, file: &File) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; self.length];
+        file.read_exact_at(&mut bytes, self.from).ok()?;
+        let is_whole = *Digest::of(&bytes).as_bytes() == self.digest;
+        (is_whole || planted(Defect::LastRunWithoutSeal)).then_some(bytes)
+    }
+}
+
+/// A file whose head was read.
+struct Opened<A> {
+    file: File,
+    head: Head<A>,
+    sights: Vec<Written>,
+    told: Vec<Written>,
+}
+
+/// Opens a file and reads its head; `None` if that, or the file's length, is not as it was written.
+fn opened<A: DeserializeOwned>(path: &Path) -> Option<Opened<A>> {
+    // Whatever else has the name is not waited for.
+    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let file = File::open(path).ok()?;
+    let all = file.metadata().ok().map(|it| it.len()).filter(|it| *it <= LIMIT)?;
+    let mut start = [0; MAGIC.len() + 8];
+    file.read_exact_at(&mut start, 0).ok()?;
+    let length = u64::from_le_bytes(*start.strip_prefix(MAGIC)?.first_chunk()?);
+    let end = u64::checked_add((start.len() + SEAL) as u64, length).filter(|it| *it <= all)?;
+    let mut bytes = vec![0; usize::try_from(end).ok()?];
+    file.read_exact_at(&mut bytes, 0).ok()?;
+    let (sealed, seal) = bytes.split_last_chunk::<SEAL>()?;
     if Digest::of(sealed).as_bytes() != seal && !planted(Defect::LastRunWithoutSeal) {
         return None;
     }
-    let head: Head<A> = postcard::from_bytes(head).ok()?;
-    let sights = taken(&mut rest, &head.sights)?;
-    let told = taken(&mut rest, &head.told)?;
-    rest.is_empty().then_some(Opened { head, sights, told })
+    let head: Head<A> = postcard::from_bytes(sealed.get(start.len()..)?).ok()?;
+    let mut from = end;
+    let sights = taken(&mut from, &head.sights)?;
+    let told = taken(&mut from, &head.told)?;
+    (from == all).then_some(Opened { file, head, sights, told })
 }
 
-/// Takes pieces from the front of `rest`.
-fn taken<'a>(rest: &mut &'a [u8], marks: &[Mark]) -> Option<Vec<Written<'a>>> {
-    let mut pieces = Vec::with_capacity(marks.len());
-    for (length, digest) in marks {
-        let (piece, after) = rest.split_at_checked(usize::try_from(*length).ok()?)?;
-        pieces.push((piece, *digest));
-        *rest = after;
-    }
-    Some(pieces)
+/// Says where pieces are that begin at `from`.
+fn taken(from: &mut u64, marks: &[Mark]) -> Option<Vec<Written>> {
+    let written = |(length, digest): &Mark| {
+        let piece =
+            Written { from: *from, length: usize::try_from(*length).ok()?, digest: *digest };
+        *from = from.checked_add(*length)?;
+        Some(piece)
+    };
+    marks.iter().map(written).collect()
 }
 
 fn mark(piece: &[u8]) -> Mark {
@@ -266,19 +291,13 @@ fn digest_of_told<A: Serialize>(Head { about, told, .. }: &Head<A>) -> io::Resul
     Ok(Digest::of(&bytes))
 }
 
-/// Returns the bytes of a piece, if they are those that were written.
-fn checked((piece, digest): Written<'_>) -> Option<&[u8]> {
-    let is_whole = *Digest::of(piece).as_bytes() == digest || planted(Defect::LastRunWithoutSeal);
-    is_whole.then_some(piece)
-}
-
 /// Looks again at all sights of a piece, drawn at the moment `drawn`: `None` if one is not the
-/// same, or the piece is damaged; else those that are to be written anew, as they are `now`.
+/// same; else those that are to be written anew, as they are `now`.
 fn look_again(
-    written: Written<'_>,
+    piece: &[u8],
     (drawn, now): (SystemTime, SystemTime),
 ) -> Option<Vec<(PathBuf, Sight)>> {
-    let Piece { base, sights } = postcard::from_bytes(checked(written)?).ok()?;
+    let Piece { base, sights } = postcard::from_bytes(piece).ok()?;
     let base = Path::new(OsStr::from_bytes(base));
     let folder = Folder::open(base);
     let mut newer = Vec::new();

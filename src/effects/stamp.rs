@@ -12,6 +12,7 @@
 use crate::words::defect::{Defect, planted};
 use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
@@ -22,8 +23,12 @@ pub const COARSE: Duration = Duration::from_secs(2);
 /// How old any other stamp must be: ten ticks of the coarsest clock of a kernel.
 pub const FINE: Duration = Duration::from_millis(100);
 
+/// How many bytes a stamp is written in: seven numbers of eight, little-endian.
+pub const BYTES: usize = 56;
+
 /// What a file's inode says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "ByteArray<BYTES>", into = "ByteArray<BYTES>")]
 pub struct Stamp {
     /// The device.
     pub device: u64,
@@ -35,6 +40,18 @@ pub struct Stamp {
     pub modified: (i64, i64),
     /// Change time: seconds since 1970, and nanoseconds.
     pub changed: (i64, i64),
+}
+
+impl From<Stamp> for ByteArray<BYTES> {
+    fn from(stamp: Stamp) -> Self {
+        Self::new(stamp.to_bytes())
+    }
+}
+
+impl From<ByteArray<BYTES>> for Stamp {
+    fn from(bytes: ByteArray<BYTES>) -> Self {
+        Self::from_bytes(&bytes)
+    }
 }
 
 impl From<&Stat> for Stamp {
@@ -53,6 +70,34 @@ impl From<&Stat> for Stamp {
 }
 
 impl Stamp {
+    /// Writes it.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; BYTES] {
+        let Self { device, inode, size, modified, changed } = self;
+        let times = [modified.0, modified.1, changed.0, changed.1].map(i64::cast_unsigned);
+        let numbers = [[device, inode, size].as_slice(), &times].concat();
+        let mut bytes = [0; BYTES];
+        for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Reads what [`Stamp::to_bytes`] wrote.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; BYTES]) -> Self {
+        let (numbers, _) = bytes.as_chunks::<8>();
+        let number = |at: usize| u64::from_le_bytes(numbers[at]);
+        let signed = |at: usize| number(at).cast_signed();
+        Self {
+            device: number(0),
+            inode: number(1),
+            size: number(2),
+            modified: (signed(3), signed(4)),
+            changed: (signed(5), signed(6)),
+        }
+    }
+
     /// Takes it from what `stat` says.
     #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
@@ -112,6 +157,15 @@ mod tests {
             let stat = rustix::fs::stat(path).unwrap();
             assert_eq!(Stamp::from(&stat), Stamp::of(&std::fs::metadata(path).unwrap()), "{path}");
         }
+    }
+
+    #[test]
+    fn a_stamp_is_read_as_it_was_written() {
+        let stamp = Stamp { device: 1, inode: 2, size: 3, modified: (-4, 5), changed: (6, -7) };
+        assert_eq!(Stamp::from_bytes(&stamp.to_bytes()), stamp);
+        let written = postcard::to_stdvec(&stamp).unwrap();
+        assert_eq!(postcard::from_bytes::<Stamp>(&written).unwrap(), stamp);
+        assert!(postcard::from_bytes::<Stamp>(&written[1..]).is_err());
     }
 
     #[test]

@@ -11,8 +11,7 @@ pub(super) fn told(call: &Call, module: &Module) -> String {
     let mut matched: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut missing = Vec::new();
     for pattern in &call.names {
-        let found = module.packages.keys().filter(|it| fits(module, pattern, it));
-        let found: Vec<_> = found.cloned().collect();
+        let found = found(module, pattern);
         if found.is_empty() && !pattern.ends_with("...") {
             missing.push(pattern);
         }
@@ -44,17 +43,23 @@ pub(super) fn told(call: &Call, module: &Module) -> String {
     text
 }
 
-fn fits(module: &Module, pattern: &str, path: &str) -> bool {
-    let rest = path.strip_prefix(&module.path).unwrap_or(path).trim_start_matches('/');
+/// Returns the import paths that a pattern matches. One without `...` is not held against every
+/// package: there may be a hundred thousand of both.
+fn found(module: &Module, pattern: &str) -> Vec<String> {
     let wanted = match pattern.strip_prefix("./") {
         Some(it) => it,
         None if pattern == "." => "",
         None => pattern.strip_prefix(&module.path).unwrap_or(pattern).trim_start_matches('/'),
     };
-    match wanted.strip_suffix("...") {
-        Some(it) => rest.starts_with(it.trim_end_matches('/')),
-        None => rest == wanted,
+    if let Some(start) = wanted.strip_suffix("...") {
+        let rest = |it: &str| it.strip_prefix(&module.path).unwrap_or(it).to_owned();
+        let start = start.trim_end_matches('/');
+        let fits = |it: &&String| rest(it).trim_start_matches('/').starts_with(start);
+        return module.packages.keys().filter(fits).cloned().collect();
     }
+    let own = format!("{}/{wanted}", module.path);
+    let candidates = [if wanted.is_empty() { module.path.clone() } else { own }, wanted.to_owned()];
+    candidates.into_iter().filter(|it| module.packages.contains_key(it)).collect()
 }
 
 fn object(module: &Module, path: &str, package: &Package, patterns: Option<&Vec<String>>) -> Value {
