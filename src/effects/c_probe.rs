@@ -101,8 +101,10 @@ pub fn probe(
         return Ok(files);
     }
     let mut words = probe.flags.to_vec();
-    // zig knows no `--trace`, and reads nothing outside its own folder.
-    words.extend((!is_zig).then_some("-Wl,--trace"));
+    // zig knows no `--trace`, and reads nothing outside its own folder. It compiles its libc once
+    // for each way to optimise: here as cgo asks for it (`defaultCFlags` in `cmd/go`), or a build
+    // would compile it again.
+    words.extend_from_slice(if is_zig { &["-O2", "-g"] } else { &["-Wl,--trace"] });
     let linked = link_one_traced(machine, compiler, (probe.cxx, &words));
     let files = linked.map_err(|it| it.to_string())??;
     machine.store.put_action(&key, &Remembered { files: files.clone() });
