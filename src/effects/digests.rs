@@ -3,8 +3,9 @@
 //! A file whose stamp is as remembered is not read again; one whose stamp was racy when it was
 //! hashed is never remembered.
 //!
-//! The memory is one file, written by rename: magic, version, entries, BLAKE3 of all before. One
-//! that is damaged, older or newer is as good as none.
+//! The memory is one file, written by rename: magic, version, entries sorted by path, BLAKE3 of all
+//! before. One that is damaged, older or newer is as good as none. It is kept as it was read, and
+//! an entry is looked up where it lies: most runs ask for a few of many.
 
 use crate::effects::file;
 use crate::effects::stamp::Stamp;
@@ -14,10 +15,10 @@ use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -43,8 +44,6 @@ struct Entry {
     digest: Digest,
     /// Of a Go file: the digest of its head, if that was asked for.
     head: Option<Digest>,
-    /// Asked for in this run, so kept when the memory is cut.
-    used: bool,
 }
 
 /// Digests of files, shared by threads.
@@ -60,9 +59,20 @@ pub struct Digests {
 /// when it is hashed, takes longer than all else.
 #[derive(Debug, Default)]
 struct Memory {
-    entries: HashMap<OsString, Entry>,
+    /// What was read.
+    kept: Kept,
+    /// What is other than that, by path; `None` is forgotten.
+    new: HashMap<OsString, Option<Entry>>,
     /// It is not as it was read.
     is_new: bool,
+}
+
+/// A memory as it was read.
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// Where its entries begin, and whether each was asked for in this run.
+    entries: Vec<(usize, bool)>,
 }
 
 impl Digests {
@@ -70,11 +80,12 @@ impl Digests {
     /// and every file is read.
     #[must_use]
     pub fn open(file: &Path, paranoid: bool) -> Self {
-        let read = || decode(&file::read_own(file, MEMORY_LIMIT).ok()?);
-        let entries = if paranoid { None } else { read() };
+        let read = || Kept::of(file::read_own(file, MEMORY_LIMIT).ok()?);
+        let kept = if paranoid { None } else { read() };
         // One that cannot be read is written anew.
-        let is_new = entries.is_none();
-        let entries = Mutex::new(Memory { entries: entries.unwrap_or_default(), is_new });
+        let is_new = kept.is_none();
+        let kept = kept.unwrap_or_default();
+        let entries = Mutex::new(Memory { kept, new: HashMap::new(), is_new });
         Self { file: file.to_owned(), paranoid, entries, seen: Mutex::default() }
     }
 
@@ -117,7 +128,7 @@ impl Digests {
         let copied = digest_of(&mut File::open(path)?, &mut io::sink())?;
         let after = Stamp::of(&fs::metadata(path)?);
         if after == stamp && !self.paranoid && !stamp.is_racy(now()) {
-            self.remember(path, Entry { stamp, digest: copied.digest, head: None, used: true });
+            self.remember(path, Entry { stamp, digest: copied.digest, head: None });
         }
         Ok((after, copied.digest))
     }
@@ -142,7 +153,7 @@ impl Digests {
         let after = Stamp::of(&fs::metadata(path)?);
         self.saw(path, after, digest);
         if after == stamp && !self.paranoid && !stamp.is_racy(now()) {
-            self.remember(path, Entry { stamp, digest, head: Some(head), used: true });
+            self.remember(path, Entry { stamp, digest, head: Some(head) });
         }
         Ok(head)
     }
@@ -173,7 +184,7 @@ impl Digests {
     pub fn learn(&self, path: &Path, digest: Digest) {
         if let Ok(metadata) = fs::metadata(path) {
             let stamp = Stamp::of(&metadata);
-            self.remember(path, Entry { stamp, digest, head: None, used: true });
+            self.remember(path, Entry { stamp, digest, head: None });
         }
     }
 
@@ -190,7 +201,7 @@ impl Digests {
         let folder = self.file.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new().prefix(".stamps-").tempfile_in(folder)?;
-        file.write_all(&encode(&memory.entries))?;
+        file.write_all(&encode(&memory.all()))?;
         file.persist(&self.file).map_err(|it| it.error)?;
         memory.is_new = false;
         Ok(())
@@ -206,9 +217,9 @@ impl Digests {
     /// Forgets a file that we removed, so that nobody looks for it again.
     pub fn forget(&self, path: &Path) {
         if let Ok(mut memory) = self.entries.lock()
-            && memory.entries.remove(path.as_os_str()).is_some()
+            && memory.entry(path.as_os_str()).is_some()
         {
-            memory.is_new = true;
+            memory.put(path.as_os_str(), None);
         }
         if let Ok(mut seen) = self.seen.lock() {
             seen.remove(path.as_os_str());
@@ -223,16 +234,69 @@ impl Digests {
 
     fn remember(&self, path: &Path, entry: Entry) {
         if let Ok(mut memory) = self.entries.lock() {
-            memory.entries.insert(path.as_os_str().to_owned(), entry);
-            memory.is_new = true;
+            memory.put(path.as_os_str(), Some(entry));
         }
     }
 
     fn remembered(&self, path: &Path, stamp: Stamp) -> Option<Entry> {
         let mut memory = self.entries.lock().ok()?;
-        let entry = memory.entries.get_mut(path.as_os_str()).filter(|it| it.stamp == stamp)?;
-        entry.used = true;
-        Some(*entry)
+        memory.entry(path.as_os_str()).filter(|it| it.stamp == stamp)
+    }
+}
+
+impl Memory {
+    /// Returns what is remembered of a file, which is asked for.
+    fn entry(&mut self, path: &OsStr) -> Option<Entry> {
+        if let Some(entry) = self.new.get(path) {
+            return *entry;
+        }
+        let at = self.kept.place(path)?;
+        self.kept.entries[at].1 = true;
+        Some(self.kept.at(at)?.1)
+    }
+
+    fn put(&mut self, path: &OsStr, entry: Option<Entry>) {
+        self.new.insert(path.to_owned(), entry);
+        self.is_new = true;
+    }
+
+    /// Returns all that is remembered, by path; where that is too much, what was asked for.
+    fn all(&self) -> Vec<(&OsStr, Entry)> {
+        let cut = self.kept.entries.len() + self.new.len() > ENTRY_LIMIT;
+        let asked = |at: &usize| !cut || self.kept.entries[*at].1;
+        let kept = (0..self.kept.entries.len()).filter(asked).filter_map(|it| self.kept.at(it));
+        let kept = kept.filter(|(path, _)| !self.new.contains_key(*path));
+        let new = self.new.iter().filter_map(|(path, it)| Some((path.as_os_str(), (*it)?)));
+        let mut all: Vec<_> = kept.chain(new).collect();
+        all.sort_unstable_by_key(|(path, _)| *path);
+        all
+    }
+}
+
+impl Kept {
+    /// Takes a memory that is whole, and notes where its entries are.
+    fn of(bytes: Vec<u8>) -> Option<Self> {
+        let body = bytes.split_last_chunk::<32>().filter(|(body, seal)| {
+            Digest::of(body).as_bytes() == *seal || planted(Defect::MemoryWithoutSeal)
+        });
+        let (body, _) = body?;
+        let mut rest = body.strip_prefix(MAGIC)?;
+        let mut entries = Vec::with_capacity(rest.len() / USUAL_ENTRY);
+        while !rest.is_empty() {
+            entries.push((body.len() - rest.len(), false));
+            read_entry(&mut rest)?;
+        }
+        Some(Self { bytes, entries })
+    }
+
+    fn at(&self, at: usize) -> Option<(&OsStr, Entry)> {
+        read_entry(&mut self.bytes.get(self.entries.get(at)?.0..)?)
+    }
+
+    fn place(&self, path: &OsStr) -> Option<usize> {
+        let path = path.as_bytes();
+        let name = |(from, _): &(usize, bool)| read_name(&mut &self.bytes[*from..]);
+        self.entries.binary_search_by(|it| name(it).cmp(&Some(path))).ok()
     }
 }
 
@@ -268,23 +332,14 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
-fn encode(entries: &HashMap<OsString, Entry>) -> Vec<u8> {
-    let cut = entries.len() > ENTRY_LIMIT;
-    let mut sorted: Vec<_> = entries.iter().filter(|(_, it)| it.used || !cut).collect();
-    sorted.sort_unstable_by_key(|(path, _)| *path);
-    let mut bytes = Vec::with_capacity(sorted.len() * USUAL_ENTRY);
+fn encode(entries: &[(&OsStr, Entry)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(entries.len() * USUAL_ENTRY);
     bytes.extend_from_slice(MAGIC);
-    for (path, Entry { stamp, digest, head, used: _ }) in sorted {
-        let Stamp { device, inode, size, modified, changed } = stamp;
+    for (path, Entry { stamp, digest, head }) in entries {
         let path = path.as_bytes();
         bytes.extend_from_slice(&(path.len() as u64).to_le_bytes());
         bytes.extend_from_slice(path);
-        for number in [device, inode, size] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        for number in [modified.0, modified.1, changed.0, changed.1] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
+        bytes.extend_from_slice(&stamp.to_bytes());
         bytes.extend_from_slice(digest.as_bytes());
         bytes.push(u8::from(head.is_some()));
         bytes.extend(head.iter().flat_map(Digest::as_bytes));
@@ -294,37 +349,30 @@ fn encode(entries: &HashMap<OsString, Entry>) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<HashMap<OsString, Entry>> {
-    let (body, seal) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
-    let mut rest = body.strip_prefix(MAGIC)?;
-    if Digest::of(body).as_bytes() != seal && !planted(Defect::MemoryWithoutSeal) {
-        return None;
-    }
-    let mut entries = HashMap::with_capacity(rest.len() / USUAL_ENTRY);
-    while !rest.is_empty() {
-        let length = usize::try_from(number(&mut rest)?).ok()?;
-        let path = OsString::from_vec(take(&mut rest, length)?.to_vec());
-        let [device, inode, size] = [number(&mut rest)?, number(&mut rest)?, number(&mut rest)?];
-        let mut signed = || number(&mut rest).map(u64::cast_signed);
-        let (modified, changed) = ((signed()?, signed()?), (signed()?, signed()?));
-        let digest = Digest::from_bytes(take(&mut rest, 32)?.try_into().ok()?);
-        let stamp = Stamp { device, inode, size, modified, changed };
-        let has_head = take(&mut rest, 1)? == [1];
-        let head = if has_head { Some(take(&mut rest, 32)?.try_into().ok()?) } else { None };
-        let head = head.map(Digest::from_bytes);
-        entries.insert(path, Entry { stamp, digest, head, used: false });
-    }
-    Some(entries)
+fn read_name<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = u64::from_le_bytes(*take_chunk(rest)?);
+    take(rest, usize::try_from(length).ok()?)
+}
+
+fn read_entry<'a>(rest: &mut &'a [u8]) -> Option<(&'a OsStr, Entry)> {
+    let path = OsStr::from_bytes(read_name(rest)?);
+    let stamp = Stamp::from_bytes(take_chunk(rest)?);
+    let digest = Digest::from_bytes(*take_chunk(rest)?);
+    let has_head = take_chunk(rest)? == &[1];
+    let head = if has_head { Some(Digest::from_bytes(*take_chunk(rest)?)) } else { None };
+    Some((path, Entry { stamp, digest, head }))
+}
+
+fn take_chunk<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (taken, left) = rest.split_first_chunk()?;
+    *rest = left;
+    Some(taken)
 }
 
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, left) = rest.split_at_checked(length)?;
     *rest = left;
     Some(taken)
-}
-
-fn number(rest: &mut &[u8]) -> Option<u64> {
-    Some(u64::from_le_bytes(take(rest, 8)?.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -360,14 +408,14 @@ mod tests {
         age(&file);
         let digests = Digests::open(&dir.path().join("stamps"), false);
         digests.digest(&file).unwrap();
-        assert!(digests.entries.lock().unwrap().entries.is_empty(), "its change time is now");
+        assert!(digests.entries.lock().unwrap().all().is_empty(), "its change time is now");
     }
 
     #[test]
     fn the_memory_survives_and_a_changed_file_is_read_again() {
         let (_dir, file, memory, _) = remembered();
         let again = Digests::open(&memory, false);
-        assert_eq!(again.entries.lock().unwrap().entries.len(), 1);
+        assert_eq!(again.entries.lock().unwrap().all().len(), 1);
         assert_eq!(again.digest(&file).unwrap(), Digest::of(b"one"));
         fs::write(&file, "two").unwrap();
         age(&file);
@@ -406,10 +454,46 @@ mod tests {
         assert_eq!(written(), first, "nothing is new");
         again.forget(&file);
         again.save().unwrap();
-        assert!(decode(&fs::read(&memory).unwrap()).unwrap().is_empty());
+        assert!(Kept::of(fs::read(&memory).unwrap()).unwrap().entries.is_empty());
         fs::write(&memory, "damaged").unwrap();
         Digests::open(&memory, false).save().unwrap();
-        assert!(decode(&fs::read(&memory).unwrap()).is_some());
+        assert!(Kept::of(fs::read(&memory).unwrap()).is_some());
+    }
+
+    #[test]
+    fn what_is_new_stands_before_what_was_kept_and_all_is_written_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = dir.path().join("stamps");
+        let paths: Vec<_> = (0..50).map(|it| dir.path().join(format!("f{it}"))).collect();
+        let digest = |it: usize, turn: &str| Digest::of(format!("{it} {turn}").as_bytes());
+        let after = |changed: &dyn Fn(usize) -> Option<Option<Digest>>| -> Vec<_> {
+            let digests = Digests::open(&memory, false);
+            for (at, path) in paths.iter().enumerate() {
+                match changed(at) {
+                    Some(Some(digest)) => digests.learn(path, digest),
+                    Some(None) => digests.forget(path),
+                    None => {}
+                }
+            }
+            digests.save().unwrap();
+            let again = Digests::open(&memory, false);
+            let mut found = again.entries.lock().unwrap();
+            paths.iter().map(|it| Some(found.entry(it.as_os_str())?.digest)).collect()
+        };
+        for path in &paths {
+            fs::write(path, "x").unwrap();
+        }
+        let all = |it: usize| Some(Some(digest(it, "first")));
+        let first = after(&all);
+        assert_eq!(first, (0..50).map(|it| Some(digest(it, "first"))).collect::<Vec<_>>());
+        let some = |it: usize| match it % 3 {
+            0 => None,
+            1 => Some(None),
+            _ => Some(Some(digest(it, "second"))),
+        };
+        let second = after(&some);
+        let expected = (0..50).map(|it| some(it).unwrap_or(Some(digest(it, "first"))));
+        assert_eq!(second, expected.collect::<Vec<_>>());
     }
 
     #[test]
@@ -424,8 +508,8 @@ mod tests {
         for byte in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[byte] ^= 0x10;
-            assert!(decode(&bytes).is_none(), "byte {byte}");
-            assert!(decode(&whole[..byte]).is_none(), "length {byte}");
+            assert!(Kept::of(bytes).is_none(), "byte {byte}");
+            assert!(Kept::of(whole[..byte].to_vec()).is_none(), "length {byte}");
         }
     }
 }

@@ -187,6 +187,16 @@ impl Store {
     /// Returns what `key` made, if a whole record of it is here.
     #[must_use]
     pub fn action<T: DeserializeOwned>(&self, key: &Digest) -> Option<T> {
+        self.record(key, |payload| serde_json::from_slice(payload).ok())
+    }
+
+    /// Returns what was kept by [`Store::put_packed`] under `key`, if a whole record of it is here.
+    #[must_use]
+    pub fn packed<T: DeserializeOwned>(&self, key: &Digest) -> Option<T> {
+        self.record(key, |payload| postcard::from_bytes(payload).ok())
+    }
+
+    fn record<T>(&self, key: &Digest, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         if !self.usable {
             return None;
         }
@@ -197,7 +207,7 @@ impl Store {
             Ok(frame) if frame.key == *key || planted(Defect::AcceptAnyRecord) => {
                 mark_used(&file);
                 // A sound record of another shape is another program's, and no damage.
-                serde_json::from_slice(frame.payload).ok()
+                read(frame.payload)
             }
             Err(Unsound::OtherVersion) => None,
             Ok(_) | Err(Unsound::Damaged) => {
@@ -211,13 +221,29 @@ impl Store {
     /// Keeps what `key` made. Its blobs must have been put before: every digest in it that is the
     /// name of a blob here is one that it needs. If one of them could not be kept, neither is this.
     pub fn put_action<T: Serialize>(&self, key: &Digest, made: &T) {
+        self.put_record(key, || {
+            let payload = serde_json::to_vec(made)?;
+            let named = digests_in(&payload);
+            Ok((payload, named))
+        });
+    }
+
+    /// Keeps something large that names no blob and is read often, without the names of fields.
+    pub fn put_packed<T: Serialize>(&self, key: &Digest, made: &T) {
+        self.put_record(key, || {
+            let payload = postcard::to_stdvec(made).map_err(io::Error::other)?;
+            Ok((payload, Vec::new()))
+        });
+    }
+
+    /// Writes a record: what it holds, and the digests that may be names of blobs.
+    fn put_record(&self, key: &Digest, made: impl FnOnce() -> io::Result<(Vec<u8>, Vec<Digest>)>) {
         if !self.usable {
             return;
         }
         let path = self.path("actions", key);
         let put = || -> io::Result<()> {
-            let payload = serde_json::to_vec(made)?;
-            let named = digests_in(&payload);
+            let (payload, named) = made()?;
             if self.lost.lock().is_ok_and(|lost| named.iter().any(|it| lost.contains(it))) {
                 return Ok(());
             }

@@ -21,7 +21,7 @@ use crate::effects::go_tool::GoTool;
 use crate::effects::go_tree::GoTree;
 use crate::effects::store::Store;
 use crate::engine::listing::ListingKey;
-use crate::formats::go_list::{GoModule, GoPackage};
+use crate::formats::go_list::{GoModule, GoPackage, PackedPackage};
 use crate::plan::configuration::{GoPlatform, Selection};
 use crate::plan::fingerprint::Framed;
 use crate::plan::origin::{Origin, is_command, is_of_commands};
@@ -48,7 +48,7 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
     roots: Vec<PathBuf>,
-    packages: Vec<GoPackage>,
+    packages: Vec<PackedPackage>,
 }
 
 impl Place {
@@ -56,7 +56,7 @@ impl Place {
     #[must_use]
     pub fn of(digests: &Digests, go: &GoTool, question: &ListingKey) -> Option<Self> {
         let tree = GoTree::look(digests, &question.module, question.tests).ok()?;
-        let mut framed = Framed::new("linkwright kept listing 2");
+        let mut framed = Framed::new("linkwright kept listing 3");
         framed.text(env!("CARGO_PKG_VERSION"));
         let ListingKey { go: identity, module, selection, patterns, tests } = question;
         framed.digest(identity);
@@ -74,10 +74,10 @@ impl Place {
     /// Returns the packages that `go list` would tell of, if it told of them before.
     #[must_use]
     pub fn packages(&self, store: &Store) -> Option<BTreeMap<String, GoPackage>> {
-        let Kept { roots, packages } = store.action(&self.key)?;
+        let Kept { roots, packages } = store.packed(&self.key)?;
         let moved = Moved { from: &roots, to: &self.tree.roots };
         let mut here = BTreeMap::new();
-        for mut package in packages {
+        for PackedPackage(mut package) in packages {
             moved.package(&mut package)?;
             let is_read =
                 package.files.use_cgo() && matches!(Origin::of(&package), Origin::Module(..));
@@ -119,8 +119,8 @@ impl Place {
             && packages.values().all(is_well)
             && packages.values().filter(is_local).all(is_seen);
         if is_well && !packages.values().any(names_folder) {
-            let packages = packages.values().cloned().collect();
-            store.put_action(&self.key, &Kept { roots: self.tree.roots.clone(), packages });
+            let packages = packages.values().cloned().map(PackedPackage).collect();
+            store.put_packed(&self.key, &Kept { roots: self.tree.roots.clone(), packages });
         }
         is_well
     }
@@ -226,9 +226,12 @@ mod tests {
         let text = r#"{"ImportPath": "m", "Dir": "/a/m", "Name": "main", "Match": ["."], "CgoFiles": ["c.go"],
             "CXXFiles": ["x.cc"], "CgoLDFLAGS": ["-lm"], "XTestGoFiles": ["x_test.go"], "EmbedFiles": ["e"],
             "Module": {"Path": "m", "Main": true, "Dir": "/a/m", "Replace": {"Path": "./r", "Dir": "/a/m/r"}}}"#;
-        let packages: Vec<_> = parse(text.as_bytes()).unwrap().into_values().collect();
-        let kept = Kept { roots: vec!["/a/m".into()], packages };
-        let text = serde_json::to_vec(&kept).unwrap();
-        assert_eq!(serde_json::from_slice::<Kept>(&text).unwrap(), kept);
+        let packages = parse(text.as_bytes()).unwrap().into_values().map(PackedPackage);
+        let kept = Kept { roots: vec!["/a/m".into()], packages: packages.collect() };
+        let packed = postcard::to_stdvec(&kept).unwrap();
+        assert_eq!(postcard::from_bytes::<Kept>(&packed).unwrap(), kept);
+        for length in 0..packed.len() {
+            assert!(postcard::from_bytes::<Kept>(&packed[..length]).is_err());
+        }
     }
 }

@@ -24,7 +24,7 @@ use crate::effects::store::Store;
 use crate::engine::kept_listing::frame_selection;
 use crate::engine::listing::ListingKey;
 use crate::formats::go_events::plain;
-use crate::formats::go_list::{GoModule, GoPackage};
+use crate::formats::go_list::{GoModule, GoPackage, PackedPackage};
 use crate::plan::fingerprint::Framed;
 use crate::plan::go_choice::GoChoice;
 use crate::plan::go_compose::{KnownPackage, OF_TEST_MAIN, compose, imported, of_linker};
@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 const MOST_TESTS: usize = 50_000;
 
 /// Packages of the standard library, by import path.
-type Standard = BTreeMap<String, GoPackage>;
+type Standard = BTreeMap<String, PackedPackage>;
 
 /// What earlier answers told of modules.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ struct Modules {
     /// The local ones, by their paths.
     local: BTreeMap<String, GoModule>,
     /// Packages of the others.
-    packages: BTreeMap<String, GoPackage>,
+    packages: BTreeMap<String, PackedPackage>,
     /// Which local module imports packages of which other one.
     imports: BTreeSet<(String, String)>,
     /// The test files that were parsed.
@@ -79,7 +79,7 @@ impl<'q> NativeListing<'q> {
     #[must_use]
     pub fn of(go: &'q GoTool, question: &'q ListingKey, tree: &GoTree) -> Option<Self> {
         let choice = GoChoice::new(&question.selection, &go.version).filter(|_| go.is_its_own())?;
-        let mut standard = Framed::new("linkwright standard library 1");
+        let mut standard = Framed::new("linkwright standard library 2");
         standard.text(env!("CARGO_PKG_VERSION"));
         standard.digest(&question.go);
         standard.bytes(go.root.as_os_str().as_encoded_bytes());
@@ -110,15 +110,15 @@ impl<'q> NativeListing<'q> {
     /// Reads the packages; `None` if Go is to be asked.
     #[must_use]
     pub fn packages(&self, store: &Store) -> Option<BTreeMap<String, GoPackage>> {
-        let standard = store.action(&self.of_standard)?;
-        let modules: Modules = store.action(&self.of_modules)?;
+        let standard = store.packed(&self.of_standard)?;
+        let modules: Modules = store.packed(&self.of_modules)?;
         Reading { of: self, standard, modules }.packages()
     }
 
     /// Remembers what `go list` told without errors, of files that did not change meanwhile.
     pub fn learn(&self, store: &Store, packages: &BTreeMap<String, GoPackage>) {
-        let mut standard: Standard = store.action(&self.of_standard).unwrap_or_default();
-        let mut modules: Modules = store.action(&self.of_modules).unwrap_or_default();
+        let mut standard: Standard = store.packed(&self.of_standard).unwrap_or_default();
+        let mut modules: Modules = store.packed(&self.of_modules).unwrap_or_default();
         let is_local = |it: &GoPackage| Origin::of(it) == Origin::Local;
         let get = |import: &String| packages.get(import).or_else(|| packages.get(plain(import)));
         for package in packages.values() {
@@ -137,7 +137,7 @@ impl<'q> NativeListing<'q> {
                 return;
             } else if is_plain && package.matched.is_empty() {
                 let into = if package.standard { &mut standard } else { &mut modules.packages };
-                into.insert(path.clone(), bare);
+                into.insert(path.clone(), PackedPackage(bare));
             }
         }
         if self.question.tests {
@@ -153,8 +153,8 @@ impl<'q> NativeListing<'q> {
             }
             modules.tests.extend(texts.collect::<Vec<_>>());
         }
-        store.put_action(&self.of_standard, &standard);
-        store.put_action(&self.of_modules, &modules);
+        store.put_packed(&self.of_standard, &standard);
+        store.put_packed(&self.of_modules, &modules);
     }
 }
 
@@ -258,9 +258,9 @@ impl Reading<'_> {
         let (module, folder) = match self.locate(path)? {
             At::Local { module, folder } => (module, folder),
             _ if is_root => return None,
-            At::Standard => return self.standard.get(path).map(opaque),
+            At::Standard => return self.standard.get(path).map(|it| opaque(&it.0)),
             At::Module => {
-                let package = self.modules.packages.get(path)?;
+                let PackedPackage(package) = self.modules.packages.get(path)?;
                 // Its C code is read here, and must be there.
                 let is_there = !package.files.use_cgo() || Path::new(&package.dir).is_dir();
                 return is_there.then(|| opaque(package));

@@ -64,6 +64,34 @@ pub struct GoPackage {
     pub deps_errors: Vec<GoListError>,
 }
 
+/// A package as it is kept: without the names of fields, which takes a quarter of the time to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackedPackage(#[serde(with = "Packed")] pub GoPackage);
+
+/// The fields of [`GoPackage`] in their order; its files are a field like the others.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "GoPackage")]
+struct Packed {
+    import_path: String,
+    dir: String,
+    name: String,
+    for_test: String,
+    standard: bool,
+    dep_only: bool,
+    matched: Vec<String>,
+    module: Option<GoModule>,
+    imports: Vec<String>,
+    files: GoFiles,
+    cgo_cflags: Vec<String>,
+    cgo_cppflags: Vec<String>,
+    cgo_cxxflags: Vec<String>,
+    cgo_fflags: Vec<String>,
+    cgo_ldflags: Vec<String>,
+    cgo_pkg_config: Vec<String>,
+    error: Option<GoListError>,
+    deps_errors: Vec<GoListError>,
+}
+
 /// The files of a package by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
