@@ -17,7 +17,7 @@ use crate::formats::c_words::CWords;
 use crate::formats::linkage::Linkage;
 use crate::formats::linker_text::{LinkerFile, linker_file};
 use crate::words::digest::Digest;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ pub fn linked(
     let said: Vec<_> = said.collect();
     machine.looked.in_folders(&said);
     let said: Vec<_> = said.into_iter().filter(|it| it.is_dir()).collect();
-    let mut walk = LinkWalk { said: &said, own, bases, asked: BTreeSet::new(), open: Vec::new() };
+    let mut walk = LinkWalk { said: &said, own, bases, asked: HashSet::new(), open: Vec::new() };
     for mention in &words.mentions {
         walk.look_for(mention, None);
     }
@@ -89,7 +89,7 @@ pub fn linked(
     for library in IMPLICIT {
         walk.library(library);
     }
-    let (mut found, mut looked) = (BTreeMap::new(), BTreeSet::new());
+    let (mut found, mut looked) = (BTreeMap::new(), HashSet::new());
     while let Some(path) = walk.open.pop() {
         if !looked.insert(path.clone()) {
             continue;
@@ -112,7 +112,7 @@ struct LinkWalk<'a> {
     said: &'a [PathBuf],
     own: &'a [PathBuf],
     bases: &'a [PathBuf],
-    asked: BTreeSet<(String, Option<PathBuf>)>,
+    asked: HashSet<(String, Option<PathBuf>)>,
     open: Vec<PathBuf>,
 }
 
@@ -173,7 +173,7 @@ pub fn with_libraries(
     folders: &[PathBuf],
 ) -> BTreeSet<PathBuf> {
     // Most of them need the same few, each of which may be in any of the folders.
-    let (mut all, mut looked) = (BTreeSet::new(), BTreeSet::new());
+    let (mut all, mut looked) = (BTreeSet::new(), HashSet::new());
     let mut open: Vec<_> = files.into_iter().collect();
     while let Some(path) = open.pop() {
         if !looked.insert(path.clone()) {

@@ -268,7 +268,8 @@ impl Memory {
         let kept = kept.filter(|(path, _)| !self.new.contains_key(*path));
         let new = self.new.iter().filter_map(|(path, it)| Some((path.as_os_str(), (*it)?)));
         let mut all: Vec<_> = kept.chain(new).collect();
-        all.sort_unstable_by_key(|(path, _)| *path);
+        // What was kept is in order.
+        all.sort_by_key(|(path, _)| *path);
         all
     }
 }

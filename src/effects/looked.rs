@@ -4,7 +4,7 @@
 //! A file that is looked for in vain is noted by the folder that would hold it: its names show
 //! whether it is still absent, and thousands of names share a few folders.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ use std::sync::Mutex;
 #[derive(Debug, Default)]
 pub struct Looked {
     programs: Mutex<BTreeSet<String>>,
-    folders: Mutex<BTreeMap<PathBuf, Found>>,
+    folders: Mutex<HashMap<PathBuf, Found>>,
     /// What [`Looked::once`] found.
     once: Mutex<BTreeMap<String, Option<PathBuf>>>,
 }

@@ -74,8 +74,8 @@ impl Stamp {
     #[must_use]
     pub fn to_bytes(self) -> [u8; BYTES] {
         let Self { device, inode, size, modified, changed } = self;
-        let times = [modified.0, modified.1, changed.0, changed.1].map(i64::cast_unsigned);
-        let numbers = [[device, inode, size].as_slice(), &times].concat();
+        let [m, n, c, d] = [modified.0, modified.1, changed.0, changed.1].map(i64::cast_unsigned);
+        let numbers = [device, inode, size, m, n, c, d];
         let mut bytes = [0; BYTES];
         for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
             place.copy_from_slice(&number.to_le_bytes());
