@@ -44,6 +44,13 @@ pub const NETWORK: [&str; 11] = [
     "GOTMPDIR",
 ];
 
+/// What is asked besides. Asked for nothing by name, Go tries eight flags of the C compiler.
+///
+/// # Source
+///
+/// `needCostly` in `cmd/go/internal/envcmd/env.go`.
+const ASKED: [&str; 4] = ["GOROOT", "GOVERSION", "GOHOSTOS", "GOHOSTARCH"];
+
 /// The variables that decide the rest: where the user's file of settings is.
 pub const PLACES: [&str; 2] = ["GOENV", "XDG_CONFIG_HOME"];
 
@@ -119,7 +126,12 @@ impl GoEnv {
         let temporary = env.remove(OsStr::new("GOTMPDIR")).filter(|it| !it.is_empty());
         let invocation = Invocation {
             program: program.to_owned(),
-            args: vec!["env".into(), "-json".into()],
+            args: ["env", "-json"]
+                .into_iter()
+                .chain(ASKED)
+                .chain(NETWORK)
+                .map(OsString::from)
+                .collect(),
             env,
             folder: PathBuf::from("/"),
             limit: Duration::from_mins(1),
@@ -137,7 +149,7 @@ impl GoEnv {
             .map_err(|it| GoEnvError::Failed(it.to_string()))?;
         let mut take = |name: &str| {
             let missing = || GoEnvError::Failed(format!("it does not say `{name}`"));
-            all.remove(name).ok_or_else(missing)
+            all.remove(name).filter(|it| !it.is_empty()).ok_or_else(missing)
         };
         let root = take("GOROOT")?.into();
         let version = take("GOVERSION")?;
