@@ -2,7 +2,7 @@
 //!
 //! One file for each question, `linkwright-out/.last-runs/<question>`. One that is damaged, or
 //! written by another version, is as good as none; its place among the outputs lets it go with
-//! them.
+//! them. Of more than [`MOST_RUNS`] those that were written last stay.
 //!
 //! | part | is |
 //! |---|---|
@@ -34,6 +34,9 @@ const MAGIC: &[u8; 12] = b"LWLASTRUN\x05\0\0";
 
 /// The longest file that is read: 1 GiB, some millions of sights.
 const LIMIT: u64 = 1 << 30;
+
+/// How many runs are kept: each question and each toolchain has one.
+const MOST_RUNS: usize = 64;
 
 /// How many bytes a digest has.
 const SEAL: usize = 32;
@@ -138,6 +141,7 @@ where
         let path = place(folder, question);
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
         file::write_over_unsynced(&path, &bytes)?;
+        forget_old(path.parent().unwrap_or(folder));
         Ok(digest)
     }
 
@@ -313,6 +317,19 @@ fn look_again(
     Some(newer)
 }
 
+/// Removes the runs that were written first, where there are too many. One that cannot be removed
+/// stays.
+fn forget_old(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut runs: Vec<_> = entries.map(|it| it.path()).collect();
+    if runs.len() > MOST_RUNS {
+        runs.sort_by_cached_key(|it| fs::metadata(it).and_then(|it| it.modified()).ok());
+        for path in runs.iter().take(runs.len() - MOST_RUNS) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 fn place(folder: &Path, question: &Digest) -> PathBuf {
     let name = question.to_string();
     folder.join(".last-runs").join(&name[..32])
@@ -407,6 +424,22 @@ mod tests {
         assert_ne!(first, second);
         assert!(look(true).is_some());
         assert_eq!(second, kept(), "nothing is new");
+    }
+
+    #[test]
+    fn of_many_runs_those_that_were_written_last_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let question = |at: usize| Digest::of(format!("{at}?").as_bytes());
+        for at in 0..MOST_RUNS + 3 {
+            let (question, now) = (question(at), later());
+            LastRun { question, ..run() }.write(folder.path()).unwrap();
+            let file = File::options().append(true).open(place(folder.path(), &question)).unwrap();
+            let age = Duration::from_secs((2 * MOST_RUNS - at) as u64);
+            file.set_modified(now - age).unwrap();
+        }
+        let kept = |at: &usize| place(folder.path(), &question(*at)).exists();
+        let kept: Vec<_> = (0..MOST_RUNS + 3).filter(kept).collect();
+        assert_eq!(kept, (3..MOST_RUNS + 3).collect::<Vec<_>>());
     }
 
     #[test]
