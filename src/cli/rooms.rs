@@ -20,7 +20,7 @@ use crate::effects::limits::is_machines;
 use crate::effects::lock::{Patience, Share};
 use crate::effects::looked::Looked;
 use crate::effects::machine::{Machine, STEP_LIMIT};
-use crate::effects::process::{self, Guard, Interrupt, Invocation};
+use crate::effects::process::{self, Guard, Interrupt, Invocation, OUTPUT_LIMIT};
 use crate::effects::sealed::{self, Root};
 use crate::effects::store::Store;
 use crate::effects::workspace::{self, FindError, LoadError};
@@ -426,6 +426,7 @@ pub fn become_sealed(
         env: variables,
         folder: PathBuf::from("/"),
         limit: Duration::MAX,
+        most_output: OUTPUT_LIMIT,
     };
     seal::failure(&sealed::become_sealed(root, &invocation, own))
 }

@@ -3,7 +3,7 @@
 
 use crate::effects::c_includes::CWalkError;
 use crate::effects::machine::Machine;
-use crate::effects::process::Invocation;
+use crate::effects::process::{Invocation, OUTPUT_LIMIT};
 use crate::model::flags::is_pkg_config_flag;
 use crate::words::digest::Digest;
 use crate::words::path::OUTPUT_FOLDER;
@@ -103,7 +103,9 @@ pub fn pkg_config(
     variables.insert("PWD".into(), folder.into());
     let limit = std::time::Duration::from_mins(2);
     let folder = folder.to_owned();
-    let invocation = Invocation { program, args, env: variables, folder, limit };
+    let most_output = OUTPUT_LIMIT;
+    let env = variables;
+    let invocation = Invocation { program, args, env, folder, limit, most_output };
     let failed = |words: String| CFilesError::PkgConfig(asked.clone(), words);
     look_at_packages(machine, &invocation);
     let ended = machine.run(&invocation).map_err(|it| failed(it.to_string()))?;

@@ -19,7 +19,7 @@
 use crate::effects::go_root::leads_to;
 use crate::effects::go_sdk::go_settings;
 use crate::effects::machine::{Machine, PASSED};
-use crate::effects::process::{Ended, Invocation, ProcessError};
+use crate::effects::process::{Ended, Invocation, OUTPUT_LIMIT, ProcessError};
 use crate::plan::fingerprint::Framed;
 use crate::words::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -135,6 +135,7 @@ impl GoEnv {
             env,
             folder: PathBuf::from("/"),
             limit: Duration::from_mins(1),
+            most_output: OUTPUT_LIMIT,
         };
         machine.count_go();
         let told = Self::read(&machine.run(&invocation)?)?;

@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+/// The most that `go` may print: about half a million packages take so much.
+const LISTING_LIMIT: usize = 1 << 30;
+
 /// How many words of a failed command are shown.
 const MOST_WORDS: usize = 24;
 
@@ -260,6 +263,9 @@ impl GoTool {
         if !ended.status.success() {
             return Err(failed(ended.words()));
         }
+        if ended.stdout.len() >= LISTING_LIMIT {
+            return Err(failed("it tells more than 1 GiB, which is not read".to_owned()));
+        }
         pending.promote();
         go_list::parse(&ended.stdout).map_err(|it| failed(it.to_string()))
     }
@@ -295,6 +301,7 @@ impl GoTool {
             env: self.environment(machine, module, own, pending),
             folder: module.folder.clone(),
             limit: machine.step_limit,
+            most_output: LISTING_LIMIT,
         };
         machine.count_go();
         machine.run(&invocation)

@@ -9,7 +9,9 @@ use crate::effects::compile_cache::CompileCache;
 use crate::effects::digests::Digests;
 use crate::effects::last_run::LastRuns;
 use crate::effects::looked::Looked;
-use crate::effects::process::{self, Ended, Guard, Interrupt, Invocation, ProcessError};
+use crate::effects::process::{
+    self, Ended, Guard, Interrupt, Invocation, OUTPUT_LIMIT, ProcessError,
+};
 use crate::effects::store::Store;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -164,6 +166,7 @@ impl Machine {
             env,
             folder: folder.to_owned(),
             limit,
+            most_output: OUTPUT_LIMIT,
         };
         self.run(&invocation)
     }

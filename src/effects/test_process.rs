@@ -14,7 +14,7 @@
 
 use crate::effects::file::write_new;
 use crate::effects::machine::Machine;
-use crate::effects::process::{self, Invocation};
+use crate::effects::process::{self, Invocation, OUTPUT_LIMIT};
 use crate::effects::sealed::{COUNTERS, PROFILE, Root, Sealed, SealedError};
 use crate::plan::test_account::ProcessEnd;
 use std::collections::BTreeMap;
@@ -190,6 +190,7 @@ pub fn run(
         env: all,
         folder: folder.clone(),
         limit: *limit + GRACE + *limit / 20,
+        most_output: OUTPUT_LIMIT,
     };
     let guard = machine.guard.as_ref();
     let sealed = match (root, guard) {

@@ -7,7 +7,7 @@
 
 use crate::effects::digests::Stamps;
 use crate::effects::file;
-use crate::effects::process::Invocation;
+use crate::effects::process::{Invocation, OUTPUT_LIMIT};
 use crate::engine::go_unit::Unfit;
 use crate::engine::session::Session;
 use crate::formats::tool_limits::tool_limit;
@@ -203,7 +203,8 @@ fn invocation(
     let mut env = session.machine.base_environment();
     env.extend(variables.iter().map(|(name, value)| (name.into(), value.into())));
     let (program, folder) = (program.to_owned(), folder.to_owned());
-    Invocation { program, args, env, folder, limit: session.machine.step_limit }
+    let (limit, most_output) = (session.machine.step_limit, OUTPUT_LIMIT);
+    Invocation { program, args, env, folder, limit, most_output }
 }
 
 /// Makes an archive of the objects in `folder`: names and bytes of the members, no times or owners.

@@ -9,7 +9,7 @@ use crate::effects::digests::Stamps;
 use crate::effects::globs::expand_target;
 use crate::effects::limits::{Space, is_machines};
 use crate::effects::outputs::Outputs;
-use crate::effects::process::Invocation;
+use crate::effects::process::{Invocation, OUTPUT_LIMIT};
 use crate::effects::store::RestoreError;
 use crate::engine::event::{Finished, State};
 use crate::engine::go_unit::Unfit;
@@ -310,7 +310,8 @@ impl Job<'_, '_> {
         env.extend(inputs.environment.iter().map(|(name, value)| (name.into(), value.into())));
         let args = argv.iter().skip(1).cloned().collect();
         let limit = machine.step_limit;
-        let invocation = Invocation { program, args, env, folder, limit };
+        let most_output = OUTPUT_LIMIT;
+        let invocation = Invocation { program, args, env, folder, limit, most_output };
         let ended = machine.run(&invocation).map_err(|it| Unfit::of_process(&it))?;
         if ended.status.success() {
             return Ok(());

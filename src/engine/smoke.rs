@@ -9,7 +9,7 @@
 //! its linkage what its bytes show, but the build ends with 6. Where no sealed root can be made
 //! nothing is claimed, and the build ends with 36.
 
-use crate::effects::process::{Ended, Invocation, ProcessError};
+use crate::effects::process::{Ended, Invocation, OUTPUT_LIMIT, ProcessError};
 use crate::effects::sealed::{self, Root, SealedError};
 use crate::engine::event::{Finished, Smoked, State};
 use crate::engine::go_unit::Unit;
@@ -128,6 +128,7 @@ fn start(session: &Session<'_>, unit: &Unit<'_>, smoke: &Smoke) -> Result<(), Un
         env: BTreeMap::from(fixed.map(|(name, value)| (name.into(), value.into()))),
         folder: PathBuf::from("/"),
         limit: smoke.timeout,
+        most_output: OUTPUT_LIMIT,
     };
     let shown = format!("{OUTPUT_FOLDER}/{}", unit.output);
     let step = session.step(

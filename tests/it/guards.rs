@@ -1,7 +1,7 @@
 //! The process between linkwright and a program, used as a library: everything passes through.
 
 use crate::workspace::holds;
-use linkwright::effects::process::{Ended, Guard, Interrupt, Invocation, run};
+use linkwright::effects::process::{Ended, Guard, Interrupt, Invocation, OUTPUT_LIMIT, run};
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ fn guarded(script: &str, limit: Duration, interrupt: &Interrupt) -> Option<Ended
         env: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
         folder: PathBuf::from("/"),
         limit,
+        most_output: OUTPUT_LIMIT,
     };
     let guard = Guard::at(Path::new(env!("CARGO_BIN_EXE_linkwright")));
     run(&invocation, Some(&guard), interrupt).ok()
@@ -43,6 +44,7 @@ fn a_program_that_is_not_there_is_told_as_such_through_the_guard() {
         env: BTreeMap::new(),
         folder: PathBuf::from("/"),
         limit: Duration::from_mins(1),
+        most_output: OUTPUT_LIMIT,
     };
     let guard = Guard::at(Path::new(env!("CARGO_BIN_EXE_linkwright")));
     let message =

@@ -6,7 +6,9 @@
 use crate::support::manifest_dir;
 use crate::workspace::{Workspace, holds, text};
 use expect_test::expect;
-use linkwright::effects::process::{Ended, Guard, Interrupt, Invocation, ProcessError};
+use linkwright::effects::process::{
+    Ended, Guard, Interrupt, Invocation, OUTPUT_LIMIT, ProcessError,
+};
 use linkwright::effects::sealed::{Extra, Limits, Root, Sealed, SealedError, run};
 use std::collections::BTreeMap;
 use std::fs;
@@ -75,6 +77,7 @@ fn invocation(program: &Path, args: &[&str]) -> Invocation {
         env: BTreeMap::from([("A".into(), "1".into())]),
         folder: PathBuf::from("/"),
         limit: Duration::from_mins(2),
+        most_output: OUTPUT_LIMIT,
     }
 }
 

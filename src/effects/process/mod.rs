@@ -31,8 +31,8 @@ use std::time::{Duration, Instant};
 /// How long inherited pipes are read after the child itself has ended.
 const PIPE_GRACE: Duration = Duration::from_secs(2);
 
-/// How much of each stream is kept; what a tool prints beyond it is dropped and said so.
-const OUTPUT_LIMIT: usize = 32 << 20;
+/// How much of each stream of a tool is kept, unless it is asked for more.
+pub const OUTPUT_LIMIT: usize = 32 << 20;
 
 /// How long a program may take to say what it does, once its time is over.
 const DUMP_GRACE: Duration = Duration::from_secs(3);
@@ -64,6 +64,8 @@ pub struct Invocation {
     pub folder: PathBuf,
     /// The longest it may take.
     pub limit: Duration,
+    /// How many bytes of each of its streams are kept; what it prints beyond is dropped.
+    pub most_output: usize,
 }
 
 /// How a program ended.
@@ -71,9 +73,9 @@ pub struct Invocation {
 pub struct Ended {
     /// Its status.
     pub status: ExitStatus,
-    /// Its standard output, at most 32 MiB.
+    /// Its standard output, at most as much as was to be kept.
     pub stdout: Vec<u8>,
-    /// Its standard error, at most 32 MiB.
+    /// Its standard error, likewise.
     pub stderr: Vec<u8>,
 }
 
@@ -331,6 +333,7 @@ mod tests {
             env: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
             folder: PathBuf::from("/"),
             limit,
+            most_output: OUTPUT_LIMIT,
         }
     }
 
@@ -343,6 +346,17 @@ mod tests {
             ("out\n", "err\n")
         );
         assert_eq!(ended.how(), "it ended with code 3");
+    }
+
+    #[test]
+    fn what_is_printed_beyond_what_is_to_be_kept_is_dropped_and_read_to_its_end() {
+        let script = "i=0; while [ $i -lt 3000 ]; do echo 0123456789 || exit 3; i=$((i+1)); done";
+        for (most_output, kept) in [(100, 100), (OUTPUT_LIMIT, 33_000)] {
+            let invocation = Invocation { most_output, ..shell(script, Duration::from_secs(20)) };
+            let ended = run(&invocation, None, &Interrupt::default()).unwrap();
+            assert!(ended.status.success());
+            assert_eq!(ended.stdout.len(), kept);
+        }
     }
 
     #[test]

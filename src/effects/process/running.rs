@@ -3,7 +3,7 @@
 //! One thread sees to everything, by `poll`: both streams, the guard's answer, the clock and the
 //! interrupt. A child without a guard is asked for its end at every tick.
 
-use super::{DUMP_GRACE, Guard, Invocation, OUTPUT_LIMIT, PIPE_GRACE, TICK};
+use super::{DUMP_GRACE, Guard, Invocation, PIPE_GRACE, TICK};
 use super::{Ended, Heard, Interrupt, ProcessError};
 use crate::effects::guard::{KILL_LIMIT, TERM_GRACE};
 use crate::effects::guard_words::{Answer, DUMP, NAME, Request, STOP};
@@ -67,6 +67,8 @@ enum News {
 struct Stream {
     source: Option<File>,
     bytes: Vec<u8>,
+    /// How many of them are kept.
+    most: usize,
 }
 
 impl<'a> Running<'a> {
@@ -76,8 +78,9 @@ impl<'a> Running<'a> {
     ) -> Result<Self, ProcessError> {
         let streams = || (Stdio::piped(), Stdio::piped());
         let (mut child, line) = begin(invocation, guard, streams())?;
-        let stdout = Stream::of(child.stdout.take().map(OwnedFd::from));
-        let stderr = Stream::of(child.stderr.take().map(OwnedFd::from));
+        let most = invocation.most_output;
+        let stdout = Stream::of(child.stdout.take().map(OwnedFd::from), most);
+        let stderr = Stream::of(child.stderr.take().map(OwnedFd::from), most);
         let answer = Vec::new();
         Ok(Self { invocation, child, line, answer, stdout, stderr, hear: None })
     }
@@ -94,7 +97,8 @@ impl<'a> Running<'a> {
         };
         let (reader, streams) = pipe().map_err(|it| no_start(invocation, it))?;
         let (child, line) = begin(invocation, guard, streams)?;
-        let (stdout, stderr) = (Stream::of(Some(reader.into())), Stream::of(None));
+        let most = invocation.most_output;
+        let (stdout, stderr) = (Stream::of(Some(reader.into()), most), Stream::of(None, most));
         let answer = Vec::new();
         Ok(Self { invocation, child, line, answer, stdout, stderr, hear: Some(hear) })
     }
@@ -310,8 +314,8 @@ impl<'a> Running<'a> {
 }
 
 impl Stream {
-    fn of(source: Option<OwnedFd>) -> Self {
-        Self { source: source.map(File::from), bytes: Vec::new() }
+    fn of(source: Option<OwnedFd>, most: usize) -> Self {
+        Self { source: source.map(File::from), bytes: Vec::new(), most }
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -324,7 +328,7 @@ impl Stream {
         let mut buffer = vec![0; 64 << 10];
         match source.read(&mut buffer) {
             Ok(read @ 1..) => {
-                let room = OUTPUT_LIMIT.saturating_sub(self.bytes.len());
+                let room = self.most.saturating_sub(self.bytes.len());
                 self.bytes.extend_from_slice(&buffer[..read.min(room)]);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -357,7 +361,7 @@ fn begin(
     };
     let (child, mut line) = started.map_err(|it| no_start(invocation, it))?;
     if let Line::Open(line) = &mut line {
-        let Invocation { program, args, env, folder, limit: _ } = invocation.clone();
+        let Invocation { program, args, env, folder, .. } = invocation.clone();
         // A guard that does not listen is noticed later: it does not answer either.
         let _ = line.write_all(&Request { program, folder, args, env }.to_bytes());
     }

@@ -317,13 +317,14 @@ impl Sealed {
         let (report, mut told) = (file()?, file()?);
         let order = order(root, invocation, Some(report.path().to_owned()))?;
         told.write_all(&order.to_bytes()).map_err(missing)?;
-        let Invocation { limit, .. } = *invocation;
+        let Invocation { limit, most_output, .. } = *invocation;
         let invocation = Invocation {
             program: guard.program().to_owned(),
             args: outer_words(told.path()),
             env: BTreeMap::new(),
             folder: PathBuf::from("/"),
             limit,
+            most_output,
         };
         Ok(Self { invocation, program: order.program, report, _order: told })
     }
@@ -449,7 +450,7 @@ fn order(
     invocation: &Invocation,
     report: Option<PathBuf>,
 ) -> Result<Order, SealedError> {
-    let Invocation { program, args, env, folder, limit: _ } = invocation;
+    let Invocation { program, args, env, folder, limit: _, most_output: _ } = invocation;
     let missing = |path: &Path, source| SealedError::Missing { path: path.to_owned(), source };
     let mut root = root.clone();
     for (place, outside) in &mut root.files {
