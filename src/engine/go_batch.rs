@@ -27,6 +27,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How many bytes of package names a process gets: half of what Linux takes with the usual stack of
+/// 8 MiB.
+///
+/// # Source
+///
+/// `bprm_stack_limits` in `fs/exec.c`: a quarter of the stack, variables included.
+const LONGEST_LINE: usize = 1 << 20;
+
 /// How many test binaries one process makes at the most: to start one more costs about a third of
 /// a second.
 const MOST_TESTS: usize = 16;
@@ -144,14 +152,17 @@ pub fn arguments(
 
 impl Batch {
     /// Cuts test binaries into parts for a process each, so that some can be run while others are
-    /// built. Programs stay together: nobody waits for one of them.
+    /// built. Programs stay together, as far as a command line is long enough: nobody waits for one
+    /// of them.
     #[must_use]
-    pub fn parts(self) -> Vec<Self> {
+    pub fn parts(self, units: &[Unit<'_>]) -> Vec<Self> {
         let Self { shared, links } = self;
+        let words = links.iter().map(|(index, _)| units[*index].go_package.len() + 1);
         let count = match shared.kind {
-            Kind::Test { .. } => links.len().div_ceil(MOST_TESTS).max(1),
-            Kind::Program => 1,
+            Kind::Test { .. } => links.len().div_ceil(MOST_TESTS),
+            Kind::Program => words.sum::<usize>().div_ceil(LONGEST_LINE),
         };
+        let count = count.max(1);
         let each = links.len().div_ceil(count).max(1);
         let mut links = links.into_iter();
         let part =

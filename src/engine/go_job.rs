@@ -238,7 +238,7 @@ impl Job<'_, '_> {
         // Two `go` processes do not wait for each other's packages but compile them twice. So the
         // largest batch runs alone, and those after it find most of theirs compiled.
         let mut batches = batches.into_iter();
-        for part in batches.next().map(go_batch::Batch::parts).into_iter().flatten() {
+        for part in batches.next().map(|it| it.parts(units)).into_iter().flatten() {
             let tried = self.run_batch((go, units), (&listings, &archives), part);
             if self.take_all(tried, units, open) {
                 // All is to be planned anew.
@@ -246,7 +246,7 @@ impl Job<'_, '_> {
             }
         }
         let run = |batch: go_batch::Batch| {
-            let parts = batch.parts().into_iter();
+            let parts = batch.parts(units).into_iter();
             parts.flat_map(|it| self.run_batch((go, units), (&listings, &archives), it))
         };
         let batches = batches.collect::<Vec<_>>().into_par_iter();
