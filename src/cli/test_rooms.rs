@@ -4,7 +4,7 @@ use crate::cli::rooms::{Declared, code_of, load, machine_for, no_build, no_threa
 use crate::effects::machine::Machine;
 use crate::engine::build;
 use crate::engine::event::{Counts, Event, Finished, Sink, TestCounts, TestFinished};
-use crate::engine::recall::{Ended, Remembered, recall, tell};
+use crate::engine::recall::{recall, told_again};
 use crate::engine::request::{AfterFailure, BuildRequest, Mode, TestRequest};
 use crate::engine::test_list::{self, Listed};
 use crate::engine::test_recall::{self, Recalled};
@@ -168,13 +168,6 @@ fn build_with(
         }
     };
     Ok((code_of(&ended.counts), ended.remembered))
-}
-
-/// Tells a build that is remembered and would be the same today.
-fn told_again(request: &BuildRequest, held: Remembered, sink: Sink<'_>) -> Option<Ended> {
-    let counts = tell(request, held.told, sink)?;
-    sink(Event::Done(counts));
-    Some(Ended { counts, remembered: Some(held.digest) })
 }
 
 /// Builds test binaries and asks each for its tests.

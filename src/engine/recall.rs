@@ -100,10 +100,15 @@ pub struct Seen<'a> {
 /// Tells the last run with this request, if a run today would be the same; returns how it ended.
 #[must_use]
 pub fn recall(request: &BuildRequest, sink: Sink<'_>) -> Option<Ended> {
-    let holds = that_holds(request)?;
-    let counts = tell(request, holds.told, sink)?;
+    told_again(request, that_holds(request)?, sink)
+}
+
+/// Tells a run that is remembered and would be the same today; returns how it ended.
+#[must_use]
+pub fn told_again(request: &BuildRequest, held: Remembered, sink: Sink<'_>) -> Option<Ended> {
+    let counts = tell(request, held.told, sink)?;
     sink(Event::Done(counts));
-    Some(Ended { counts, remembered: Some(holds.digest) })
+    Some(Ended { counts, remembered: Some(held.digest) })
 }
 
 /// Returns what is remembered of the last run with this request, if a run today would be the same.
