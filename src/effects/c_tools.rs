@@ -9,8 +9,8 @@
 
 use crate::effects::c_compiler::Compiler;
 use crate::effects::c_libraries::{linked, with_libraries};
-use crate::effects::c_probe::{PROBES, digested, probe};
-use crate::effects::machine::Machine;
+use crate::effects::c_probe::{PROBES, Probe, digested, probe};
+use crate::effects::machine::{Machine, side_by_side};
 use crate::formats::c_words::CWords;
 use crate::model::toolchain::{Compilers, Family, Linker, Need, platform_of};
 use crate::plan::c_dependencies::CProgram;
@@ -72,27 +72,41 @@ impl CTools {
             Some(target) if is_zig => target.clone(),
             _ => cc.says(machine, "-dumpmachine")?,
         };
-        let version = version_of(machine, &cc, is_zig);
-        let folders = folders_of(machine, &cc, &cxx, (&[], is_zig));
+        let is_glibc = target.ends_with("-gnu");
+        // zig has no static glibc, and compiles a C++ library for minutes before it links one.
+        let tried =
+            PROBES.iter().filter(|it| !is_zig || (it.shows == Need::StaticLibc && !is_glibc));
+        let try_it = |it: &Probe| {
+            let read = probe(machine, if it.cxx { &cxx } else { &cc }, it, is_zig);
+            Some((it.shows, read.ok()?))
+        };
+        let show = || {
+            let untruth = cc.untruth(machine, wanted, &target);
+            let tried = tried.filter(|it| untruth.is_none() && (has_cxx || !it.cxx));
+            let shown: Vec<_> = tried.filter_map(try_it).collect();
+            (untruth, shown)
+        };
+        let say = || {
+            let look = || folders_of(machine, &cc, &cxx, (&[], is_zig));
+            let name = || {
+                let tools = if is_zig { BTreeSet::new() } else { tools_of(machine, &cc) };
+                (version_of(machine, &cc, is_zig), tools)
+            };
+            side_by_side(look, name)
+        };
+        let ((folders, (version, tools)), (untruth, shown)) = side_by_side(say, show);
         let own_folder = cc.program.parent().map(|it| it.join("lib")).filter(|_| is_zig);
         let mut files = match &own_folder {
             Some(lib) => whole(machine, &cc.program, lib),
-            None => programs(machine, &cc, &cxx, &folders),
+            None => programs(machine, [&cc, &cxx], tools, &folders),
         };
         if !is_zig {
             files.extend(brought_in(machine, &folders));
         }
         let mut meets = BTreeSet::from([Need::CCompiler]);
-        let untruth = cc.untruth(machine, wanted, &target);
-        let is_glibc = target.ends_with("-gnu");
-        // zig has no static glibc, and compiles a C++ library for minutes before it links one.
-        let tried =
-            PROBES.iter().filter(|it| !is_zig || (it.shows == Need::StaticLibc && !is_glibc));
-        for it in tried.filter(|it| untruth.is_none() && (has_cxx || !it.cxx)) {
-            if let Ok(read) = probe(machine, if it.cxx { &cxx } else { &cc }, it, is_zig) {
-                meets.insert(it.shows);
-                files.extend(read);
-            }
+        for (need, read) in shown {
+            meets.insert(need);
+            files.extend(read);
         }
         Some(Self {
             identity: identity_of(&files, [&cc.words, &cxx.words]),
@@ -266,20 +280,25 @@ fn loader_folders(own: &CFolders) -> Vec<PathBuf> {
     own.libraries.iter().cloned().chain(fixed.map(PathBuf::from)).collect()
 }
 
-/// The programs that compile and link, with the libraries that they are made of, by content.
-fn programs(
-    machine: &Machine,
-    cc: &Compiler,
-    cxx: &Compiler,
-    folders: &CFolders,
-) -> BTreeSet<(PathBuf, Digest)> {
-    let mut paths = BTreeSet::from([cc.program.clone(), cxx.program.clone()]);
-    paths.extend([cc, cxx].into_iter().flat_map(|it| named_by_script(machine, &it.program)));
-    for name in ["cc1", "cc1plus", "as", "ld", "collect2", "lto1", "lto-wrapper"] {
-        paths.extend(cc.tool(machine, name));
-    }
+/// The programs and the plugin that a C compiler runs, wherever it finds them.
+fn tools_of(machine: &Machine, cc: &Compiler) -> BTreeSet<PathBuf> {
+    let names = ["cc1", "cc1plus", "as", "ld", "collect2", "lto1", "lto-wrapper"];
+    let mut paths: BTreeSet<_> = names.iter().filter_map(|it| cc.tool(machine, it)).collect();
     let plugin = cc.says(machine, "-print-file-name=liblto_plugin.so").map(PathBuf::from);
     paths.extend(plugin.filter(|it| it.is_absolute()));
+    paths
+}
+
+/// Compilers and the `tools` that they run, with the libraries that they are made of, by content.
+fn programs(
+    machine: &Machine,
+    compilers: [&Compiler; 2],
+    tools: BTreeSet<PathBuf>,
+    folders: &CFolders,
+) -> BTreeSet<(PathBuf, Digest)> {
+    let mut paths = tools;
+    paths.extend(compilers.map(|it| it.program.clone()));
+    paths.extend(compilers.into_iter().flat_map(|it| named_by_script(machine, &it.program)));
     let all = with_libraries(machine, paths, &loader_folders(folders));
     digested(machine, all).collect()
 }

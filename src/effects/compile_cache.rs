@@ -255,7 +255,7 @@ impl Pending<'_> {
         match &self.files {
             _ if self.elsewhere.is_some() => {}
             Some(files) => drop(add_report(&self.folder, &files.take())),
-            None => self.cache.store.take_over(&Store::new(&self.folder)),
+            None => self.cache.store.take_over(&Store::narrow(&self.folder)),
         }
     }
 }
@@ -415,7 +415,7 @@ impl Shelf {
         let lock = lock.and_then(|it| it.try_lock_shared().map(|()| it).map_err(io::Error::from));
         let folder = pending.to_owned();
         if let Some((domain, lock)) = domain.zip(lock.ok()) {
-            let pending = Some((Store::new(pending), lock));
+            let pending = Some((Store::narrow(pending), lock));
             let ahead = hint.map(|it| Ahead::of(&settled, &domain, &it));
             Self { settled, pending, folder, domain, kind: Kind::Pending, ahead }
         } else {

@@ -18,6 +18,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -90,6 +91,26 @@ pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
         thread::Builder::new().spawn_scoped(scope, work).map(thread::ScopedJoinHandle::join)
     })?;
     Ok(ended.unwrap_or_else(|panic| resume_unwind(panic)))
+}
+
+/// Does two things at a time that mostly wait for processes, the first in a thread that is no worker
+/// of a pool; one after the other where the system gives no thread.
+pub fn side_by_side<A: Send, B>(
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B,
+) -> (A, B) {
+    // A thread that is not to be had takes what it was to do with it.
+    let first = Mutex::new(Some(first));
+    let take = || first.lock().ok().and_then(|mut it| it.take()).map(|it| it());
+    thread::scope(|scope| {
+        let begun = thread::Builder::new().spawn_scoped(scope, take);
+        let second = second();
+        let first = begun.map(|it| it.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        match first.ok().flatten().or_else(take) {
+            Some(first) => (first, second),
+            None => unreachable!("invariant: the first is done by the thread or else here"),
+        }
+    })
 }
 
 impl Machine {
@@ -194,5 +215,27 @@ impl Machine {
     /// Counts one more `go` process.
     pub fn count_go(&self) {
         self.go_processes.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn two_things_side_by_side_are_done_at_the_same_time() {
+        let (tell_first, told_first) = mpsc::channel();
+        let (tell_second, told_second) = mpsc::channel();
+        let moment = Duration::from_secs(30);
+        let first = move || {
+            tell_second.send("first").unwrap();
+            told_first.recv_timeout(moment)
+        };
+        let second = || {
+            tell_first.send("second").unwrap();
+            told_second.recv_timeout(moment)
+        };
+        assert_eq!(side_by_side(first, second), (Ok("second"), Ok("first")));
     }
 }

@@ -72,6 +72,8 @@ const USE_GRAIN: Duration = Duration::from_hours(1);
 pub struct Store {
     /// The folder with the format's version.
     root: PathBuf,
+    /// Files lie in folders of two letters, and not side by side.
+    is_wide: bool,
     marker: PathBuf,
     /// Whether the marker allows us to read and write.
     usable: bool,
@@ -137,6 +139,7 @@ impl Store {
         };
         Self {
             root: root.join(FOLDER),
+            is_wide: true,
             marker,
             usable,
             marked: AtomicBool::new(matches!(&found, Ok(Some(it)) if it == FORMAT)),
@@ -144,6 +147,13 @@ impl Store {
             lost: Mutex::default(),
             serial: AtomicU64::new(0),
         }
+    }
+
+    /// Opens a store below `root` that holds what one run makes and another store takes over: few
+    /// files, for which it makes no folders.
+    #[must_use]
+    pub fn narrow(root: &Path) -> Self {
+        Self { is_wide: false, ..Self::new(root) }
     }
 
     /// Returns the folder with the format's version.
@@ -332,8 +342,8 @@ impl Store {
     }
 
     fn path(&self, room: &str, digest: &Digest) -> PathBuf {
-        let name = digest.to_string();
-        self.root.join(room).join(&name[..2]).join(name)
+        let (name, room) = (digest.to_string(), self.root.join(room));
+        if self.is_wide { room.join(&name[..2]).join(name) } else { room.join(name) }
     }
 
     /// Takes what was read; if it could not be, that is told and `None`, and what cannot be read

@@ -73,7 +73,7 @@ impl Store {
             return;
         }
         for room in ["blobs", "actions"] {
-            let walk = walkdir::WalkDir::new(other.root.join(room)).min_depth(2).max_depth(2);
+            let walk = walkdir::WalkDir::new(other.root.join(room)).min_depth(1).max_depth(2);
             for from in walk.into_iter().filter_map(Result::ok) {
                 let name = from.file_name().to_string_lossy();
                 // A temporary file of something that did not come to its end.

@@ -478,6 +478,24 @@ fn a_collection_can_end_after_any_file() {
 }
 
 #[test]
+fn what_a_narrow_store_holds_is_taken_over_and_lies_where_a_wide_one_looks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (wide, narrow) = (Store::new(&dir.path().join("wide")), Store::narrow(dir.path()));
+    let mut body = narrow.begin_blob().unwrap();
+    body.write(b"bytes").unwrap();
+    let (copied, place) = narrow.finish_blob(body).unwrap();
+    assert_eq!(place.parent(), Some(narrow.root().join("blobs").as_path()));
+    let key = Digest::of(b"key");
+    narrow.put_action(&key, &copied.digest);
+    assert_eq!(narrow.action::<Digest>(&key), Some(copied.digest));
+    assert_eq!(wide.action::<Digest>(&key), None);
+    wide.take_over(&narrow);
+    assert_eq!(wide.action::<Digest>(&key), Some(copied.digest));
+    assert_eq!(wide.blob(&copied.digest).map(|it| it.1), Some(5));
+    assert_eq!(narrow.blob(&copied.digest), None, "moved, not copied");
+}
+
+#[test]
 fn a_use_is_written_down_at_most_once_an_hour() {
     let (_dir, store) = store();
     let key = Digest::of(b"key");
