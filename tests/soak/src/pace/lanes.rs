@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Every lane, in the order of the table.
-pub const LANES: [&str; 12] = [
+pub const LANES: [&str; 13] = [
     "noop",
     "scale",
     "million",
@@ -18,6 +18,7 @@ pub const LANES: [&str; 12] = [
     "revert",
     "clone",
     "cold",
+    "makefile",
     "cacheprog",
     "list",
     "verify",
@@ -59,6 +60,7 @@ pub fn run(lane: &str, ground: &Ground) -> Result<Measured, String> {
         "revert" => revert(ground),
         "clone" => clone(ground),
         "cold" => cold(ground),
+        "makefile" => makefile(ground),
         "cacheprog" => cacheprog(ground),
         "list" => list::lane(ground),
         "verify" => verify(ground),
@@ -116,7 +118,12 @@ fn path() -> OsString {
 
 /// The loop that people write: each package by a process of its own, then a look by `ldd`.
 fn the_loop(bench: &Bench, cache: &str) -> Command {
-    let flags = FLAGS.map(|it| format!("'{it}'")).join(" ");
+    the_loop_with(bench, cache, &[])
+}
+
+fn the_loop_with(bench: &Bench, cache: &str, more: &[&str]) -> Command {
+    let flags: Vec<_> = more.iter().chain(&FLAGS).map(|it| format!("'{it}'")).collect();
+    let flags = flags.join(" ");
     let script = format!(
         "mkdir -p out/loop
          for at in $(seq 0 {}); do go build {flags} -o out/loop/p$at ./cmd/p$at
@@ -371,6 +378,27 @@ fn cold(ground: &Ground) -> Result<Measured, String> {
     ];
     let title = format!("from nothing: {PROGRAMS} programs and {TESTS} test binaries");
     let table = race("cold", &title, ground.rounds.min(2), &mut sides)?;
+    Ok(Measured { tables: vec![table], curves: Vec::new() })
+}
+
+/// From nothing, against the loop as Makefiles have it that were bitten by a stale object: `-a`
+/// compiles everything for each package again.
+fn makefile(ground: &Ground) -> Result<Measured, String> {
+    let bench = inputs::real(&ground.programs);
+    let mut ours = linkwright(&bench);
+    ours.env("LINKWRIGHT_GO_CACHE", bench.home().join("cold-go-cache"));
+    let side = |name: &str, command, names| Side {
+        name: name.into(),
+        before: Box::new(cleared(&bench, names)),
+        commands: vec![command],
+    };
+    let again = the_loop_with(&bench, "again-cache", &["-a"]);
+    let mut sides = [
+        side("linkwright", ours, &["store", "cold-go-cache", "w/linkwright-out"]),
+        side("loop of `go build -a`, `go test -c -a`, `ldd`", again, &["again-cache", "w/out"]),
+    ];
+    let title = format!("from nothing, beside `-a`: {PROGRAMS} programs and {TESTS} test binaries");
+    let table = race("makefile", &title, 1, &mut sides)?;
     Ok(Measured { tables: vec![table], curves: Vec::new() })
 }
 
