@@ -93,8 +93,8 @@ pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     Ok(ended.unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
-/// Does two things at a time that mostly wait for processes, the first in a thread that is no worker
-/// of a pool; one after the other where the system gives no thread.
+/// Does two things at a time that mostly wait for processes, the first in a thread that is no
+/// worker of a pool; one after the other where the system gives no thread.
 pub fn side_by_side<A: Send, B>(
     first: impl FnOnce() -> A + Send,
     second: impl FnOnce() -> B,
