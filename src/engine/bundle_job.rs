@@ -7,6 +7,8 @@
 //! compose   the runner for no shell ▶ files, hashed while they are copied ▶ store
 //! ```
 //!
+//! `why` looks in the same way, and makes nothing.
+//!
 //! What is in a bundle lies as in a sealed root ([`crate::engine::test_root`]): a test that finds
 //! its files there finds them here.
 
@@ -26,7 +28,9 @@ use crate::engine::test_root::{data, place};
 use crate::model::go_release::{Ability, GoRelease};
 use crate::model::go_sdk::GoSdk;
 use crate::model::target::{Bundle, BundleForm, Target, TestRun};
-use crate::plan::bundle::{BundleInputs, BundledTest, index, script};
+use crate::plan::bundle::{BundleInputs, BundledTest, RUNNER, index, script};
+use crate::plan::difference::{Change, of_bundles};
+use crate::plan::explanation::{LastInputs, Prospect};
 use crate::plan::record::BundleRecord;
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
@@ -41,6 +45,8 @@ use std::sync::Arc;
 /// What the store keeps of a bundle under its key.
 #[derive(Debug, Serialize, Deserialize)]
 struct Made {
+    /// Of what.
+    inputs: BundleInputs,
     /// By path below the folder: digest and permission bits; an archive by no path.
     files: BTreeMap<String, (Digest, u32)>,
     /// Folders, empty ones too.
@@ -56,7 +62,9 @@ pub fn run_bundle(session: &Session<'_>, target: &Target, bundle: &Bundle) -> bo
         session.deliver(Delivery { finished: finished(target, State::Skipped), record: None });
         return true;
     };
-    match (Job { session, outputs, target, bundle }).bring() {
+    let tests = |it: &Label| session.tests_of(it);
+    let look = Look { session, target, bundle, folder: outputs.folder(), tests: &tests };
+    match (Job { look, outputs }).bring() {
         Ok((state, record, warnings)) => {
             let size = size(&record, outputs);
             let output = Some(bundle.output.clone());
@@ -70,6 +78,36 @@ pub fn run_bundle(session: &Session<'_>, target: &Target, bundle: &Bundle) -> bo
             false
         }
     }
+}
+
+/// Says what a build would do with the bundle of `target`, whose test binaries are `tests`, and
+/// what changed since `record`; nothing is made.
+///
+/// # Errors
+///
+/// Returns what keeps it from being put together.
+pub fn foretold(
+    session: &Session<'_>,
+    (target, bundle): (&Target, &Bundle),
+    folder: &Path,
+    tests: &TestsOf<'_>,
+    record: Option<&BundleRecord>,
+) -> Result<(Prospect, LastInputs, Vec<Change>), Unfit> {
+    let look = Look { session, target, bundle, folder, tests };
+    let inputs = look.gather()?.inputs;
+    let store = &session.machine.store;
+    let state = match store.action::<Made>(&inputs.key()) {
+        Some(made) if look.is_in_place(&made) => Prospect::UpToDate,
+        Some(made) if made.files.values().all(|it| store.blob(&it.0).is_some()) => {
+            Prospect::WouldBeRestored
+        }
+        _ => Prospect::WouldBeBuilt,
+    };
+    Ok(match record.map(|it| store.action::<Made>(&it.key)) {
+        Some(Some(last)) => (state, LastInputs::Known, of_bundles(&last.inputs, &inputs)),
+        Some(None) => (state, LastInputs::Lost, Vec::new()),
+        None => (state, LastInputs::NoRecord, Vec::new()),
+    })
 }
 
 /// Tells whether a bundle is still what its record says.
@@ -96,11 +134,24 @@ fn size(record: &BundleRecord, outputs: &Outputs) -> Option<u64> {
     record.files.keys().map(|it| Some(std::fs::metadata(path(it)).ok()?.len())).sum()
 }
 
-struct Job<'s, 'a> {
+/// Finds the test binaries of a target, with their digests, sorted by Go package.
+pub type TestsOf<'s> = dyn Fn(&Label) -> Vec<(Finished, Digest)> + 's;
+
+/// A bundle, and what it would hold now.
+#[derive(Clone, Copy)]
+struct Look<'s, 'a> {
     session: &'s Session<'a>,
-    outputs: &'s Outputs,
     target: &'s Target,
     bundle: &'s Bundle,
+    /// The folder of outputs.
+    folder: &'s Path,
+    tests: &'s TestsOf<'s>,
+}
+
+/// A bundle that is to be made.
+struct Job<'s, 'a> {
+    look: Look<'s, 'a>,
+    outputs: &'s Outputs,
 }
 
 /// What goes into a bundle, but for the runner that needs no shell.
@@ -111,37 +162,7 @@ struct Gathered {
     warnings: Vec<String>,
 }
 
-impl Job<'_, '_> {
-    fn bring(&self) -> Result<(State, BundleRecord, Vec<String>), Unfit> {
-        let Gathered { contents, inputs, platform, warnings } = self.gather()?;
-        let key = inputs.key();
-        let store = &self.session.machine.store;
-        let told = |state, made: &Made| Ok((state, self.record(key, made), warnings.clone()));
-        if let Some(made) = store.action::<Made>(&key) {
-            if self.is_in_place(&made) {
-                return told(State::UpToDate, &made);
-            }
-            if self.restore(&made)? {
-                return told(State::Restored, &made);
-            }
-        }
-        let words = (platform.0.as_str(), platform.1.as_str());
-        let runner = bundle_runner::make(self.session, self.pin(), words)?;
-        let made = self.compose(contents, runner)?;
-        store.put_action(&key, &made);
-        told(State::Built, &made)
-    }
-
-    fn record(&self, key: Digest, made: &Made) -> BundleRecord {
-        let files = made.files.iter().map(|(name, (digest, _))| (name.clone(), *digest)).collect();
-        BundleRecord {
-            label: self.target.label.clone(),
-            key,
-            output: self.bundle.output.clone(),
-            files,
-        }
-    }
-
+impl Look<'_, '_> {
     fn gather(&self) -> Result<Gathered, Unfit> {
         let Self { session, target, bundle, .. } = self;
         let go = session.go(self.pin());
@@ -153,7 +174,7 @@ impl Job<'_, '_> {
             let Some(of) = session.targets.get(label) else { continue };
             let Some(run) = of.rule.tests().map(|it| &it.run) else { continue };
             self.add_data(of, &mut contents)?;
-            for (built, digest) in session.tests_of(label) {
+            for (built, digest) in (self.tests)(label) {
                 marks_tests(&built)?;
                 if built.class.as_deref() == Some("dynamic") {
                     let package = built.go_package.as_deref().unwrap_or_default();
@@ -173,9 +194,11 @@ impl Job<'_, '_> {
         }
         let files = contents.files.iter();
         let inputs = BundleInputs {
+            linkwright: env!("CARGO_PKG_VERSION").to_owned(),
+            runner: Digest::of(RUNNER.as_bytes()),
             form: match bundle.form {
-                BundleForm::Folder => "folder",
-                BundleForm::Tar => "tar",
+                BundleForm::Folder => "folder".to_owned(),
+                BundleForm::Tar => "tar".to_owned(),
             },
             name: target.label.name().to_owned(),
             files: files.map(|(name, it)| (name.clone(), (it.digest, it.mode))).collect(),
@@ -256,7 +279,7 @@ impl Job<'_, '_> {
             }
         }
         contents.folders.insert(there.clone());
-        let from = From::File(output.below(self.outputs.folder()));
+        let from = From::File(output.below(self.folder));
         contents.files.insert(output.to_string(), Content { from, digest, mode: 0o755 });
         Ok(Some(BundledTest {
             label: label.clone(),
@@ -283,10 +306,42 @@ impl Job<'_, '_> {
     }
 
     fn is_in_place(&self, made: &Made) -> bool {
-        let place = self.bundle.output.below(self.outputs.folder());
+        let place = self.bundle.output.below(self.folder);
         let files = made.files.iter().map(|(name, it)| (name.clone(), (it.0, Some(it.1))));
         let folders = || made.folders.iter().all(|it| place.join(it).is_dir());
         holds(&self.session.machine.digests, &place, &files.collect()) && folders()
+    }
+}
+
+impl Job<'_, '_> {
+    fn bring(&self) -> Result<(State, BundleRecord, Vec<String>), Unfit> {
+        let Gathered { contents, inputs, platform, warnings } = self.look.gather()?;
+        let key = inputs.key();
+        let store = &self.look.session.machine.store;
+        let told = |state, made: &Made| Ok((state, self.record(key, made), warnings.clone()));
+        if let Some(made) = store.action::<Made>(&key) {
+            if self.look.is_in_place(&made) {
+                return told(State::UpToDate, &made);
+            }
+            if self.restore(&made)? {
+                return told(State::Restored, &made);
+            }
+        }
+        let words = (platform.0.as_str(), platform.1.as_str());
+        let runner = bundle_runner::make(self.look.session, self.look.pin(), words)?;
+        let made = self.compose(contents, inputs, runner)?;
+        store.put_action(&key, &made);
+        told(State::Built, &made)
+    }
+
+    fn record(&self, key: Digest, made: &Made) -> BundleRecord {
+        let files = made.files.iter().map(|(name, (digest, _))| (name.clone(), *digest)).collect();
+        BundleRecord {
+            label: self.look.target.label.clone(),
+            key,
+            output: self.look.bundle.output.clone(),
+            files,
+        }
     }
 
     /// Puts back what was made before; `false` if the store does not hold it whole.
@@ -297,7 +352,7 @@ impl Job<'_, '_> {
             let path = if name.is_empty() { to.clone() } else { to.join(name) };
             let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
             folder.map_err(|it| disk(&path, &it))?;
-            match self.session.machine.store.restore(digest, &path, *mode) {
+            match self.look.session.machine.store.restore(digest, &path, *mode) {
                 Ok(_) => {}
                 Err(RestoreError::Missing(_)) => return Ok(false),
                 Err(RestoreError::Output { path, source }) => return Err(disk(&path, &source)),
@@ -309,17 +364,22 @@ impl Job<'_, '_> {
         self.place(&to).map(|()| true)
     }
 
-    fn compose(&self, mut contents: Contents, runner: Runner) -> Result<Made, Unfit> {
+    fn compose(
+        &self,
+        mut contents: Contents,
+        inputs: BundleInputs,
+        runner: Runner,
+    ) -> Result<Made, Unfit> {
         let Runner { file, digest, .. } = &runner;
         let content = Content { from: From::File(file.clone()), digest: *digest, mode: 0o755 };
         contents.files.insert("run".to_owned(), content);
         let scratch = self.outputs.scratch().map_err(|it| Unfit::of_output(&it))?;
         let to = scratch.path().join("bundle");
-        let mut made = Made { files: BTreeMap::new(), folders: BTreeSet::new() };
-        let store = &self.session.machine.store;
-        match self.bundle.form {
+        let mut made = Made { inputs, files: BTreeMap::new(), folders: BTreeSet::new() };
+        let store = &self.look.session.machine.store;
+        match self.look.bundle.form {
             BundleForm::Tar => {
-                let name = self.target.label.name();
+                let name = self.look.target.label.name();
                 contents.write_tar(&to, name).map_err(unwritten)?;
                 let copied = store.put_file(&to).map_err(|it| disk(&to, &it))?;
                 made.files.insert(String::new(), (copied.digest, 0o644));
@@ -339,7 +399,7 @@ impl Job<'_, '_> {
     }
 
     fn place(&self, made: &Path) -> Result<(), Unfit> {
-        let placed = self.outputs.place_all(made, &self.bundle.output);
+        let placed = self.outputs.place_all(made, &self.look.bundle.output);
         placed.map_err(|it| Unfit::of_output(&it))
     }
 }

@@ -8,7 +8,9 @@ use crate::effects::go_tool::GoTool;
 use crate::effects::machine::Machine;
 use crate::effects::outputs::Present;
 use crate::engine::build::{BuildError, plan};
+use crate::engine::bundle_job::foretold;
 use crate::engine::command_job::{self, inputs_now};
+use crate::engine::event::{Finished, State};
 use crate::engine::go_advice::{dynamic_clause, imports_dynamic};
 use crate::engine::go_inputs::{Planned, gather};
 use crate::engine::go_job::by_pin;
@@ -16,10 +18,10 @@ use crate::engine::go_look::{another_strategy, expand, listing_for, look, no_go}
 use crate::engine::go_settle::{Made, Settled, prove};
 use crate::engine::go_unit::{Rung, Unfit, Unit};
 use crate::engine::request::BuildRequest;
-use crate::engine::session::Session;
+use crate::engine::session::{Session, finished};
 use crate::formats::linkage::Class;
 use crate::model::strategy::{Promise, RuleSet};
-use crate::model::target::{Command, Rule, Target};
+use crate::model::target::{Bundle, Command, Rule, Target};
 use crate::model::targets::Targets;
 use crate::plan::difference::{Change, of_commands, of_links};
 use crate::plan::explanation::{
@@ -31,6 +33,7 @@ use crate::plan::record::{Attempt, AttemptOutcome, Ledger, Record};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
+use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -89,6 +92,17 @@ struct Found {
     planned: Option<Planned>,
 }
 
+/// What is said of Go targets.
+#[derive(Default)]
+struct Explained {
+    outputs: BTreeMap<Label, Result<Vec<OutputExplanation>, Unfit>>,
+    /// Their test binaries with digests, as far as they are known.
+    tests: TestBinaries,
+}
+
+/// The test binaries of targets, with their digests, sorted by Go package.
+type TestBinaries = BTreeMap<Label, Vec<(Finished, Digest)>>;
+
 /// What is known of the next rung of an output.
 struct Tried {
     planned: Option<Planned>,
@@ -109,12 +123,19 @@ impl Asking<'_, '_> {
         let mut outputs = None;
         let go: Vec<_> = needed.iter().copied().filter(|it| it.rule.is_go()).collect();
         let mut explained = self.go_outputs(&go);
-        for target in needed {
+        let is_bundle = |it: &&&Target| matches!(it.rule, Rule::Bundle(_));
+        // What is in a bundle is known after its tests.
+        let bundles = needed.iter().filter(is_bundle);
+        for target in needed.iter().filter(|it| !is_bundle(it)).chain(bundles) {
             let own = match &target.rule {
                 Rule::GoBinary(_) | Rule::GoTests(_) => {
-                    explained.remove(&target.label).unwrap_or_else(|| Ok(Vec::new()))
+                    explained.outputs.remove(&target.label).unwrap_or_else(|| Ok(Vec::new()))
                 }
                 Rule::Command(it) => self.command(target, it).map(|it| vec![it]),
+                Rule::Bundle(it) => {
+                    let tests = (&explained.tests, after.as_slice());
+                    self.bundle(target, it, tests).map(|it| vec![it])
+                }
                 _ if target.label == *label => Err(no_output(target)),
                 _ => continue,
             };
@@ -129,44 +150,44 @@ impl Asking<'_, '_> {
     }
 
     /// Explains the outputs of Go targets, all together.
-    fn go_outputs(
-        &self,
-        targets: &[&Target],
-    ) -> BTreeMap<Label, Result<Vec<OutputExplanation>, Unfit>> {
-        let mut explained = BTreeMap::new();
+    fn go_outputs(&self, targets: &[&Target]) -> Explained {
+        let mut explained = Explained::default();
         for (pin, targets) in by_pin(targets) {
             let go = self.session.go(pin);
             match &*go {
                 Ok(go) => self.explain_outputs(go, &targets, &mut explained),
                 Err(error) => {
                     let all = targets.iter().map(|it| (it.label.clone(), Err(no_go(error))));
-                    explained.extend(all);
+                    explained.outputs.extend(all);
                 }
             }
+        }
+        for tests in explained.tests.values_mut() {
+            tests.sort_by(|a, b| a.0.go_package.cmp(&b.0.go_package));
         }
         explained
     }
 
     /// Explains the outputs of Go targets that one toolchain makes.
-    fn explain_outputs(
-        &self,
-        go: &GoTool,
-        targets: &[&Target],
-        explained: &mut BTreeMap<Label, Result<Vec<OutputExplanation>, Unfit>>,
-    ) {
+    fn explain_outputs(&self, go: &GoTool, targets: &[&Target], explained: &mut Explained) {
         let mut expanded = expand(self.session, go, targets);
         let found = self.climb(go, &mut expanded.units);
+        for (unit, found) in expanded.units.iter().zip(&found) {
+            let Some(test) = self.test(go, unit, found) else { continue };
+            explained.tests.entry(unit.of.target.label.clone()).or_default().push(test);
+        }
         let units: Vec<_> = expanded.units.iter().zip(found).collect();
         let outputs: Vec<_> =
             units.into_par_iter().map(|(unit, found)| self.output(go, unit, found)).collect();
         for (unit, output) in expanded.units.iter().zip(outputs) {
             let label = unit.of.target.label.clone();
-            if let Ok(own) = explained.entry(label).or_insert_with(|| Ok(Vec::new())) {
+            let own = explained.outputs.entry(label).or_insert_with(|| Ok(Vec::new()));
+            if let Ok(own) = own {
                 own.push(output);
             }
         }
         for (target, unfit) in expanded.unfit {
-            explained.insert(target.label.clone(), Err(unfit));
+            explained.outputs.insert(target.label.clone(), Err(unfit));
         }
     }
 
@@ -237,16 +258,39 @@ impl Asking<'_, '_> {
         }
     }
 
-    fn output(&self, go: &GoTool, unit: &Unit<'_>, found: Found) -> OutputExplanation {
-        let records = self.ledger.iter().flat_map(|it| &it.records);
+    /// Finds the last record of an output.
+    fn record(&self, unit: &Unit<'_>) -> Option<&Record> {
+        let mut records = self.ledger.iter().flat_map(|it| &it.records);
         let label = &unit.of.target.label;
         let platform = unit.platform();
-        let is_its = |it: &&Record| {
+        records.find(|it| {
             // A target that lists none makes one output, whatever it was for the last time.
             let same = it.platform == platform || !unit.of.settings.platform.is_listed;
             it.label == *label && it.go_package == unit.go_package && same
+        })
+    }
+
+    /// Returns a test binary as a bundle would hold it: as a build would find it made, else as it
+    /// was recorded; `None` where there is neither.
+    fn test(&self, go: &GoTool, unit: &Unit<'_>, found: &Found) -> Option<(Finished, Digest)> {
+        let source_folder = Some(unit.source_folder.clone()?);
+        let made = |it: &Planned| self.session.machine.store.action::<Made>(&it.key);
+        let digest = match found.planned.as_ref().and_then(made) {
+            Some(made) => made.blake3,
+            None => self.record(unit)?.blake3,
         };
-        let record = { records }.find(is_its);
+        let finished = Finished {
+            go_package: Some(unit.go_package.clone()),
+            output: Some(unit.output.clone()),
+            source_folder,
+            go: Some(go.version.clone()),
+            ..finished(unit.of.target, State::UpToDate)
+        };
+        Some((finished, digest))
+    }
+
+    fn output(&self, go: &GoTool, unit: &Unit<'_>, found: Found) -> OutputExplanation {
+        let record = self.record(unit);
         let made = record.map(|it| self.session.machine.store.action::<Made>(&it.key));
         let (last_inputs, changes) = match (record, made, &found.planned) {
             (Some(record), Some(Some(made)), Some(planned)) => {
@@ -349,19 +393,51 @@ impl Asking<'_, '_> {
             Some(None) => (LastInputs::Lost, Vec::new()),
             None => (LastInputs::NoRecord, Vec::new()),
         };
-        Ok(OutputExplanation {
-            go_package: None,
-            platform: None,
-            output: None,
-            state,
-            strategy: None,
-            last_inputs,
-            changes,
-            attempts: Vec::new(),
-            forecasts: Vec::new(),
-            dynamic_because: None,
-            left_out: Vec::new(),
-        })
+        Ok(unlinked(None, state, last_inputs, changes))
+    }
+
+    fn bundle(
+        &self,
+        target: &Target,
+        bundle: &Bundle,
+        (tests, after): (&TestBinaries, &[Label]),
+    ) -> Result<OutputExplanation, Unfit> {
+        let output = Some(bundle.output.clone());
+        let is_known = bundle.tests.iter().any(|it| tests.contains_key(it));
+        if !is_known && bundle.tests.iter().any(|it| after.contains(it)) {
+            // Which test binaries there are, those will show.
+            let (state, last_inputs) = (Prospect::WouldBeBuilt, LastInputs::NoRecord);
+            return Ok(unlinked(output, state, last_inputs, Vec::new()));
+        }
+        let mut records = self.ledger.iter().flat_map(|it| &it.bundles);
+        let record = records.find(|it| it.label == target.label);
+        let folder = self.session.request.root.join(OUTPUT_FOLDER);
+        let tests_of = |it: &Label| tests.get(it).cloned().unwrap_or_default();
+        let (state, last_inputs, changes) =
+            foretold(self.session, (target, bundle), &folder, &tests_of, record)?;
+        Ok(unlinked(output, state, last_inputs, changes))
+    }
+}
+
+/// Says what is said of an output that nothing links.
+fn unlinked(
+    output: Option<RelPath>,
+    state: Prospect,
+    last_inputs: LastInputs,
+    changes: Vec<Change>,
+) -> OutputExplanation {
+    OutputExplanation {
+        go_package: None,
+        platform: None,
+        output,
+        state,
+        strategy: None,
+        last_inputs,
+        changes,
+        attempts: Vec::new(),
+        forecasts: Vec::new(),
+        dynamic_because: None,
+        left_out: Vec::new(),
     }
 }
 
@@ -392,10 +468,7 @@ fn no_output(target: &Target) -> Unfit {
     let Target { label, rule, dependencies, .. } = target;
     let hints = dependencies.iter().map(|it| format!("ask `linkwright why {it}`"));
     Unfit {
-        error: match rule {
-            Rule::Bundle(_) => format!("`{label}` is a `bundle`, put together from other outputs"),
-            _ => format!("`{label}` is a `{}`, of which nothing is made", rule.kind()),
-        },
+        error: format!("`{label}` is a `{}`, of which nothing is made", rule.kind()),
         hints: hints.take(3).collect(),
         code: ExitCode::BadInput,
     }

@@ -22,7 +22,7 @@
 use crate::plan::fingerprint::Framed;
 use crate::words::digest::Digest;
 use crate::words::label::Label;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -58,10 +58,14 @@ pub struct BundledTest {
 }
 
 /// Everything that decides the bytes of a bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundleInputs {
+    /// The linkwright that makes it, by version.
+    pub linkwright: String,
+    /// Digest of [`RUNNER`].
+    pub runner: Digest,
     /// `folder` or `tar`.
-    pub form: &'static str,
+    pub form: String,
     /// The name of the bundle, with which paths in an archive begin.
     pub name: String,
     /// By path in the bundle: content, and permission bits. `run` is not among them.
@@ -85,9 +89,10 @@ impl BundleInputs {
     /// Returns the key under which the bundle stands in the store.
     #[must_use]
     pub fn key(&self) -> Digest {
-        let Self { form, name, files, folders, go, platform } = self;
-        let mut framed = Framed::new("linkwright bundle 1");
-        framed.text(env!("CARGO_PKG_VERSION"));
+        let Self { linkwright, runner, form, name, files, folders, go, platform } = self;
+        let mut framed = Framed::new("linkwright bundle 2");
+        framed.text(linkwright);
+        framed.digest(runner);
         framed.text(form);
         framed.text(name);
         framed.count(files.len());
@@ -99,7 +104,6 @@ impl BundleInputs {
         framed.list(&folders.iter().cloned().collect::<Vec<_>>());
         framed.digest(go);
         framed.text(platform);
-        framed.text(RUNNER);
         framed.finish()
     }
 }
@@ -144,6 +148,7 @@ fn is_shell_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::difference::of_bundles;
     use crate::words::label::PackagePath;
     use expect_test::expect;
 
@@ -201,30 +206,41 @@ mod tests {
     }
 
     #[test]
-    fn each_field_alone_changes_the_key() {
+    fn each_field_alone_changes_the_key_and_is_told() {
+        type Alteration = fn(&mut BundleInputs);
         let inputs = || BundleInputs {
-            form: "tar",
+            linkwright: "1".to_owned(),
+            runner: Digest::of(b"runner"),
+            form: "tar".to_owned(),
             name: "fleet".to_owned(),
             files: BTreeMap::from([("a".to_owned(), (Digest::of(b"1"), 0o644))]),
             folders: BTreeSet::from(["src".to_owned()]),
             go: Digest::of(b"go"),
             platform: "linux/amd64".to_owned(),
         };
-        let changes: [fn(&mut BundleInputs); 8] = [
-            |it| it.form = "folder",
-            |it| it.name.push('s'),
-            |it| it.platform.push('x'),
-            |it| it.go = Digest::of(b"other"),
-            |it| _ = it.folders.insert("src/a".to_owned()),
-            |it| _ = it.files.insert("a".to_owned(), (Digest::of(b"2"), 0o644)),
-            |it| _ = it.files.insert("a".to_owned(), (Digest::of(b"1"), 0o755)),
-            |it| _ = it.files.insert("b".to_owned(), (Digest::of(b"1"), 0o644)),
+        let changes: [(&str, Alteration); 10] = [
+            ("linkwright", |it| it.linkwright.push('0')),
+            ("source of `run`", |it| it.runner = Digest::of(b"other")),
+            ("form", |it| it.form = "folder".to_owned()),
+            ("name", |it| it.name.push('s')),
+            ("platform", |it| it.platform.push('x')),
+            ("Go toolchain", |it| it.go = Digest::of(b"other")),
+            ("folder src/a", |it| _ = it.folders.insert("src/a".to_owned())),
+            ("file a", |it| _ = it.files.insert("a".to_owned(), (Digest::of(b"2"), 0o644))),
+            ("permissions of a", |it| {
+                it.files.insert("a".to_owned(), (Digest::of(b"1"), 0o755));
+            }),
+            ("file b", |it| _ = it.files.insert("b".to_owned(), (Digest::of(b"1"), 0o644))),
         ];
         let mut keys = BTreeSet::from([inputs().key()]);
-        for (index, change) in changes.iter().enumerate() {
+        for (name, change) in changes {
             let mut altered = inputs();
             change(&mut altered);
-            assert!(keys.insert(altered.key()), "change {index} does not show in the key");
+            assert!(keys.insert(altered.key()), "{name} does not show in the key");
+            for told in [of_bundles(&inputs(), &altered), of_bundles(&altered, &inputs())] {
+                assert_eq!(told.iter().map(|it| it.input.as_str()).collect::<Vec<_>>(), [name]);
+            }
         }
+        assert_eq!(of_bundles(&inputs(), &inputs()), []);
     }
 }

@@ -5,6 +5,7 @@
 //! equal ones have none.
 
 use crate::formats::go_events::plain;
+use crate::plan::bundle::BundleInputs;
 use crate::plan::fingerprint::{CommandInputs, LinkInputs};
 use crate::words::digest::Digest;
 use schemars::JsonSchema;
@@ -82,6 +83,33 @@ pub fn of_commands(old: &CommandInputs, new: &CommandInputs) -> Vec<Change> {
     changes.texts("variable", &old.environment, environment);
     changes.digests("file", &old.files, files);
     changes.list("outputs", &old.outputs, outputs);
+    changes.sorted()
+}
+
+/// Returns what changed between what two bundles are made of, sorted, each change once.
+#[must_use]
+pub fn of_bundles(old: &BundleInputs, new: &BundleInputs) -> Vec<Change> {
+    let BundleInputs { linkwright, runner, form, name, files, folders, go, platform } = new;
+    let mut changes = Changes::default();
+    changes.text("linkwright", &old.linkwright, linkwright);
+    changes.digest("source of `run`", Some(&old.runner), Some(runner));
+    changes.text("form", &old.form, form);
+    changes.text("name", &old.name, name);
+    for path in old.files.keys().chain(files.keys()) {
+        let [before, now] = [old.files.get(path), files.get(path)];
+        let [digest_before, digest_now] = [before, now].map(|it| it.map(|it| &it.0));
+        changes.digest(&format!("file {path}"), digest_before, digest_now);
+        if let (Some((_, before)), Some((_, now))) = (before, now) {
+            let [before, now] = [before, now].map(|it| format!("{it:03o}"));
+            changes.text(&format!("permissions of {path}"), &before, &now);
+        }
+    }
+    for path in old.folders.iter().chain(folders) {
+        let [before, now] = [&old.folders, folders].map(|it| it.contains(path).then_some("there"));
+        changes.value(&format!("folder {path}"), before, now);
+    }
+    changes.digest("Go toolchain", Some(&old.go), Some(go));
+    changes.text("platform", &old.platform, platform);
     changes.sorted()
 }
 

@@ -55,7 +55,7 @@ pub struct DynamicBecause {
 /// What is said of one output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OutputExplanation {
-    /// The Go package; `null` for a command.
+    /// The Go package; `null` for a command and a bundle.
     pub go_package: Option<String>,
     /// The platform, where the target names one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,7 +64,8 @@ pub struct OutputExplanation {
     pub output: Option<RelPath>,
     /// What a build would do.
     pub state: Prospect,
-    /// The strategy that a build would take; `null` for a command, or if it would fail.
+    /// The strategy that a build would take; `null` for a command and a bundle, or if it would
+    /// fail.
     pub strategy: Option<String>,
     /// What is known of the inputs of the last record.
     pub last_inputs: LastInputs,

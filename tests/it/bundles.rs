@@ -4,6 +4,7 @@
 use crate::support::has;
 use crate::test_runs::{settle, test_file};
 use crate::workspace::{Workspace, holds, text};
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -155,7 +156,10 @@ fn a_bundle_is_made_again_when_anything_in_it_changes() {
     };
     for (name, text) in [("data/x", "y"), ("a/testdata/two", "2"), ("data/z", "")] {
         remember();
+        assert_eq!(foretold(&it), ("up_to_date".to_owned(), vec![]));
         it.file(name, text);
+        let changed = vec![format!("file src/{name}")];
+        assert_eq!(foretold(&it), ("would_be_built".to_owned(), changed));
         it.built().came("built 2, up_to_date 3");
         assert!(fs::read(made(&it, "fleet.tar")).unwrap() != tar, "{name}");
     }
@@ -169,6 +173,35 @@ fn a_bundle_is_made_again_when_anything_in_it_changes() {
     it.built().came("built 2, up_to_date 3");
     assert!(!made(&it, "fleet.tar").exists() && made(&it, "fleet/run").exists());
     assert_eq!(it.ledger()["bundles"].as_array().unwrap().len(), 2);
+}
+
+/// What a build would do with the archive, and which inputs changed.
+#[track_caller]
+fn foretold(it: &Workspace) -> (String, Vec<String>) {
+    let output = it.run(&["why", "--json", "//:fleet"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["after"], json!([]), "{value}");
+    let input = |it: &Value| it["input"].as_str().unwrap().to_owned();
+    let changes = value["changes"].as_array().unwrap().iter().map(input).collect();
+    (value["state"].as_str().unwrap().to_owned(), changes)
+}
+
+#[test]
+fn what_is_foretold_of_a_bundle_names_the_tests_that_come_before_it() {
+    let Some(it) = workspace() else { return };
+    let told = || text(&it.run(&["why", "//:fleet"]));
+    holds(&told(), &["//:fleet: would be built", "there is no record of it", "`//:tests`"]);
+    it.built().came("built 5");
+    holds(&told(), &["//:fleet: up to date\n"]);
+    fs::remove_file(made(&it, "fleet.tar")).unwrap();
+    holds(&told(), &["//:fleet: would be restored", "no input changed; the output is not there"]);
+    it.file("b/b_test.go", &test_file("b", "flag", &OTHER.replace("TestOther", "TestAnother")));
+    holds(&told(), &["before it, these would be made anew and may change it: `//:tests`"]);
+    it.built().came("built 3, up_to_date 2");
+    // What made a bundle is gone with the store, and the tests are where they were.
+    it.file("BUILD.ron", &RULES.replace("form: tar", "form: folder"));
+    holds(&told(), &["//:fleet: would be built", "form  tar  →  folder"]);
 }
 
 /// Holds what an archive unpacks to against the folder of the same tests.
