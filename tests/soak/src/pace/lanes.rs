@@ -353,18 +353,30 @@ pub(super) fn cleared(bench: &Bench, names: &'static [&'static str]) -> impl Fn(
     }
 }
 
+/// A side that begins without what the names lead to.
+fn after_clearing<'b>(
+    bench: &'b Bench,
+    name: &str,
+    commands: Vec<Command>,
+    names: &'static [&'static str],
+) -> Side<'b> {
+    Side { name: name.into(), before: Box::new(cleared(bench, names)), commands }
+}
+
+/// linkwright without a store and without a compile cache.
+fn from_nothing(bench: &Bench) -> Side<'_> {
+    let mut ours = linkwright(bench);
+    ours.env("LINKWRIGHT_GO_CACHE", bench.home().join("cold-go-cache"));
+    let names = &["store", "cold-go-cache", "w/linkwright-out"];
+    after_clearing(bench, "linkwright", vec![ours], names)
+}
+
 /// From nothing: no store, no compile cache.
 fn cold(ground: &Ground) -> Result<Measured, String> {
     let bench = inputs::real(&ground.programs);
-    let mut ours = linkwright(&bench);
-    ours.env("LINKWRIGHT_GO_CACHE", bench.home().join("cold-go-cache"));
-    let side = |name: &str, commands, names| Side {
-        name: name.into(),
-        before: Box::new(cleared(&bench, names)),
-        commands,
-    };
+    let side = |name, commands, names| after_clearing(&bench, name, commands, names);
     let mut sides = [
-        side("linkwright", vec![ours], &["store", "cold-go-cache", "w/linkwright-out"]),
+        from_nothing(&bench),
         side(
             "one `go build`, one `go test -c`",
             the_one(&bench, "cold-plain-cache"),
@@ -385,18 +397,10 @@ fn cold(ground: &Ground) -> Result<Measured, String> {
 /// compiles everything for each package again.
 fn makefile(ground: &Ground) -> Result<Measured, String> {
     let bench = inputs::real(&ground.programs);
-    let mut ours = linkwright(&bench);
-    ours.env("LINKWRIGHT_GO_CACHE", bench.home().join("cold-go-cache"));
-    let side = |name: &str, command, names| Side {
-        name: name.into(),
-        before: Box::new(cleared(&bench, names)),
-        commands: vec![command],
-    };
-    let again = the_loop_with(&bench, "again-cache", &["-a"]);
-    let mut sides = [
-        side("linkwright", ours, &["store", "cold-go-cache", "w/linkwright-out"]),
-        side("loop of `go build -a`, `go test -c -a`, `ldd`", again, &["again-cache", "w/out"]),
-    ];
+    let again = vec![the_loop_with(&bench, "again-cache", &["-a"])];
+    let name = "loop of `go build -a`, `go test -c -a`, `ldd`";
+    let mut sides =
+        [from_nothing(&bench), after_clearing(&bench, name, again, &["again-cache", "w/out"])];
     let title = format!("from nothing, beside `-a`: {PROGRAMS} programs and {TESTS} test binaries");
     let table = race("makefile", &title, 1, &mut sides)?;
     Ok(Measured { tables: vec![table], curves: Vec::new() })
@@ -411,11 +415,7 @@ fn cacheprog(ground: &Ground) -> Result<Measured, String> {
         command.env("LINKWRIGHT_GO_CACHE", bench.home().join("served-cache"));
     }
     let own = the_one(&bench, "own-cache");
-    let side = |name: &str, commands, names| Side {
-        name: name.into(),
-        before: Box::new(cleared(&bench, names)),
-        commands,
-    };
+    let side = |name, commands, names| after_clearing(&bench, name, commands, names);
     let mut sides = [
         side("`GOCACHEPROG=\"linkwright cacheprog\"`", served, &["served-cache", "w/out"]),
         side("Go's own cache", own, &["own-cache", "w/out"]),
