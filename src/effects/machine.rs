@@ -18,7 +18,6 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -96,20 +95,17 @@ pub fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
 /// Does two things at a time that mostly wait for processes, the first in a thread that is no
 /// worker of a pool; one after the other where the system gives no thread.
 pub fn side_by_side<A: Send, B>(
-    first: impl FnOnce() -> A + Send,
+    first: impl Fn() -> A + Sync,
     second: impl FnOnce() -> B,
 ) -> (A, B) {
-    // A thread that is not to be had takes what it was to do with it.
-    let first = Mutex::new(Some(first));
-    let take = || first.lock().ok().and_then(|mut it| it.take()).map(|it| it());
     thread::scope(|scope| {
-        let begun = thread::Builder::new().spawn_scoped(scope, take);
+        let begun = thread::Builder::new().spawn_scoped(scope, &first);
         let second = second();
-        let first = begun.map(|it| it.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        match first.ok().flatten().or_else(take) {
-            Some(first) => (first, second),
-            None => unreachable!("invariant: the first is done by the thread or else here"),
-        }
+        let first = match begun {
+            Ok(it) => it.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => first(),
+        };
+        (first, second)
     })
 }
 
@@ -221,16 +217,16 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
 
     #[test]
     fn two_things_side_by_side_are_done_at_the_same_time() {
         let (tell_first, told_first) = mpsc::channel();
         let (tell_second, told_second) = mpsc::channel();
-        let moment = Duration::from_secs(30);
-        let first = move || {
+        let (moment, told_first) = (Duration::from_secs(30), Mutex::new(told_first));
+        let first = || {
             tell_second.send("first").unwrap();
-            told_first.recv_timeout(moment)
+            told_first.lock().unwrap().recv_timeout(moment)
         };
         let second = || {
             tell_first.send("second").unwrap();
