@@ -29,12 +29,12 @@ use crate::model::go_release::{Ability, GoRelease};
 use crate::model::go_sdk::GoSdk;
 use crate::model::target::{Bundle, BundleForm, Target, TestRun};
 use crate::plan::bundle::{BundleInputs, BundledTest, RUNNER, index, script};
-use crate::plan::difference::{Change, of_bundles};
-use crate::plan::explanation::{LastInputs, Prospect};
+use crate::plan::explanation::Prospect;
 use crate::plan::record::BundleRecord;
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
+use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -44,9 +44,9 @@ use std::sync::Arc;
 
 /// What the store keeps of a bundle under its key.
 #[derive(Debug, Serialize, Deserialize)]
-struct Made {
+pub struct Made {
     /// Of what.
-    inputs: BundleInputs,
+    pub inputs: BundleInputs,
     /// By path below the folder: digest and permission bits; an archive by no path.
     files: BTreeMap<String, (Digest, u32)>,
     /// Folders, empty ones too.
@@ -63,7 +63,7 @@ pub fn run_bundle(session: &Session<'_>, target: &Target, bundle: &Bundle) -> bo
         return true;
     };
     let tests = |it: &Label| session.tests_of(it);
-    let look = Look { session, target, bundle, folder: outputs.folder(), tests: &tests };
+    let look = Look { session, target, bundle, tests: &tests };
     match (Job { look, outputs }).bring() {
         Ok((state, record, warnings)) => {
             let size = size(&record, outputs);
@@ -81,7 +81,7 @@ pub fn run_bundle(session: &Session<'_>, target: &Target, bundle: &Bundle) -> bo
 }
 
 /// Says what a build would do with the bundle of `target`, whose test binaries are `tests`, and
-/// what changed since `record`; nothing is made.
+/// what it is to be made of; nothing is made.
 ///
 /// # Errors
 ///
@@ -89,11 +89,9 @@ pub fn run_bundle(session: &Session<'_>, target: &Target, bundle: &Bundle) -> bo
 pub fn foretold(
     session: &Session<'_>,
     (target, bundle): (&Target, &Bundle),
-    folder: &Path,
     tests: &TestsOf<'_>,
-    record: Option<&BundleRecord>,
-) -> Result<(Prospect, LastInputs, Vec<Change>), Unfit> {
-    let look = Look { session, target, bundle, folder, tests };
+) -> Result<(Prospect, BundleInputs), Unfit> {
+    let look = Look { session, target, bundle, tests };
     let inputs = look.gather()?.inputs;
     let store = &session.machine.store;
     let state = match store.action::<Made>(&inputs.key()) {
@@ -103,11 +101,7 @@ pub fn foretold(
         }
         _ => Prospect::WouldBeBuilt,
     };
-    Ok(match record.map(|it| store.action::<Made>(&it.key)) {
-        Some(Some(last)) => (state, LastInputs::Known, of_bundles(&last.inputs, &inputs)),
-        Some(None) => (state, LastInputs::Lost, Vec::new()),
-        None => (state, LastInputs::NoRecord, Vec::new()),
-    })
+    Ok((state, inputs))
 }
 
 /// Tells whether a bundle is still what its record says.
@@ -143,8 +137,6 @@ struct Look<'s, 'a> {
     session: &'s Session<'a>,
     target: &'s Target,
     bundle: &'s Bundle,
-    /// The folder of outputs.
-    folder: &'s Path,
     tests: &'s TestsOf<'s>,
 }
 
@@ -163,6 +155,11 @@ struct Gathered {
 }
 
 impl Look<'_, '_> {
+    /// Returns where an output is, or would be.
+    fn place(&self, output: &RelPath) -> PathBuf {
+        output.below(&self.session.request.root.join(OUTPUT_FOLDER))
+    }
+
     fn gather(&self) -> Result<Gathered, Unfit> {
         let Self { session, target, bundle, .. } = self;
         let go = session.go(self.pin());
@@ -279,7 +276,7 @@ impl Look<'_, '_> {
             }
         }
         contents.folders.insert(there.clone());
-        let from = From::File(output.below(self.folder));
+        let from = From::File(self.place(output));
         contents.files.insert(output.to_string(), Content { from, digest, mode: 0o755 });
         Ok(Some(BundledTest {
             label: label.clone(),
@@ -306,7 +303,7 @@ impl Look<'_, '_> {
     }
 
     fn is_in_place(&self, made: &Made) -> bool {
-        let place = self.bundle.output.below(self.folder);
+        let place = self.place(&self.bundle.output);
         let files = made.files.iter().map(|(name, it)| (name.clone(), (it.0, Some(it.1))));
         let folders = || made.folders.iter().all(|it| place.join(it).is_dir());
         holds(&self.session.machine.digests, &place, &files.collect()) && folders()

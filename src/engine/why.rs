@@ -7,8 +7,9 @@
 use crate::effects::go_tool::GoTool;
 use crate::effects::machine::Machine;
 use crate::effects::outputs::Present;
+use crate::effects::store::Store;
 use crate::engine::build::{BuildError, plan};
-use crate::engine::bundle_job::foretold;
+use crate::engine::bundle_job::{self, foretold};
 use crate::engine::command_job::{self, inputs_now};
 use crate::engine::event::{Finished, State};
 use crate::engine::go_advice::{dynamic_clause, imports_dynamic};
@@ -23,7 +24,7 @@ use crate::formats::linkage::Class;
 use crate::model::strategy::{Promise, RuleSet};
 use crate::model::target::{Bundle, Command, Rule, Target};
 use crate::model::targets::Targets;
-use crate::plan::difference::{Change, of_commands, of_links};
+use crate::plan::difference::{Change, of_bundles, of_commands, of_links};
 use crate::plan::explanation::{
     DynamicBecause, Explanation, LastInputs, OutputExplanation, Prospect,
 };
@@ -33,8 +34,9 @@ use crate::plan::record::{Attempt, AttemptOutcome, Ledger, Record};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
-use crate::words::path::{OUTPUT_FOLDER, RelPath};
+use crate::words::path::RelPath;
 use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::mpsc;
@@ -122,11 +124,12 @@ impl Asking<'_, '_> {
         let mut after = Vec::new();
         let mut outputs = None;
         let go: Vec<_> = needed.iter().copied().filter(|it| it.rule.is_go()).collect();
-        let mut explained = self.go_outputs(&go);
-        let is_bundle = |it: &&&Target| matches!(it.rule, Rule::Bundle(_));
+        let (bundles, others): (Vec<&Target>, Vec<&Target>) =
+            needed.iter().partition(|it| matches!(it.rule, Rule::Bundle(_)));
+        let bundled = bundles.iter().flat_map(|it| &it.dependencies).collect();
+        let mut explained = self.go_outputs(&go, &bundled);
         // What is in a bundle is known after its tests.
-        let bundles = needed.iter().filter(is_bundle);
-        for target in needed.iter().filter(|it| !is_bundle(it)).chain(bundles) {
+        for target in others.into_iter().chain(bundles) {
             let own = match &target.rule {
                 Rule::GoBinary(_) | Rule::GoTests(_) => {
                     explained.outputs.remove(&target.label).unwrap_or_else(|| Ok(Vec::new()))
@@ -149,13 +152,14 @@ impl Asking<'_, '_> {
         Ok(Explanation::new(label.clone(), after, outputs.unwrap_or_default()))
     }
 
-    /// Explains the outputs of Go targets, all together.
-    fn go_outputs(&self, targets: &[&Target]) -> Explained {
+    /// Explains the outputs of Go targets, all together; the test binaries of those in `bundled`
+    /// are told too.
+    fn go_outputs(&self, targets: &[&Target], bundled: &BTreeSet<&Label>) -> Explained {
         let mut explained = Explained::default();
         for (pin, targets) in by_pin(targets) {
             let go = self.session.go(pin);
             match &*go {
-                Ok(go) => self.explain_outputs(go, &targets, &mut explained),
+                Ok(go) => self.explain_outputs(go, (&targets, bundled), &mut explained),
                 Err(error) => {
                     let all = targets.iter().map(|it| (it.label.clone(), Err(no_go(error))));
                     explained.outputs.extend(all);
@@ -169,12 +173,21 @@ impl Asking<'_, '_> {
     }
 
     /// Explains the outputs of Go targets that one toolchain makes.
-    fn explain_outputs(&self, go: &GoTool, targets: &[&Target], explained: &mut Explained) {
+    fn explain_outputs(
+        &self,
+        go: &GoTool,
+        (targets, bundled): (&[&Target], &BTreeSet<&Label>),
+        explained: &mut Explained,
+    ) {
         let mut expanded = expand(self.session, go, targets);
         let found = self.climb(go, &mut expanded.units);
         for (unit, found) in expanded.units.iter().zip(&found) {
-            let Some(test) = self.test(go, unit, found) else { continue };
-            explained.tests.entry(unit.of.target.label.clone()).or_default().push(test);
+            let label = &unit.of.target.label;
+            if bundled.contains(label)
+                && let Some(test) = self.test(go, unit, found)
+            {
+                explained.tests.entry(label.clone()).or_default().push(test);
+            }
         }
         let units: Vec<_> = expanded.units.iter().zip(found).collect();
         let outputs: Vec<_> =
@@ -387,13 +400,9 @@ impl Asking<'_, '_> {
         let state = state.max().unwrap_or(Prospect::WouldBeBuilt);
         let mut records = self.ledger.iter().flat_map(|it| &it.commands);
         let record = records.find(|it| it.label == target.label);
-        let last = record.map(|it| machine.store.action::<command_job::Made>(&it.key));
-        let (last_inputs, changes) = match last {
-            Some(Some(last)) => (LastInputs::Known, of_commands(&last.inputs, &inputs)),
-            Some(None) => (LastInputs::Lost, Vec::new()),
-            None => (LastInputs::NoRecord, Vec::new()),
-        };
-        Ok(unlinked(None, state, last_inputs, changes))
+        let last = record.map(|it| &it.key);
+        let changes = |it: &command_job::Made| of_commands(&it.inputs, &inputs);
+        Ok(unlinked(None, state, compared(&machine.store, last, changes)))
     }
 
     fn bundle(
@@ -406,16 +415,30 @@ impl Asking<'_, '_> {
         let is_known = bundle.tests.iter().any(|it| tests.contains_key(it));
         if !is_known && bundle.tests.iter().any(|it| after.contains(it)) {
             // Which test binaries there are, those will show.
-            let (state, last_inputs) = (Prospect::WouldBeBuilt, LastInputs::NoRecord);
-            return Ok(unlinked(output, state, last_inputs, Vec::new()));
+            let unknown = (LastInputs::NoRecord, Vec::new());
+            return Ok(unlinked(output, Prospect::WouldBeBuilt, unknown));
         }
-        let mut records = self.ledger.iter().flat_map(|it| &it.bundles);
-        let record = records.find(|it| it.label == target.label);
-        let folder = self.session.request.root.join(OUTPUT_FOLDER);
         let tests_of = |it: &Label| tests.get(it).cloned().unwrap_or_default();
-        let (state, last_inputs, changes) =
-            foretold(self.session, (target, bundle), &folder, &tests_of, record)?;
-        Ok(unlinked(output, state, last_inputs, changes))
+        let (state, inputs) = foretold(self.session, (target, bundle), &tests_of)?;
+        let mut records = self.ledger.iter().flat_map(|it| &it.bundles);
+        let last = records.find(|it| it.label == target.label).map(|it| &it.key);
+        let changes = |it: &bundle_job::Made| of_bundles(&it.inputs, &inputs);
+        let store = &self.session.machine.store;
+        Ok(unlinked(output, state, compared(store, last, changes)))
+    }
+}
+
+/// Compares what the store keeps under the key of the last record, if there is one, with what is
+/// now.
+fn compared<M: DeserializeOwned>(
+    store: &Store,
+    last: Option<&Digest>,
+    changes: impl FnOnce(&M) -> Vec<Change>,
+) -> (LastInputs, Vec<Change>) {
+    let Some(key) = last else { return (LastInputs::NoRecord, Vec::new()) };
+    match store.action(key) {
+        Some(last) => (LastInputs::Known, changes(&last)),
+        None => (LastInputs::Lost, Vec::new()),
     }
 }
 
@@ -423,8 +446,7 @@ impl Asking<'_, '_> {
 fn unlinked(
     output: Option<RelPath>,
     state: Prospect,
-    last_inputs: LastInputs,
-    changes: Vec<Change>,
+    (last_inputs, changes): (LastInputs, Vec<Change>),
 ) -> OutputExplanation {
     OutputExplanation {
         go_package: None,

@@ -199,7 +199,7 @@ fn what_is_foretold_of_a_bundle_names_the_tests_that_come_before_it() {
     it.file("b/b_test.go", &test_file("b", "flag", &OTHER.replace("TestOther", "TestAnother")));
     holds(&told(), &["before it, these would be made anew and may change it: `//:tests`"]);
     it.built().came("built 3, up_to_date 2");
-    // What made a bundle is gone with the store, and the tests are where they were.
+    // The tests are as they were; the bundle of them is to be another.
     it.file("BUILD.ron", &RULES.replace("form: tar", "form: folder"));
     holds(&told(), &["//:fleet: would be built", "form  tar  →  folder"]);
 }
