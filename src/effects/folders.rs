@@ -7,6 +7,9 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+/// What [`entries`] says of a regular file.
+pub const FILE: u8 = 1;
+
 /// What [`entries`] says of a folder.
 pub const FOLDER: u8 = 2;
 
@@ -37,13 +40,16 @@ pub enum Links {
     Followed,
 }
 
+/// What is no folder, with its kind.
+pub type Other = (PathBuf, u8);
+
 /// Returns the folders among the `entries` of `folder`, and everything else.
 #[must_use]
 pub fn parted(
     folder: &Path,
     entries: &[(OsString, u8)],
     links: Links,
-) -> (Vec<PathBuf>, Vec<PathBuf>) {
+) -> (Vec<PathBuf>, Vec<Other>) {
     let leads_on = |link: &Path| {
         let place = link.canonicalize().ok().filter(|it| it.is_dir());
         place.is_some_and(|it| folder.canonicalize().is_ok_and(|here| !here.starts_with(it)))
@@ -54,7 +60,7 @@ pub fn parted(
         match *kind {
             FOLDER => below.push(path),
             LINK if links == Links::Followed && leads_on(&path) => below.push(path),
-            _ => rest.push(path),
+            kind => rest.push((path, kind)),
         }
     }
     (below, rest)
@@ -73,11 +79,11 @@ pub fn each_below<T: Send>(
     all
 }
 
-/// Says of which kind something is: 1 for a file, [`FOLDER`], [`LINK`], more for the rest.
+/// Says of which kind something is: [`FILE`], [`FOLDER`], [`LINK`], more for the rest.
 #[must_use]
 pub fn kind(it: FileType) -> u8 {
     match () {
-        () if it.is_file() => 1,
+        () if it.is_file() => FILE,
         () if it.is_dir() => FOLDER,
         () if it.is_symlink() => LINK,
         () if it.is_fifo() => 4,

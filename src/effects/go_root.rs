@@ -67,7 +67,7 @@ fn files_below(root: &Path, left_out: Option<&Path>) -> Vec<PathBuf> {
         below.retain(|it| Some(it.as_path()) != left_out);
         (files, below)
     };
-    each_below(root, &look).into_iter().flatten().collect()
+    each_below(root, &look).into_iter().flatten().map(|it| it.0).collect()
 }
 
 /// Returns the folder of sources that no build but one of Go's own commands reads.

@@ -21,6 +21,7 @@ pub mod go_embeds;
 pub mod go_env;
 pub mod go_folder;
 pub mod go_memory;
+pub mod go_modules;
 pub mod go_root;
 pub mod go_sdk;
 pub mod go_tool;

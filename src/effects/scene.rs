@@ -8,13 +8,13 @@
 //! looks differ. What is too young makes the scene unclear, and the next run looks for itself.
 
 use crate::effects::digests::Digests;
-use crate::effects::folders::{LINK, Links, each_below, entries, parted};
+use crate::effects::folders::{FILE, LINK, Links, Other, each_below, entries, parted};
 use crate::effects::sight::{Sight, digest_of_names, leads_to};
 use crate::effects::stamp::Stamp;
 use crate::formats::test_log::Manner;
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -30,6 +30,8 @@ const MOST_LINKS: usize = 4;
 pub struct Scene {
     began: SystemTime,
     sights: BTreeMap<PathBuf, Sight>,
+    /// What the folders of trees hold.
+    listed: HashMap<PathBuf, Vec<(OsString, u8)>>,
     unclear: Option<PathBuf>,
 }
 
@@ -50,7 +52,7 @@ impl Scene {
     /// Begins the scene of a run that began at `began`, with nothing in it.
     #[must_use]
     pub fn empty(began: SystemTime) -> Self {
-        Self { began, sights: BTreeMap::new(), unclear: None }
+        Self { began, sights: BTreeMap::new(), listed: HashMap::new(), unclear: None }
     }
 
     /// Adds what a test looked at, be it there or not.
@@ -90,39 +92,58 @@ impl Scene {
     /// Adds a folder, by the names in it.
     pub fn folder(&mut self, path: &Path) {
         if !self.sights.contains_key(path) {
-            self.drawn(Drawn::of(path));
+            self.drawn(Drawn::of(path, None));
         }
     }
 
     /// Adds a folder by the names in it, whatever the links among them lead to.
     pub fn names(&mut self, path: &Path) {
         if !self.sights.contains_key(path) {
-            self.drawn(Drawn { links: Vec::new(), ..Drawn::of(path) });
+            self.drawn(Drawn { links: Vec::new(), ..Drawn::of(path, None) });
         }
     }
 
     /// Adds every folder at and below `root` that `enter` lets in, and of the files there those
     /// that `reads` names. The root may be a link; of those below, `links` says what they are.
+    /// Returns the folders. Of two trees that share some, these are listed once.
     pub fn tree(
         &mut self,
         (root, links): (&Path, Links),
         digests: &Digests,
         enter: impl Fn(&Path) -> bool + Sync,
         reads: impl Fn(&Path) -> bool + Sync,
-    ) {
-        let look = |folder: &Path| {
-            let drawn = Drawn::of(folder);
-            let (mut below, mut files) = parted(folder, &drawn.entries, links);
-            below.retain(|it| enter(it));
-            files.retain(|it| reads(it) && it.is_file());
-            ((drawn, files), below)
+    ) -> Vec<PathBuf> {
+        // Below it no link is followed, or each folder is asked where it is.
+        let place = if links == Links::Left { root.canonicalize().ok() } else { None };
+        let place = |folder: &Path| match folder.strip_prefix(root).ok()? {
+            below if below == Path::new("") => place.clone(),
+            below => Some(place.as_ref()?.join(below)),
         };
-        for (drawn, files) in each_below(root, &look) {
-            self.drawn(drawn);
-            for path in files {
+        let listed = &self.listed;
+        let look = |folder: &Path| {
+            let known = listed.get(folder);
+            let drawn = known.is_none().then(|| Drawn::of(folder, place(folder)));
+            let entries = known.or(drawn.as_ref().map(|it| &it.entries));
+            let entries = entries.map(Vec::as_slice).unwrap_or_default();
+            let (mut below, mut files) = parted(folder, entries, links);
+            below.retain(|it| enter(it));
+            let is_file = |(path, kind): &Other| *kind == FILE || *kind == LINK && path.is_file();
+            files.retain(|it| reads(&it.0) && is_file(it));
+            ((folder.to_owned(), drawn, files), below)
+        };
+        let looked = each_below(root, &look);
+        let mut folders = Vec::with_capacity(looked.len());
+        for (folder, drawn, files) in looked {
+            if let Some(mut drawn) = drawn {
+                self.listed.insert(folder.clone(), std::mem::take(&mut drawn.entries));
+                self.drawn(drawn);
+            }
+            for (path, _) in files {
                 self.file(&path, digests);
             }
+            folders.push(folder);
         }
+        folders
     }
 
     /// Adds a folder, unless it was added before.
@@ -229,8 +250,9 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn of(path: &Path) -> Self {
-        Self::look(path).unwrap_or_else(|_| Self {
+    /// Looks at a folder; `place` is where it really is, if that is known.
+    fn of(path: &Path, place: Option<PathBuf>) -> Self {
+        Self::look(path, place).unwrap_or_else(|_| Self {
             path: path.to_owned(),
             sight: None,
             entries: Vec::new(),
@@ -239,13 +261,13 @@ impl Drawn {
     }
 
     /// Looks at the stamp first: a name that appears meanwhile makes it another.
-    fn look(path: &Path) -> io::Result<Self> {
+    fn look(path: &Path, place: Option<PathBuf>) -> io::Result<Self> {
         let stamp = Stamp::of(&fs::metadata(path)?);
         let entries = entries(path)?;
         let links = entries.iter().filter(|(name, _)| leads_out(path, name, &entries));
         let links = links.map(|(name, _)| path.join(name));
         let links = links.map(|it| (leads_to(&it), it)).map(|(kind, it)| (it, kind)).collect();
-        let sight = Some(Sight::Folder(stamp, digest_of_names(path, &entries)?));
+        let sight = Some(Sight::Folder(stamp, digest_of_names((path, place), &entries)?));
         Ok(Self { path: path.to_owned(), sight, entries, links })
     }
 }

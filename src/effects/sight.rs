@@ -155,7 +155,7 @@ impl Sight {
             }
             Self::Folder(stamp, digest) => {
                 let new = Stamp::from(&spot.is()?);
-                let names = |path: &Path| digest_of_names(path, &entries(path)?);
+                let names = |path: &Path| digest_of_names((path, None), &entries(path)?);
                 let same = new == stamp || names(&spot.path()).ok()? == digest;
                 same.then_some(Self::Folder(new, digest))
             }
@@ -182,12 +182,17 @@ fn digest_at(path: &Path) -> io::Result<Bytes> {
 /// Digests the names in a folder, what each is, and what its links lead to; and where it really
 /// is: a link on the way to it may lead to another folder with the same names.
 ///
+/// The system is asked where it is if `place` does not say so.
+///
 /// # Errors
 ///
 /// Returns the system's error.
-pub fn digest_of_names(folder: &Path, entries: &[(OsString, u8)]) -> io::Result<Bytes> {
+pub fn digest_of_names(
+    (folder, place): (&Path, Option<PathBuf>),
+    entries: &[(OsString, u8)],
+) -> io::Result<Bytes> {
     let mut hasher = blake3::Hasher::new_derive_key("linkwright folder 3");
-    let place = folder.canonicalize()?;
+    let place = place.map_or_else(|| folder.canonicalize(), Ok)?;
     let place = (place.as_os_str().as_bytes(), &0);
     let names = entries.iter().map(|(name, kind)| (name.as_bytes(), kind));
     for (name, kind) in std::iter::once(place).chain(names) {

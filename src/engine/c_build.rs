@@ -117,7 +117,7 @@ fn make(session: &Session<'_>, wanted: &Wanted<'_>) -> Result<Digest, NotMade> {
     let brought: Vec<_> = library.objects.par_iter().map(bring).collect();
     let touched: Vec<_> = stamps.touched(paths).into_iter().map(Path::to_owned).collect();
     // What was compiled of other files than those behind the keys must not be kept under them.
-    session.forget_c_files();
+    session.forget_files();
     if !touched.is_empty() || look_again() != Some(library.key) {
         return Err(NotMade::Changed(touched));
     }

@@ -182,7 +182,7 @@ impl Job<'_, '_> {
         let aside = self.move_aside()?;
         let ran = self.spawn(&words, &inputs, folder);
         let ran = ran.and_then(|()| self.check_outputs());
-        self.session.note_command();
+        self.session.note_written();
         self.session.step_ended(step, ran.is_ok());
         let changes = match &ran {
             Err(unfit) if unfit.code == ExitCode::Interrupted => Ok(Vec::new()),
@@ -431,7 +431,10 @@ impl Job<'_, '_> {
                 continue;
             }
             match self.restore(digest, &path, *mode) {
-                Ok(()) => state = State::Restored,
+                Ok(()) => {
+                    self.session.note_written();
+                    state = State::Restored;
+                }
                 Err(RestoreError::Missing(_)) => return Ok(None),
                 Err(RestoreError::Output { source, .. }) => return Err(self.disk(output, &source)),
             }

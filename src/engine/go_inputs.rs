@@ -2,6 +2,7 @@
 
 use crate::effects::c_files::CFilesError;
 use crate::effects::digests::Stamps;
+use crate::effects::go_modules::{ModuleFiles, ModuleQuestion};
 use crate::effects::go_root::COMMANDS;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
 use crate::engine::c_dependencies::{CDependencyError, plan as plan_c};
@@ -17,7 +18,7 @@ use crate::plan::fingerprint::LinkInputs;
 use crate::plan::origin::{Origin, is_command};
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -128,8 +129,8 @@ pub fn gather(
     paths.extend(c_side.paths);
     paths.extend(c_deps.paths.iter().cloned());
     let module = &unit.of.module;
-    let own = module_files(module, &closure);
-    paths.extend(own.values().cloned());
+    let own = module_files(session, module, &closure)?;
+    paths.extend(own.paths.iter().cloned());
     let sees_folder =
         !settings.trimpath || shows_root || closure.iter().any(|it| names_its_folder(it));
     let environment = configuration.keyed_environment();
@@ -147,7 +148,7 @@ pub fn gather(
         c_libraries: c_side.libraries,
         pkg_config: c_side.pkg_config.into_iter().chain(c_deps.pkg_config.clone()).collect(),
         modules,
-        module_files: digested(session, own)?,
+        module_files: own.digests.clone(),
         files,
         c_files: c_side.files,
         c_deps: c_deps.inputs.clone(),
@@ -209,43 +210,21 @@ fn names_its_folder(package: &GoPackage) -> bool {
     package.files.use_cgo() && !package.standard && words.any(|it| it.contains(&package.dir))
 }
 
-/// Finds the files that choose modules and language versions.
-fn module_files(module: &GoModuleFolder, closure: &[&GoPackage]) -> BTreeMap<String, PathBuf> {
-    let mut files = BTreeMap::new();
-    for name in ["go.mod", "go.sum", "vendor/modules.txt"] {
-        files.insert(name.to_owned(), module.folder.join(name));
-    }
-    if let Some(work) = &module.work {
-        files.insert("go.work".to_owned(), work.clone());
-        files.insert("go.work.sum".to_owned(), work.with_extension("work.sum"));
-    }
-    // The language version of a local module is in its own file.
+/// Reads the files that choose modules and language versions.
+fn module_files(
+    session: &Session<'_>,
+    module: &GoModuleFolder,
+    closure: &[&GoPackage],
+) -> Result<Arc<ModuleFiles>, InputsError> {
     let local = closure.iter().filter(|it| matches!(Origin::of(it), Origin::Local));
-    let folders: BTreeSet<_> = local
+    let local = local
         .filter_map(|it| Some((it.module.as_ref()?.path.clone(), Origin::module_folder(it)?)))
         .collect();
-    for (path, folder) in folders {
-        files.insert(format!("{path}: go.mod"), folder.join("go.mod"));
-    }
-    // So are those of Go's own commands, and what their dependencies are.
     let commands = closure.iter().find(|it| is_command(it)).map(|it| Path::new(&it.dir));
-    if let Some(top) = commands.and_then(|it| it.ancestors().find(|it| it.ends_with(COMMANDS))) {
-        let named = |it: &str| (format!("cmd: {it}"), top.join(it));
-        files.extend(["go.mod", "go.sum", "vendor/modules.txt"].map(named));
-    }
-    files.retain(|_, path| path.is_file());
-    files
-}
-
-fn digested(
-    session: &Session<'_>,
-    files: BTreeMap<String, PathBuf>,
-) -> Result<BTreeMap<String, Digest>, InputsError> {
-    let digest = |(name, path): (String, PathBuf)| {
-        let digest = session.machine.digests.digest(&path);
-        digest.map(|it| (name, it)).map_err(|error| InputsError::Unreadable(path, error))
-    };
-    files.into_iter().map(digest).collect()
+    let top = commands.and_then(|it| it.ancestors().find(|it| it.ends_with(COMMANDS)));
+    let commands = top.map(Path::to_owned);
+    let found = session.module_files(&ModuleQuestion { module: module.clone(), local, commands });
+    found.map_err(|(path, error)| InputsError::Unreadable(path, error))
 }
 
 /// Returns what `-buildvcs` would stamp: the revision, and whether files differ from it.

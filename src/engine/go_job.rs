@@ -173,7 +173,7 @@ impl Job<'_, '_> {
                 unreachable!("invariant: an open output has a rung to try")
             };
             let selection = &unit.of.rungs[rung].selection;
-            let from = (&unit.of.module, selection);
+            let from = unit.of.choice(selection);
             let Some(listing) = session.listing_of(go, from, &unit.root) else {
                 // Another job saw files of the module change and had it forgotten meanwhile. Left
                 // as it is, the output would stay open for ever: nothing looks at its rung again.
@@ -310,7 +310,7 @@ impl Job<'_, '_> {
             Err(error) => vec![batch.no_room(cache.folder(), error.kind().into())],
         };
         // The inputs are looked at again now; what was read of the C side is too old for that.
-        session.forget_c_files();
+        session.forget_files();
         let (tools, own) = rayon::join(
             || look_at_tools(session, go, archives),
             || look_at_inputs(session, (go, units), listings, &ended),

@@ -30,8 +30,8 @@ pub fn left_out(session: &Session<'_>, go: &GoTool, unit: &Unit<'_>, rung: usize
     if selection.cgo || WITHOUT_CGO.contains(&selection.platform.goos.as_str()) {
         return Vec::new();
     }
-    let from = (&unit.of.module, selection);
-    let Some((key, listing)) = session.question_of(go, from, &unit.root) else { return Vec::new() };
+    let from = unit.of.choice(selection);
+    let Some(listing) = session.listing_of(go, from, &unit.root) else { return Vec::new() };
     let closure = listing.graph.closure(&unit.root);
     let others = closure.values().filter(|it| !it.standard);
     let suspect = |it: &&GoPackage| {
@@ -41,7 +41,7 @@ pub fn left_out(session: &Session<'_>, go: &GoTool, unit: &Unit<'_>, rung: usize
     if !others.copied().any(|it| suspect(&it)) {
         return Vec::new();
     }
-    let mut asked = key;
+    let Some(mut asked) = session.question_of(go, from, &unit.root) else { return Vec::new() };
     asked.selection = Selection { cgo: true, ..selection.clone() };
     let Ok(with_cgo) = session.list(go, &asked) else { return Vec::new() };
     let brings = |it: &GoPackage| !it.standard && it.files.use_cgo();

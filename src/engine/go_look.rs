@@ -34,8 +34,9 @@ pub struct Expanded<'t> {
 #[must_use]
 pub fn expand<'t>(session: &Session<'_>, go: &GoTool, targets: &[&'t Target]) -> Expanded<'t> {
     let mut expanded = Expanded::default();
+    let written = session.written();
     // While C tools are looked for and tried, Go is asked what it most likely will be asked.
-    let likely = likely_questions(session, go, targets);
+    let likely = likely_questions(session, go, targets, written);
     let ask_all = |it: Vec<ListingKey>| -> BTreeMap<_, _> {
         let answered = |it: ListingKey| {
             let answer = session.list(go, &it);
@@ -44,7 +45,7 @@ pub fn expand<'t>(session: &Session<'_>, go: &GoTool, targets: &[&'t Target]) ->
         it.into_par_iter().map(answered).collect()
     };
     let (prepared, mut answered) =
-        rayon::join(|| prepare(session, go, targets, &mut expanded), || ask_all(likely));
+        rayon::join(|| prepare((session, go), targets, written, &mut expanded), || ask_all(likely));
     let questions = merged(prepared.iter().map(|it| it.listing(session, go)));
     let open = questions.iter().filter(|it| !answered.contains_key(*it)).cloned().collect();
     answered.append(&mut ask_all(open));
@@ -72,15 +73,15 @@ pub fn expand<'t>(session: &Session<'_>, go: &GoTool, targets: &[&'t Target]) ->
 
 /// Finds the module of each target, and what each rung of its ladder would use here.
 fn prepare<'t>(
-    session: &Session<'_>,
-    go: &GoTool,
+    (session, go): (&Session<'_>, &GoTool),
     targets: &[&'t Target],
+    written: usize,
     expanded: &mut Expanded<'t>,
 ) -> Vec<Prepared<'t>> {
     let mut prepared = Vec::new();
     for target in targets {
         for settings in target.rule.go_settings() {
-            match Prepared::new(session, go, target, settings) {
+            match Prepared::new(session, go, (target, settings), written) {
                 Ok(it) => prepared.push(it),
                 Err(unfit) => {
                     expanded.unfit.push((target, unfit));
@@ -94,9 +95,17 @@ fn prepare<'t>(
 
 /// Says what Go will be asked, if the first rung of each ladder needs nothing that is found out by
 /// trying; none if that is not so, since a question too many takes longer than one that waits.
-fn likely_questions(session: &Session<'_>, go: &GoTool, targets: &[&Target]) -> Vec<ListingKey> {
+fn likely_questions(
+    session: &Session<'_>,
+    go: &GoTool,
+    targets: &[&Target],
+    written: usize,
+) -> Vec<ListingKey> {
     let all = targets.iter().flat_map(|target| {
-        let of = |it| Prepared::without_rungs(session, target, it).ok()?.likely(session, go);
+        let of = move |it| {
+            let prepared = Prepared::without_rungs(session, (target, it), written).ok()?;
+            prepared.likely(session, go)
+        };
         target.rule.go_settings().iter().map(of)
     });
     all.collect::<Option<Vec<_>>>().map(merged).unwrap_or_default()
@@ -116,12 +125,13 @@ pub fn first_questions<'t>(
     let settings = targets.iter().flat_map(|target| {
         target.rule.go_settings().iter().map(move |settings| (*target, settings))
     });
-    let question = |(target, settings)| {
-        let plain = Prepared::without_rungs(session, target, settings)?;
+    let written = session.written();
+    let question = |of| {
+        let plain = Prepared::without_rungs(session, of, written)?;
         if let Some(question) = plain.likely(session, go) {
             return Ok((plain, question));
         }
-        let prepared = Prepared::new(session, go, target, settings)?;
+        let prepared = Prepared::new(session, go, of, written)?;
         let question = prepared.listing(session, go);
         Ok((prepared, question))
     };
@@ -227,7 +237,7 @@ pub fn listing_for(
     unit: &Unit<'_>,
     rung: &Rung,
 ) -> Option<Arc<Listing>> {
-    let from = (&unit.of.module, &rung.selection);
+    let from = unit.of.choice(&rung.selection);
     let known = || session.listing_of(go, from, &unit.root);
     known().or_else(|| {
         session.list(go, &question(go, unit, rung)).ok()?;
@@ -347,6 +357,7 @@ fn question(go: &GoTool, unit: &Unit<'_>, rung: &Rung) -> ListingKey {
         selection: rung.selection.clone(),
         patterns: BTreeSet::from([unit.go_package.clone()]),
         tests: unit.root != unit.go_package,
+        written: unit.of.written,
     }
 }
 
@@ -357,7 +368,7 @@ fn forecast_of(
     unit: &Unit<'_>,
     rung: &Rung,
 ) -> Option<Forecast> {
-    let from = (&unit.of.module, &rung.selection);
+    let from = unit.of.choice(&rung.selection);
     let listing = session.listing_of(go, from, &unit.root)?;
     Some(foreseen(session, unit, rung, &listing))
 }

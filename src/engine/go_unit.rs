@@ -6,7 +6,7 @@ use crate::effects::go_tool::{GoModuleFolder, GoTool};
 use crate::effects::limits::{Space, is_machines};
 use crate::effects::outputs::OutputError;
 use crate::effects::process::ProcessError;
-use crate::engine::listing::ListingKey;
+use crate::engine::listing::{Choice, ListingKey};
 use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
 use crate::formats::tool_limits::ToolLimit;
@@ -64,6 +64,8 @@ pub struct Prepared<'a> {
     pub settings: &'a GoSettings,
     /// Where its packages are looked up from.
     pub module: GoModuleFolder,
+    /// How many commands had written into the source tree when its job began.
+    pub written: usize,
     /// Its ladder.
     pub rungs: Arc<Vec<Rung>>,
 }
@@ -321,7 +323,8 @@ fn chosen_linker(
 }
 
 impl<'a> Prepared<'a> {
-    /// Finds the module of `target` and what each rung of its ladder would use here.
+    /// Finds the module of `target` and what each rung of its ladder would use here, in a job that
+    /// began after `written` commands.
     ///
     /// # Errors
     ///
@@ -329,11 +332,11 @@ impl<'a> Prepared<'a> {
     pub fn new(
         session: &Session<'_>,
         go: &GoTool,
-        target: &'a Target,
-        settings: &'a GoSettings,
+        (target, settings): (&'a Target, &'a GoSettings),
+        written: usize,
     ) -> Result<Self, Unfit> {
         let rung = |it: &Arc<Strategy>| Rung::new(session, go, it, settings);
-        let this = Self::without_rungs(session, target, settings)?;
+        let this = Self::without_rungs(session, (target, settings), written)?;
         let rungs = Arc::new(settings.ladder.tries.iter().map(rung).collect());
         Ok(Self { rungs, ..this })
     }
@@ -345,16 +348,22 @@ impl<'a> Prepared<'a> {
     /// Returns [`Unfit`] if it lies in no Go module.
     pub fn without_rungs(
         session: &Session<'_>,
-        target: &'a Target,
-        settings: &'a GoSettings,
+        (target, settings): (&'a Target, &'a GoSettings),
+        written: usize,
     ) -> Result<Self, Unfit> {
         let folder = session.request.root.join(target.label.package().as_str());
-        let Some(module) = GoModuleFolder::of(&folder) else {
+        let Some(module) = session.module_of(&folder) else {
             let error = format!("no `go.mod` in `{}` or above it", session.relative(&folder));
             let hints = vec!["make one there: `go mod init example.com/name`".to_owned()];
             return Err(Unfit { error, hints, code: ExitCode::BadInput });
         };
-        Ok(Self { target, settings, module, rungs: Arc::default() })
+        Ok(Self { target, settings, module, written, rungs: Arc::default() })
+    }
+
+    /// Says how its packages are chosen with the settings of a rung.
+    #[must_use]
+    pub fn choice<'p>(&'p self, selection: &'p Selection) -> Choice<'p> {
+        Choice { module: &self.module, selection, written: self.written }
     }
 
     /// Returns the question to `go list` that finds the target's packages: with the settings of
@@ -392,6 +401,7 @@ impl<'a> Prepared<'a> {
             selection: selection.clone(),
             patterns: self.patterns().map(|it| self.pattern(session, it)).collect(),
             tests: matches!(self.target.rule, Rule::GoTests(_)),
+            written: self.written,
         }
     }
 

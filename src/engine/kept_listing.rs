@@ -58,7 +58,7 @@ impl Place {
         let tree = GoTree::look(digests, &question.module, question.tests).ok()?;
         let mut framed = Framed::new("linkwright kept listing 3");
         framed.text(env!("CARGO_PKG_VERSION"));
-        let ListingKey { go: identity, module, selection, patterns, tests } = question;
+        let ListingKey { go: identity, module, selection, patterns, tests, written: _ } = question;
         framed.digest(identity);
         framed.bytes(go.root.as_os_str().as_encoded_bytes());
         framed.texts(go.network());

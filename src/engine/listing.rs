@@ -32,6 +32,20 @@ pub struct ListingKey {
     pub patterns: BTreeSet<String>,
     /// With the packages' tests.
     pub tests: bool,
+    /// How many commands had written into the source tree before: what was told of it before the
+    /// last of them may be old.
+    pub written: usize,
+}
+
+/// How the packages of an output are chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice<'a> {
+    /// Where from.
+    pub module: &'a GoModuleFolder,
+    /// With what settings.
+    pub selection: &'a Selection,
+    /// After how many commands.
+    pub written: usize,
 }
 
 /// When something began; only ever held against the times of files.

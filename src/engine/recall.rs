@@ -36,7 +36,7 @@ use crate::words::label::Label;
 use crate::words::path::{OUTPUT_FOLDER, RelPath};
 use crate::words::pattern::Pattern;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -280,11 +280,16 @@ fn draw_go(
             scene.perhaps(&work.with_extension("work.sum"), digests);
         }
     }
-    let roots = seen.modules.iter().map(|it| &it.folder).chain(&seen.folders);
+    // A module comes before its packages, and has drawn most of them.
+    let roots: BTreeSet<_> =
+        seen.modules.iter().map(|it| &it.folder).chain(&seen.folders).collect();
     // Where one of these is absent, the names in its folder say so.
     let is_read = |it: &Path| is_go(it) || it.ends_with("go.mod") || it.ends_with("go.sum");
-    for root in roots.filter(|it| !is_elsewhere(it)) {
-        scene.tree((root, Links::Left), digests, is_entered, is_read);
+    let mut drawn = HashSet::new();
+    for root in roots.into_iter().filter(|it| !is_elsewhere(it)) {
+        if !drawn.contains(root) {
+            drawn.extend(scene.tree((root, Links::Left), digests, is_entered, is_read));
+        }
     }
 }
 

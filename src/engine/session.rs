@@ -10,13 +10,15 @@ use crate::effects::c_includes::CWalk;
 use crate::effects::c_libraries;
 use crate::effects::c_probe::try_linker;
 use crate::effects::c_tools::{CFolders, CTools, headers_below};
+use crate::effects::go_modules::{ModuleFiles, ModuleQuestion};
 use crate::effects::go_sdk::Fetching;
 use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError, list_arguments};
 use crate::effects::machine::{Machine, apart};
 use crate::effects::outputs::Outputs;
 use crate::engine::event::{Event, Finished, Sink, State};
 use crate::engine::kept_listing::Place;
-use crate::engine::listing::{Listing, ListingKey, Moment};
+use crate::engine::listing::{Choice, Listing, ListingKey, Moment};
+use crate::engine::memory::Memory;
 use crate::engine::native_listing::NativeListing;
 use crate::engine::request::BuildRequest;
 use crate::formats::c_words::CWords;
@@ -27,16 +29,16 @@ use crate::model::target::Target;
 use crate::model::targets::Targets;
 use crate::model::toolchain::{Compilers, Linker};
 use crate::plan::c_dependencies::{CDependencies, CProgram};
-use crate::plan::configuration::Selection;
 use crate::plan::go_graph::GoGraph;
 use crate::plan::origin::{Origin, is_command, is_of_commands};
 use crate::plan::record::{BundleRecord, CommandRecord, Record};
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
 use crate::words::path::shown_below;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -117,7 +119,7 @@ pub struct Session<'a> {
     pub sink: Sink<'a>,
     deliveries: mpsc::Sender<Delivered>,
     planned: AtomicUsize,
-    command_ran: AtomicBool,
+    written: AtomicUsize,
     list_failed: AtomicBool,
     distrusts: AtomicBool,
     tests: Mutex<BTreeMap<Label, Vec<(Finished, Digest)>>>,
@@ -135,33 +137,8 @@ pub struct Session<'a> {
     archivers: Memory<PathBuf, Option<(CProgram, Digest)>>,
     listings: Memory<ListingKey, Arc<Listing>>,
     ignored_c: Memory<PathBuf, bool>,
-}
-
-/// Answers by question.
-struct Memory<K, V>(Mutex<HashMap<K, V>>);
-
-impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
-    fn new() -> Self {
-        Self(Mutex::new(HashMap::new()))
-    }
-
-    /// Returns the remembered answer, or asks; two threads may ask the same, and get the same.
-    fn get_or<E>(&self, key: &K, ask: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
-        if let Some(known) = self.0.lock().ok().and_then(|it| it.get(key).cloned()) {
-            return Ok(known);
-        }
-        let answer = ask()?;
-        if let Ok(mut known) = self.0.lock() {
-            known.insert(key.clone(), answer.clone());
-        }
-        Ok(answer)
-    }
-
-    fn forget(&self, which: impl Fn(&K) -> bool) {
-        if let Ok(mut known) = self.0.lock() {
-            known.retain(|key, _| !which(key));
-        }
-    }
+    modules: Memory<PathBuf, Option<GoModuleFolder>>,
+    module_files: Memory<ModuleQuestion, Arc<ModuleFiles>>,
 }
 
 impl<'a> Session<'a> {
@@ -183,24 +160,26 @@ impl<'a> Session<'a> {
             sink,
             deliveries,
             planned: AtomicUsize::new(0),
-            command_ran: AtomicBool::new(false),
+            written: AtomicUsize::new(0),
             list_failed: AtomicBool::new(false),
             distrusts: AtomicBool::new(request.paranoid),
             tests: Mutex::default(),
             go: Mutex::default(),
-            c_tools: Memory::new(),
-            linkers: Memory::new(),
-            linker_names: Memory::new(),
-            c_folders: Memory::new(),
-            c_files: Memory::new(),
-            c_walks: Memory::new(),
-            c_links: Memory::new(),
-            c_headers: Memory::new(),
-            pkg_config: Memory::new(),
-            c_dependencies: Memory::new(),
-            archivers: Memory::new(),
-            listings: Memory::new(),
-            ignored_c: Memory::new(),
+            c_tools: Memory::default(),
+            linkers: Memory::default(),
+            linker_names: Memory::default(),
+            c_folders: Memory::default(),
+            c_files: Memory::default(),
+            c_walks: Memory::default(),
+            c_links: Memory::default(),
+            c_headers: Memory::default(),
+            pkg_config: Memory::default(),
+            c_dependencies: Memory::default(),
+            archivers: Memory::default(),
+            listings: Memory::default(),
+            ignored_c: Memory::default(),
+            modules: Memory::default(),
+            module_files: Memory::default(),
         }
     }
 
@@ -362,7 +341,7 @@ impl<'a> Session<'a> {
     /// Returns [`GoToolError`] if it fails as a whole.
     pub fn list(&self, go: &GoTool, key: &ListingKey) -> Result<Arc<Listing>, GoToolError> {
         self.listings.get_or(key, || {
-            let began = Moment::after(self.command_ran.load(Ordering::SeqCst));
+            let began = Moment::after(self.written() > 0);
             let look = || Place::of(&self.machine.digests, go, key);
             let place = look().filter(|_| !self.distrusts.load(Ordering::SeqCst));
             let kept = place.as_ref().and_then(|it| it.packages(&self.machine.store));
@@ -396,44 +375,37 @@ impl<'a> Session<'a> {
 
     /// Returns a listing that holds the package `root`, if one was made.
     #[must_use]
-    pub fn listing_of(
-        &self,
-        go: &GoTool,
-        (module, selection): (&GoModuleFolder, &Selection),
-        root: &str,
-    ) -> Option<Arc<Listing>> {
-        self.find_listing(go, (module, selection), root, |_, it| Arc::clone(it))
+    pub fn listing_of(&self, go: &GoTool, choice: Choice<'_>, root: &str) -> Option<Arc<Listing>> {
+        self.find_listing(go, choice, root, |_, it| Arc::clone(it))
     }
 
-    /// Returns that listing with the question that it answers.
+    /// Returns the question that this listing answers: it may name each target of a workspace.
     #[must_use]
-    pub fn question_of(
-        &self,
-        go: &GoTool,
-        (module, selection): (&GoModuleFolder, &Selection),
-        root: &str,
-    ) -> Option<(ListingKey, Arc<Listing>)> {
-        let both = |key: &ListingKey, it: &Arc<Listing>| (key.clone(), Arc::clone(it));
-        self.find_listing(go, (module, selection), root, both)
+    pub fn question_of(&self, go: &GoTool, choice: Choice<'_>, root: &str) -> Option<ListingKey> {
+        self.find_listing(go, choice, root, |key, _| key.clone())
     }
 
     fn find_listing<T>(
         &self,
         go: &GoTool,
-        (module, selection): (&GoModuleFolder, &Selection),
+        choice: Choice<'_>,
         root: &str,
         take: impl FnOnce(&ListingKey, &Arc<Listing>) -> T,
     ) -> Option<T> {
-        let known = self.listings.0.lock().ok()?;
         let fits = |key: &ListingKey| {
-            key.go == go.identity && key.module == *module && key.selection == *selection
+            let Choice { module, selection, written } = choice;
+            let is_of_now = key.go == go.identity && key.written == written;
+            is_of_now && key.module == *module && key.selection == *selection
         };
         // Its patterns may be as many as there are targets: no key is looked up, none is cloned.
         let holds = |(key, it): &(&ListingKey, &Arc<Listing>)| {
             fits(key) && it.graph.package(root).is_some()
         };
-        let first = known.iter().filter(holds).min_by_key(|(key, _)| *key)?;
-        Some(take(first.0, first.1))
+        let first = |known: &HashMap<_, _>| {
+            let first = known.iter().filter(holds).min_by_key(|(key, _)| *key)?;
+            Some(take(first.0, first.1))
+        };
+        self.listings.read(first)?
     }
 
     /// Returns whether files of a folder that constraints leave out import "C", looked at once.
@@ -446,35 +418,34 @@ impl<'a> Session<'a> {
     /// with those of their modules.
     #[must_use]
     pub fn seen(&self) -> (BTreeSet<GoModuleFolder>, BTreeSet<PathBuf>) {
-        let Ok(known) = self.listings.0.lock() else { return Default::default() };
-        let modules = known.keys().map(|it| it.module.clone()).collect();
-        let packages = known.values().flat_map(|it| it.graph.packages());
-        let local = packages.filter(|it| Origin::of(it) == Origin::Local);
-        let folders =
-            local.flat_map(|it| [Some(PathBuf::from(&it.dir)), Origin::module_folder(it)]);
-        (modules, folders.flatten().collect())
+        let seen = |known: &HashMap<ListingKey, Arc<Listing>>| {
+            let packages = known.values().flat_map(|it| it.graph.packages());
+            let local = packages.filter(|it| Origin::of(it) == Origin::Local);
+            let folders = |it: &GoPackage| [Some(it.dir.clone().into()), Origin::module_folder(it)];
+            let modules = known.keys().map(|it| it.module.clone()).collect();
+            (modules, local.flat_map(folders).flatten().collect())
+        };
+        self.listings.read(seen).unwrap_or_default()
     }
 
     /// Tells whether packages were looked up among Go's own commands.
     #[must_use]
     pub fn saw_commands(&self) -> bool {
-        let known = self.listings.0.lock();
-        known.map_or(true, |known| {
-            known.iter().any(|(question, it)| {
-                let names_them = question.patterns.iter().any(|it| is_of_commands(it));
-                names_them || it.graph.packages().any(is_command)
-            })
-        })
+        let of_commands = |(question, it): (&ListingKey, &Arc<Listing>)| {
+            let names_them = question.patterns.iter().any(|it| is_of_commands(it));
+            names_them || it.graph.packages().any(is_command)
+        };
+        self.listings.read(|it| it.iter().any(of_commands)).unwrap_or(true)
     }
 
     /// Tells whether `go list` failed, or a package that it told of cannot be loaded.
     #[must_use]
     pub fn is_troubled(&self) -> bool {
         let has_error = |it: &GoPackage| it.error.is_some();
-        let known = self.listings.0.lock();
-        let all_well =
-            known.is_ok_and(|it| !it.values().any(|it| it.graph.packages().any(has_error)));
-        !all_well || self.list_failed.load(Ordering::Relaxed)
+        let any = |known: &HashMap<_, Arc<Listing>>| {
+            known.values().any(|it| it.graph.packages().any(has_error))
+        };
+        self.listings.read(any).unwrap_or(true) || self.list_failed.load(Ordering::Relaxed)
     }
 
     /// Forgets what was read of a module, because its files changed meanwhile; from here on, Go
@@ -482,11 +453,14 @@ impl<'a> Session<'a> {
     pub fn forget(&self, module: &GoModuleFolder) {
         self.distrusts.store(true, Ordering::SeqCst);
         self.listings.forget(|it| it.module == *module);
-        self.forget_c_files();
+        self.forget_files();
     }
 
-    /// Forgets C files, so that the next look is a fresh one.
-    pub fn forget_c_files(&self) {
+    /// Forgets what was read of files beside Go's, so that the next look is a fresh one.
+    pub fn forget_files(&self) {
+        self.modules.forget(|_| true);
+        self.module_files.forget(|_| true);
+        self.ignored_c.forget(|_| true);
         self.c_files.forget(|_| true);
         self.c_walks.forget(|_| true);
         self.c_links.forget(|_| true);
@@ -530,9 +504,40 @@ impl<'a> Session<'a> {
         (self.sink)(Event::Planned { outputs: before + outputs });
     }
 
-    /// Notes that a command has written into the source tree.
-    pub fn note_command(&self) {
-        self.command_ran.store(true, Ordering::SeqCst);
+    /// Returns the Go module that a folder lies in, looked for once.
+    #[must_use]
+    pub fn module_of(&self, folder: &Path) -> Option<GoModuleFolder> {
+        let look = || Ok::<_, ()>(GoModuleFolder::of(folder));
+        self.modules.get_or(&folder.to_owned(), look).ok().flatten()
+    }
+
+    /// Returns the files that choose modules and language versions for a link, read once before
+    /// links and once after them.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first that cannot be read, with the system's error.
+    pub fn module_files(
+        &self,
+        question: &ModuleQuestion,
+    ) -> Result<Arc<ModuleFiles>, (PathBuf, io::Error)> {
+        self.module_files.get_or(question, || question.read(&self.machine.digests).map(Arc::new))
+    }
+
+    /// Notes that a command wrote into the source tree, or what it once wrote was put back. Jobs
+    /// keep the packages that they know, and look again after links; those that begin look anew.
+    pub fn note_written(&self) {
+        let is_old = usize::from(planted(Defect::OldListingAfterCommand));
+        self.written.fetch_add(1 - is_old, Ordering::SeqCst);
+        if !planted(Defect::OldFilesAfterCommand) {
+            self.forget_files();
+        }
+    }
+
+    /// Returns how often something was written into the source tree.
+    #[must_use]
+    pub fn written(&self) -> usize {
+        self.written.load(Ordering::SeqCst)
     }
 
     /// Returns the test binaries that a target has made in this run, with their digests, sorted by

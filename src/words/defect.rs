@@ -39,6 +39,8 @@ pub enum Defect {
     SwallowOutputErrors,
     NoLookAfter,
     StaleListing,
+    OldListingAfterCommand,
+    OldFilesAfterCommand,
     ListingWithoutNames,
     ListingWithoutHeads,
     NoBuildLock,

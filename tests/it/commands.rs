@@ -259,3 +259,71 @@ fn a_command_that_prints_escapes_cannot_play_with_the_terminal() {
     assert!(!output.stderr.contains(&0x1b), "{output:?}");
     holds(&text(&output), &["gone"]);
 }
+
+/// Waits until the program `early` is in place, so that what it is made of was read before.
+const WAIT: &str =
+    "for i in $(seq 600); do [ -e linkwright-out/bin/early ] && break; sleep 0.1; done
+cp tick.txt tick.out\n";
+
+/// Two programs, of which one waits for a generator, which waits for the other one: its target says
+/// nothing of the generator, though it reads what that makes.
+fn read_too_early(output: &str, packages: [&str; 2], files: &[(&str, &str)]) -> Option<Workspace> {
+    let [early, late] = packages;
+    let build = format!(
+        r#"build(defaults: (link: "default"), targets: [
+        command(name: "wait", argv: ["sh", "wait.sh"], inputs: ["wait.sh", "tick.txt"], outputs: ["tick.out"]),
+        command(name: "gen", argv: ["cp", "made.txt", "{output}"], inputs: ["made.txt", ":wait"], outputs: ["{output}"]),
+        go_binary(name: "early", package: "{early}"),
+        go_binary(name: "late", package: "{late}", deps: [":gen"]),
+        ])"#
+    );
+    let own =
+        [("BUILD.ron", build.as_str()), ("wait.sh", WAIT), ("tick.txt", "0"), ("made.txt", "")];
+    Workspace::new(&[&own, files].concat())
+}
+
+/// Builds with other text to generate, everything in place but `early`; returns what `late` says.
+fn says_late(it: &Workspace, tick: usize, made: &str) -> String {
+    it.file("made.txt", made);
+    it.file("tick.txt", &tick.to_string());
+    let _ = fs::remove_file(it.path("linkwright-out/bin/early"));
+    let run = it.built();
+    assert_eq!(run.code, 0, "{run:#?}");
+    it.says("late")
+}
+
+#[test]
+fn a_header_that_was_read_before_a_command_wrote_it_is_read_again_for_those_who_wait_for_it() {
+    let lib = "package lib\n\n// #include \"../made/made.h\"\n// int made(void) { return MADE; }\n\
+               import \"C\"\n\nfunc Made() int { return int(C.made()) }\n";
+    let main = |name: &str| {
+        format!(
+            "package main\n\nimport \"example.com/m/lib\"\n\n\
+             func main() {{ println(lib.Made()) }}\n\nconst name = \"{name}\"\n"
+        )
+    };
+    let (early, late) = (main("early"), main("late"));
+    let files = [
+        ("lib/lib.go", lib),
+        ("made/made.h", "#define MADE 0\n"),
+        ("early/main.go", early.as_str()),
+        ("late/main.go", late.as_str()),
+    ];
+    let Some(it) = read_too_early("made/made.h", ["./early", "./late"], &files) else { return };
+    for (tick, made) in [1, 2, 1, 2].into_iter().enumerate() {
+        let text = format!("#define MADE {made}\n");
+        assert_eq!(says_late(&it, tick, &text), format!("{made}\n"), "build {tick}");
+    }
+}
+
+#[test]
+fn packages_that_were_listed_before_a_command_wrote_a_file_are_listed_again_for_those_who_wait() {
+    let main = "package main\n\nvar made = 0\n\nfunc main() { println(made) }\n";
+    let files = [("both/main.go", main)];
+    let Some(it) = read_too_early("both/made.go", ["./both", "./both"], &files) else { return };
+    for (tick, made) in [1, 2, 1, 2].into_iter().enumerate() {
+        let _ = fs::remove_file(it.path("both/made.go"));
+        let text = format!("package main\n\nfunc init() {{ made = {made} }}\n");
+        assert_eq!(says_late(&it, tick, &text), format!("{made}\n"), "build {tick}");
+    }
+}

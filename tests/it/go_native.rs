@@ -88,6 +88,7 @@ impl Place {
             selection: Selection { platform, cgo, tags, race: false, env },
             patterns: patterns.iter().map(|it| (*it).to_owned()).collect(),
             tests: true,
+            written: 0,
         }
     }
 

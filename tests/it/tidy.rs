@@ -30,11 +30,11 @@ const ROOMS: &[(&str, &str)] = &[
     (
         "effects",
         "limits lock file stamp store compile_cache cache_server digests looked folders sight scene last_run proc_table guard_words guard process c_answers machine observe inspect sealed test_process \
-         c_folders c_includes c_libraries c_compiler c_probe c_tools out_folder c_files workspace globs fetch unpack go_root go_memory go_sdk go_env go_tool go_tree go_embeds go_folder outputs bundle",
+         c_folders c_includes c_libraries c_compiler c_probe c_tools out_folder c_files workspace globs fetch unpack go_root go_memory go_sdk go_env go_tool go_modules go_tree go_embeds go_folder outputs bundle",
     ),
     (
         "engine",
-        "event request scheduler listing kept_listing native_listing session go_unit c_dependencies c_build go_look c_side go_inputs go_batch go_left_out go_settle go_advice smoke go_job \
+        "event request scheduler listing kept_listing native_listing memory session go_unit c_dependencies c_build go_look c_side go_inputs go_batch go_left_out go_settle go_advice smoke go_job \
          test_told test_root test_job bundle_runner bundle_job \
          command_job recall build test_run test_recall test_list why packages discover probe",
     ),
