@@ -135,7 +135,7 @@ impl Sheet {
                 scene.names(holder);
             }
         }
-        let sights = scene.clear().ok()?.into_iter().collect();
+        let sights = scene.clear().ok()?.into_iter().map(|(path, it)| (path.into(), it)).collect();
         let answers = self.answers.iter().map(|(asked, it)| (asked.clone(), it.clone())).collect();
         Some(Kept { answers, sights })
     }

@@ -13,16 +13,17 @@
 //! | pieces | postcard: sights near each other, then what was told; each is read and checked by itself, on any thread |
 
 use crate::effects::file;
-use crate::effects::sight::{Folder, Sight};
+use crate::effects::sight::{Folder, Sight, Sights};
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -54,7 +55,7 @@ pub struct LastRun<A, T> {
     /// When the sights were drawn.
     pub drawn: SystemTime,
     /// What it saw.
-    pub sights: BTreeMap<PathBuf, Sight>,
+    pub sights: Sights,
     /// What is known of it.
     pub about: A,
     /// What it told.
@@ -97,13 +98,20 @@ struct Head<A> {
 type Mark = (u64, [u8; 32]);
 
 /// Sights that lie near each other.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Piece<'a> {
     /// The folder above all of them.
-    #[serde(borrow)]
     base: &'a Bytes,
     /// By path below it; `.` is the folder itself.
     sights: Vec<(&'a Bytes, Sight)>,
+}
+
+/// A piece that is read, one sight after the other.
+struct ReadPiece<'a> {
+    base: &'a Path,
+    /// How many are left, and their bytes.
+    count: usize,
+    rest: &'a [u8],
 }
 
 impl<A, T> LastRun<A, T>
@@ -167,20 +175,23 @@ where
             return None;
         }
         let drawn = SystemTime::UNIX_EPOCH.checked_add(drawn)?;
-        let look = |it: &Written| look_again(&it.read(&file)?, (drawn, now));
-        let read = |it: &Written| postcard::from_bytes::<Vec<T>>(&it.read(&file)?).ok();
+        // Each thread reads piece after piece into the same place.
+        let look =
+            |space: &mut Vec<u8>, it: &Written| look_again(it.read(&file, space)?, (drawn, now));
+        let read = |space: &mut Vec<u8>, it: &Written| {
+            postcard::from_bytes::<Vec<T>>(it.read(&file, space)?).ok()
+        };
         let (newer, told): (Option<Vec<Vec<_>>>, Option<Vec<Vec<T>>>) = rayon::join(
-            || pieces.par_iter().map(look).collect(),
-            || told.par_iter().map(read).collect(),
+            || pieces.par_iter().map_init(Vec::new, look).collect(),
+            || told.par_iter().map_init(Vec::new, read).collect(),
         );
         let (newer, told) = (newer?.concat(), told?.into_iter().flatten().collect());
         if newer.is_empty() || !runs.is_written {
             return Some(Holds { about, told, digest });
         }
-        let mut sights = BTreeMap::new();
+        let (mut sights, mut space) = (Sights::new(), Vec::new());
         for piece in pieces {
-            let piece = piece.read(&file)?;
-            sights.extend(postcard::from_bytes::<Piece<'_>>(&piece).ok()?.by_path());
+            ReadPiece::of(piece.read(&file, &mut space)?)?.add_to(&mut sights)?;
         }
         sights.extend(newer);
         let variables = (names, Digest::from_bytes(were));
@@ -192,38 +203,76 @@ where
 
 impl<'a> Piece<'a> {
     /// Puts sights under the folder that all of their folders lie in.
-    fn of(sights: &[(&'a PathBuf, &Sight)]) -> Self {
-        let folder = |path: &'a PathBuf| path.parent().unwrap_or(path);
-        let mut base = sights.first().map_or(Path::new("/"), |(path, _)| folder(path));
+    fn of(sights: &[(&'a OsString, &Sight)]) -> Self {
+        let mut base = sights.first().map_or(&b"/"[..], |(path, _)| folder_of(path.as_bytes()));
         for (path, _) in sights {
-            while !folder(path).starts_with(base) {
-                base = base.parent().unwrap_or(Path::new("/"));
+            while below(folder_of(path.as_bytes()), base).is_none() {
+                base = folder_of(base);
             }
         }
-        let below = |path: &'a PathBuf| match path.strip_prefix(base) {
-            Ok(it) if it != Path::new("") => it.as_os_str(),
-            _ => OsStr::new("."),
+        let name = |path: &'a OsString| match below(path.as_bytes(), base) {
+            Some(name) if !name.is_empty() => name,
+            _ => b".",
         };
-        let named = sights.iter().map(|(path, it)| (Bytes::new(below(path).as_bytes()), **it));
-        Self { base: Bytes::new(base.as_os_str().as_bytes()), sights: named.collect() }
+        let named = sights.iter().map(|(path, it)| (Bytes::new(name(path)), **it));
+        Self { base: Bytes::new(base), sights: named.collect() }
+    }
+}
+
+impl<'a> ReadPiece<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let (base, rest): (&Bytes, _) = postcard::take_from_bytes(bytes).ok()?;
+        let (count, rest) = postcard::take_from_bytes(rest).ok()?;
+        Some(Self { base: Path::new(OsStr::from_bytes(base)), count, rest })
     }
 
-    fn by_path(&self) -> impl Iterator<Item = (PathBuf, Sight)> {
-        let base = Path::new(OsStr::from_bytes(self.base));
-        self.sights.iter().map(|(name, sight)| (joined(base, OsStr::from_bytes(name)), *sight))
+    /// Returns the next sight and its path below the folder; `Some(None)` at the end, `None` where
+    /// there should be one and is not.
+    #[expect(clippy::option_option, reason = "an end is not damage")]
+    fn next(&mut self) -> Option<Option<(&'a OsStr, Sight)>> {
+        let Some(count) = self.count.checked_sub(1) else {
+            return self.rest.is_empty().then_some(None);
+        };
+        let ((name, sight), rest): ((&Bytes, Sight), _) =
+            postcard::take_from_bytes(self.rest).ok()?;
+        (self.count, self.rest) = (count, rest);
+        Some(Some((OsStr::from_bytes(name), sight)))
     }
+
+    /// Adds all that are left to `sights`.
+    fn add_to(mut self, sights: &mut Sights) -> Option<()> {
+        while let Some((name, sight)) = self.next()? {
+            sights.insert(joined(self.base, name), sight);
+        }
+        Some(())
+    }
+}
+
+/// Returns the folder that something lies in; the root lies in itself.
+fn folder_of(path: &[u8]) -> &[u8] {
+    match memchr::memrchr(b'/', path) {
+        Some(0) | None => b"/",
+        Some(at) => &path[..at],
+    }
+}
+
+/// Returns what of a path is below a folder, which may be the path itself; `None` if it is not
+/// there.
+fn below<'p>(path: &'p [u8], folder: &[u8]) -> Option<&'p [u8]> {
+    let rest = path.strip_prefix(folder)?;
+    if rest.is_empty() || folder.ends_with(b"/") { Some(rest) } else { rest.strip_prefix(b"/") }
 }
 
 /// The path of what lies below a folder.
-fn joined(base: &Path, name: &OsStr) -> PathBuf {
-    if name == "." { base.to_owned() } else { base.join(name) }
+fn joined(base: &Path, name: &OsStr) -> OsString {
+    if name == "." { base.as_os_str().to_owned() } else { base.join(name).into_os_string() }
 }
 
 /// Writes sights in pieces, in the order of their paths.
-fn pieces(sights: &BTreeMap<PathBuf, Sight>) -> io::Result<Vec<Vec<u8>>> {
+fn pieces(sights: &Sights) -> io::Result<Vec<Vec<u8>>> {
     let sights: Vec<_> = sights.iter().collect();
     let written = |it: &[_]| postcard::to_stdvec(&Piece::of(it)).map_err(io::Error::other);
-    sights.chunks(PIECE).map(written).collect()
+    sights.par_chunks(PIECE).map(written).collect()
 }
 
 /// Where a piece is in its file, and the digest that it must have.
@@ -234,12 +283,21 @@ struct Written {
 }
 
 impl Written {
-    /// Reads it, if it is as it was written.
-    fn read(&self, file: &File) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; self.length];
-        file.read_exact_at(&mut bytes, self.from).ok()?;
-        let is_whole = *Digest::of(&bytes).as_bytes() == self.digest;
-        (is_whole || planted(Defect::LastRunWithoutSeal)).then_some(bytes)
+    /// Reads it into `space`, if it is as it was written.
+    fn read<'s>(&self, file: &File, space: &'s mut Vec<u8>) -> Option<&'s [u8]> {
+        space.clear();
+        space.reserve_exact(self.length);
+        while space.len() < self.length {
+            let from = self.from.checked_add(space.len() as u64)?;
+            match pread(file, spare_capacity(space), from) {
+                Err(Errno::INTR) => continue,
+                other => other.ok().filter(|it| *it > 0)?,
+            };
+            // There may be more room than it is long.
+            space.truncate(self.length);
+        }
+        let is_whole = *Digest::of(space).as_bytes() == self.digest;
+        (is_whole || planted(Defect::LastRunWithoutSeal)).then_some(space)
     }
 }
 
@@ -300,18 +358,17 @@ fn digest_of_told<A: Serialize>(Head { about, told, .. }: &Head<A>) -> io::Resul
 fn look_again(
     piece: &[u8],
     (drawn, now): (SystemTime, SystemTime),
-) -> Option<Vec<(PathBuf, Sight)>> {
-    let Piece { base, sights } = postcard::from_bytes(piece).ok()?;
-    let base = Path::new(OsStr::from_bytes(base));
-    let folder = Folder::open(base);
+) -> Option<Vec<(OsString, Sight)>> {
+    let mut piece = ReadPiece::of(piece)?;
+    let folder = Folder::open(piece.base);
     let mut newer = Vec::new();
-    for (name, before) in sights {
-        let name = OsStr::from_bytes(name);
+    while let Some((name, before)) = piece.next()? {
         let after = before.again(folder.spot(name), drawn)?;
         let is_same = before == after && (before.is_sure(drawn) || !after.is_sure(now));
         // Too young to be trusted, it stays as it was drawn: then it is read again next time.
         if !is_same {
-            newer.push((joined(base, name), if after.is_settled(now) { after } else { before }));
+            let kept = if after.is_settled(now) { after } else { before };
+            newer.push((joined(piece.base, name), kept));
         }
     }
     Some(newer)
@@ -347,7 +404,7 @@ mod tests {
             variables: (vec!["A".to_owned()], Digest::of(b"A=1")),
             drawn: SystemTime::UNIX_EPOCH,
             sights: ["/nothing", "/nothing/here", "/nothing/there"]
-                .map(|it| (PathBuf::from(it), Sight::Nothing))
+                .map(|it| (OsString::from(it), Sight::Nothing))
                 .into(),
             about: (),
             told: vec!["this".to_owned()],
@@ -382,13 +439,19 @@ mod tests {
     fn sights_are_in_pieces_and_all_of_them_are_looked_at() {
         let folder = tempfile::tempdir().unwrap();
         let mut run = run();
-        run.sights.insert(PathBuf::from("/"), Sight::Link(2));
+        run.sights.insert(OsString::from("/"), Sight::Link(2));
         let many = (0..3 * PIECE).map(|it| folder.path().join(format!("d{}/f{it}", it % 7)));
-        run.sights.extend(many.map(|it| (it, Sight::Nothing)));
+        run.sights.extend(many.map(|it| (it.into_os_string(), Sight::Nothing)));
         let pieces = pieces(&run.sights).unwrap();
         assert_eq!(pieces.len(), 4);
-        let read = pieces.iter().map(|it| postcard::from_bytes::<Piece<'_>>(it).unwrap());
-        let read: BTreeMap<_, _> = read.flat_map(|it| it.by_path().collect::<Vec<_>>()).collect();
+        let mut read = Sights::new();
+        for piece in &pieces {
+            ReadPiece::of(piece).unwrap().add_to(&mut read).unwrap();
+            for length in 0..piece.len().min(200) {
+                let all = |it: ReadPiece<'_>| it.add_to(&mut Sights::new());
+                assert_eq!(ReadPiece::of(&piece[..length]).and_then(all), None, "{length}");
+            }
+        }
         assert_eq!(read, run.sights);
         run.write(folder.path()).unwrap();
         assert_eq!(told(folder.path(), b"what?", b"A=1").as_deref(), Some("this"));

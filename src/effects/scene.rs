@@ -9,12 +9,12 @@
 
 use crate::effects::digests::Digests;
 use crate::effects::folders::{FILE, LINK, Links, Other, each_below, entries, parted};
-use crate::effects::sight::{Sight, digest_of_names, leads_to};
+use crate::effects::sight::{Sight, Sights, digest_of_names, leads_to};
 use crate::effects::stamp::Stamp;
 use crate::formats::test_log::Manner;
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -29,7 +29,7 @@ const MOST_LINKS: usize = 4;
 #[derive(Debug)]
 pub struct Scene {
     began: SystemTime,
-    sights: BTreeMap<PathBuf, Sight>,
+    sights: Sights,
     /// What the folders of trees hold.
     listed: HashMap<PathBuf, Vec<(OsString, u8)>>,
     unclear: Option<PathBuf>,
@@ -43,7 +43,7 @@ impl Scene {
         let mut this = Self::empty(began);
         for (path, (stamp, digest)) in digests.seen() {
             if !is_elsewhere(&path) {
-                this.sights.insert(path, Sight::File(stamp, *digest.as_bytes()));
+                this.sights.insert(path.into_os_string(), Sight::File(stamp, *digest.as_bytes()));
             }
         }
         this
@@ -52,7 +52,7 @@ impl Scene {
     /// Begins the scene of a run that began at `began`, with nothing in it.
     #[must_use]
     pub fn empty(began: SystemTime) -> Self {
-        Self { began, sights: BTreeMap::new(), listed: HashMap::new(), unclear: None }
+        Self { began, sights: Sights::new(), listed: HashMap::new(), unclear: None }
     }
 
     /// Adds what a test looked at, be it there or not.
@@ -61,7 +61,7 @@ impl Scene {
         if own.is_dir() && manner == Manner::Stat {
             // What was opened, too, says more.
             let mode = Sight::Mode(own.permissions().mode());
-            self.sights.entry(path.to_owned()).or_insert(mode);
+            self.sights.entry(path.as_os_str().to_owned()).or_insert(mode);
             return;
         }
         match fs::metadata(path) {
@@ -75,7 +75,7 @@ impl Scene {
 
     /// Adds a file, by its content.
     pub fn file(&mut self, path: &Path, digests: &Digests) {
-        if self.sights.contains_key(path) {
+        if self.sights.contains_key(path.as_os_str()) {
             return;
         }
         match fs::metadata(path).and_then(|it| Ok((Stamp::of(&it), digests.digest(path)?))) {
@@ -91,14 +91,14 @@ impl Scene {
 
     /// Adds a folder, by the names in it.
     pub fn folder(&mut self, path: &Path) {
-        if !self.sights.contains_key(path) {
+        if !self.sights.contains_key(path.as_os_str()) {
             self.drawn(Drawn::of(path, None));
         }
     }
 
     /// Adds a folder by the names in it, whatever the links among them lead to.
     pub fn names(&mut self, path: &Path) {
-        if !self.sights.contains_key(path) {
+        if !self.sights.contains_key(path.as_os_str()) {
             self.drawn(Drawn { links: Vec::new(), ..Drawn::of(path, None) });
         }
     }
@@ -151,10 +151,10 @@ impl Scene {
         match sight {
             Some(sight) => {
                 for (link, kind) in links {
-                    self.sights.entry(link).or_insert(Sight::Link(kind));
+                    self.sights.entry(link.into_os_string()).or_insert(Sight::Link(kind));
                 }
                 // What it holds says more than that a link leads to it.
-                if matches!(self.sights.get(&path), None | Some(Sight::Link(_))) {
+                if matches!(self.sights.get(path.as_os_str()), None | Some(Sight::Link(_))) {
                     self.add(&path, sight);
                 }
             }
@@ -188,7 +188,7 @@ impl Scene {
 
     fn programs(&mut self, path: &Path, stamp: Stamp) {
         // One that was read, too, is held to its content; that it is the same file is enough here.
-        if !self.sights.contains_key(path) {
+        if !self.sights.contains_key(path.as_os_str()) {
             self.add(path, Sight::Program(stamp));
         }
     }
@@ -199,7 +199,7 @@ impl Scene {
         match metadata.and_then(|it| Ok((it, digests.digest(path)?))) {
             Ok((it, found)) if it.is_file() && found == *digest => {
                 let sight = Sight::Output(Stamp::of(&it), *digest.as_bytes(), is_program(&it));
-                self.sights.insert(path.to_owned(), sight);
+                self.sights.insert(path.as_os_str().to_owned(), sight);
             }
             _ => self.unclear(path),
         }
@@ -223,18 +223,18 @@ impl Scene {
     /// # Errors
     ///
     /// Returns the path of one that is too young, or could not be looked at.
-    pub fn clear(self) -> Result<BTreeMap<PathBuf, Sight>, PathBuf> {
+    pub fn clear(self) -> Result<Sights, PathBuf> {
         if let Some(path) = self.unclear {
             return Err(path);
         }
         match self.sights.iter().find(|(_, it)| !it.is_settled(self.began)) {
-            Some((path, _)) if !planted(Defect::SceneOfYoungFiles) => Err(path.clone()),
+            Some((path, _)) if !planted(Defect::SceneOfYoungFiles) => Err(path.into()),
             _ => Ok(self.sights),
         }
     }
 
     fn add(&mut self, path: &Path, sight: Sight) {
-        self.sights.insert(path.to_owned(), sight);
+        self.sights.insert(path.as_os_str().to_owned(), sight);
     }
 }
 

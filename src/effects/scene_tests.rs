@@ -38,7 +38,7 @@ impl Place {
         let digests = Digests::open(&self.path("stamps"), true);
         let mut scene = Scene::new(later(), &digests, |_| false);
         draw(&mut scene, &digests);
-        let sights: Vec<_> = scene.clear().unwrap().into_iter().collect();
+        let sights = scene.clear().unwrap();
         assert!(!sights.is_empty());
         assert!(all_same(&sights), "before any change");
         change();
@@ -47,8 +47,8 @@ impl Place {
 }
 
 /// Tells whether a second look sees the same everywhere.
-fn all_same(sights: &[(PathBuf, Sight)]) -> bool {
-    sights.iter().all(|(path, sight)| {
+fn all_same(sights: &Sights) -> bool {
+    sights.iter().map(|(path, it)| (Path::new(path), it)).all(|(path, sight)| {
         let folder = Folder::open(path.parent().unwrap());
         sight.again(folder.spot(path.file_name().unwrap()), later()).is_some()
     })

@@ -22,6 +22,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType as Kind, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
@@ -31,6 +32,10 @@ use std::time::SystemTime;
 
 /// A digest as the file that holds sights has it.
 pub type Bytes = [u8; 32];
+
+/// Sights by path, in the order of their bytes: to compare many paths part by part takes longer
+/// than to look at what is there.
+pub type Sights = BTreeMap<OsString, Sight>;
 
 /// One thing that was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use crate::effects::last_run::LastRun;
 use crate::effects::machine::Machine;
 use crate::effects::observe;
 use crate::effects::scene::Scene;
-use crate::effects::sight::Sight;
+use crate::effects::sight::Sights;
 use crate::effects::test_process;
 use crate::engine::event::{Counts, Event, Sink, TestFinished};
 use crate::engine::recall::{self, Remembered};
@@ -34,8 +34,7 @@ use crate::words::digest::Digest;
 use crate::words::label::Label;
 use crate::words::path::OUTPUT_FOLDER;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 /// What is remembered of a run: the digest of the memory of its build, and what it told of tests.
@@ -124,7 +123,7 @@ fn sights(
     build: &BuildRequest,
     Machine { began, digests, .. }: &Machine,
     (targets, saw): (&[&Target], &[&Saw]),
-) -> Option<BTreeMap<PathBuf, Sight>> {
+) -> Option<Sights> {
     let mut scene = Scene::empty(*began);
     for it in saw {
         let testdata = it.folder.join("testdata");
