@@ -1,18 +1,18 @@
 //! One Go output on its way: a program, or the test binary of one Go package.
 
 use crate::effects::c_tools::CTools;
-use crate::effects::go_sdk::own_platform;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
 use crate::effects::limits::{Space, is_machines};
 use crate::effects::outputs::OutputError;
 use crate::effects::process::ProcessError;
+use crate::engine::found_tools::{FoundTools, chosen_linker};
 use crate::engine::listing::{Choice, ListingKey};
 use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
 use crate::formats::tool_limits::ToolLimit;
 use crate::model::strategy::{Cgo, Strategy};
 use crate::model::target::{GoPattern, GoSettings, GoTests, Rule, Target};
-use crate::model::toolchain::{Compilers, Linker, LinkerChoice, Toolchain};
+use crate::model::toolchain::Linker;
 use crate::plan::configuration::{CgoFacts, Configuration, GoPlatform, Selection};
 use crate::plan::go_graph::GoGraph;
 use crate::plan::ladder::Climb;
@@ -241,87 +241,6 @@ impl Rung {
     }
 }
 
-/// The C tools of a strategy, as far as this machine has them.
-#[derive(Default)]
-struct FoundTools {
-    /// What serves the platform, else the first that is here.
-    tools: Option<Arc<CTools>>,
-    /// What `tools` belong to.
-    toolchain: Option<Arc<Toolchain>>,
-    /// What was looked for and is `tools`, else the first that was looked for.
-    wanted: Option<Compilers>,
-    /// A compiler that would serve and is not here, and what to install for it.
-    absent: Option<(String, String)>,
-}
-
-impl FoundTools {
-    fn of(session: &Session<'_>, strategy: &Strategy, platform: &GoPlatform) -> Self {
-        let GoPlatform { goos, goarch, .. } = platform;
-        let mut this = Self::default();
-        for toolchain in strategy.toolchains.iter().filter(|it| it.may_serve(goos, goarch)) {
-            let wanted = toolchain.compilers(goarch, strategy.glibc_max.as_deref());
-            match session.c_tools(&wanted) {
-                Some(tools) => {
-                    let serves = tools.serves(goos, goarch);
-                    if serves || this.tools.is_none() {
-                        (this.tools, this.wanted) = (Some(tools), Some(wanted));
-                        this.toolchain = Some(Arc::clone(toolchain));
-                    }
-                    if serves {
-                        break;
-                    }
-                }
-                // One that serves whatever it is called for is no better than the one that is here.
-                None if this.tools.is_some() && toolchain.platforms.is_empty() => {}
-                None => {
-                    let absent = || (wanted.cc.clone(), toolchain.install(goarch));
-                    this.absent = this.absent.or_else(|| Some(absent()));
-                    this.wanted = this.wanted.or(Some(wanted));
-                }
-            }
-        }
-        this
-    }
-
-    fn serves(&self, platform: &GoPlatform) -> bool {
-        self.tools.as_ref().is_some_and(|it| it.serves(&platform.goos, &platform.goarch))
-    }
-}
-
-/// Finds the linker that a strategy wants; the error holds why there is none, and what would help.
-fn chosen_linker(
-    session: &Session<'_>,
-    strategy: &Strategy,
-    choice: LinkerChoice,
-    (tools, can_start): (&CTools, bool),
-) -> Result<Linker, (String, String)> {
-    let is_wanted = |it: &&String| it.starts_with("-static") || *it == "--static";
-    let mut flags: Vec<String> = strategy.extldflags.iter().filter(is_wanted).cloned().collect();
-    if flags.iter().any(|it| it == "-static-pie") {
-        flags.push("-fPIE".to_owned());
-    }
-    if tools.linkers.is_empty() {
-        let reason = format!("`{}` brings a linker of its own and takes no other", tools.name);
-        return Err((reason, "leave `linker` out of the strategy".to_owned()));
-    }
-    let candidates = match choice {
-        LinkerChoice::Named(linker) => vec![linker],
-        LinkerChoice::Fastest => tools.linkers.clone(),
-    };
-    let mut failed = Vec::new();
-    for linker in candidates {
-        match session.try_linker(tools, linker, (&flags, can_start)) {
-            Ok(()) => return Ok(linker),
-            Err(reason) => failed.push((reason, linker)),
-        }
-    }
-    let reasons: Vec<_> = failed.iter().map(|it| it.0.as_str()).collect();
-    // The fastest is enough.
-    let tool = failed.first().map(|it| format!("ld.{}", it.1.as_str()));
-    let install = tool.map(|it| session.rules.install(&it, &own_platform()));
-    Err((reasons.join("; "), install.unwrap_or_default()))
-}
-
 impl<'a> Prepared<'a> {
     /// Finds the module of `target` and what each rung of its ladder would use here, in a job that
     /// began after `written` commands.
@@ -335,10 +254,9 @@ impl<'a> Prepared<'a> {
         (target, settings): (&'a Target, &'a GoSettings),
         written: usize,
     ) -> Result<Self, Unfit> {
-        let rung = |it: &Arc<Strategy>| Rung::new(session, go, it, settings);
         let this = Self::without_rungs(session, (target, settings), written)?;
-        let rungs = Arc::new(settings.ladder.tries.iter().map(rung).collect());
-        Ok(Self { rungs, ..this })
+        let rungs = settings.ladder.tries.iter().map(|it| Rung::new(session, go, it, settings));
+        Ok(Self { rungs: Arc::new(rungs.collect()), ..this })
     }
 
     /// Finds the module of `target`, and looks for nothing that its strategies need.
@@ -352,11 +270,11 @@ impl<'a> Prepared<'a> {
         written: usize,
     ) -> Result<Self, Unfit> {
         let folder = session.request.root.join(target.label.package().as_str());
-        let Some(module) = session.module_of(&folder) else {
-            let error = format!("no `go.mod` in `{}` or above it", session.relative(&folder));
-            let hints = vec!["make one there: `go mod init example.com/name`".to_owned()];
-            return Err(Unfit { error, hints, code: ExitCode::BadInput });
-        };
+        let module = session.module_of(&folder).ok_or_else(|| Unfit {
+            error: format!("no `go.mod` in `{}` or above it", session.relative(&folder)),
+            hints: vec!["make one there: `go mod init example.com/name`".to_owned()],
+            code: ExitCode::BadInput,
+        })?;
         Ok(Self { target, settings, module, written, rungs: Arc::default() })
     }
 
@@ -381,10 +299,9 @@ impl<'a> Prepared<'a> {
     #[must_use]
     pub fn likely(&self, session: &Session<'_>, go: &GoTool) -> Option<ListingKey> {
         let settings = self.settings;
-        let strategy =
-            settings.ladder.tries.first().filter(|it| it.needs.is_empty() && !it.race)?;
-        let platform = GoPlatform::of(&settings.platform, go.host());
-        let (goos, goarch) = (&platform.goos, &platform.goarch);
+        let strategy = settings.ladder.tries.first();
+        let strategy = strategy.filter(|it| it.needs.is_empty() && !it.race)?;
+        let GoPlatform { goos, goarch, .. } = &GoPlatform::of(&settings.platform, go.host());
         let mut serving = strategy.toolchains.iter().filter(|it| it.may_serve(goos, goarch));
         let is_here = |cc: &str| session.machine.program_once(cc).is_some();
         let compiler = strategy.cgo == Cgo::Off

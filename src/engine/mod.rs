@@ -9,6 +9,7 @@ pub mod c_side;
 pub mod command_job;
 pub mod discover;
 pub mod event;
+pub mod found_tools;
 pub mod go_advice;
 pub mod go_batch;
 pub mod go_inputs;
