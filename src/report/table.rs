@@ -14,10 +14,14 @@ use crate::report::escape;
 use crate::report::outcome::{Outcome, has_output, state_word};
 use crate::report::paint::{Paint, Tone};
 use crate::words::amount::human_size;
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 /// How many skipped targets are named before the rest is only counted.
 const MAX_SKIPPED_SHOWN: usize = 10;
+
+/// How many names are told of those that failed for one reason: it may be one that all have.
+const MAX_ALIKE_SHOWN: usize = 16;
 
 /// Which way a column's cells lean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,8 +152,8 @@ fn cell(text: &str) -> Cell {
 pub fn write_failures(outcome: &Outcome, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let finished = outcome.finished();
     let ended = |state| finished.iter().filter(move |it| it.state == state);
-    for finished in ended(State::Failed) {
-        write_failure(finished, paint, out)?;
+    for alike in alike(ended(State::Failed).copied()) {
+        write_failure(&alike, paint, out)?;
     }
     for finished in ended(State::Skipped).take(MAX_SKIPPED_SHOWN) {
         let why = finished.error.as_deref().unwrap_or("not tried");
@@ -162,8 +166,29 @@ pub fn write_failures(outcome: &Outcome, paint: Paint, out: &mut dyn Write) -> i
     }
 }
 
-fn write_failure(finished: &Finished, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{} {}", paint.say(Tone::Bad, "failed:"), shown_name(finished))?;
+/// Puts those together that failed for the same reason, where the first of them is.
+fn alike<'f>(failed: impl Iterator<Item = &'f Finished>) -> Vec<Vec<&'f Finished>> {
+    let (mut groups, mut known): (Vec<Vec<&Finished>>, _) = (Vec::new(), HashMap::new());
+    for finished in failed {
+        let group = *known.entry((&finished.error, &finished.hints)).or_insert(groups.len());
+        match groups.get_mut(group) {
+            Some(group) => group.push(finished),
+            None => groups.push(vec![finished]),
+        }
+    }
+    groups
+}
+
+/// Writes the names of all that failed for one reason, and the reason.
+fn write_failure(alike: &[&Finished], paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let failed = paint.say(Tone::Bad, "failed:");
+    for finished in alike.iter().take(MAX_ALIKE_SHOWN) {
+        writeln!(out, "{failed} {}", shown_name(finished))?;
+    }
+    if let more @ 1.. = alike.len().saturating_sub(MAX_ALIKE_SHOWN) {
+        writeln!(out, "{failed} {more} more")?;
+    }
+    let Some(finished) = alike.first() else { return Ok(()) };
     for line in finished.error.as_deref().unwrap_or("").trim_end().lines() {
         writeln!(out, "{}", format!("  {}", escape::block(line)).trim_end())?;
     }
@@ -300,6 +325,23 @@ mod tests {
                 skipped: //:after: `//cmd/bad:bad` failed
             "#]],
         );
+    }
+
+    #[test]
+    fn a_reason_that_many_have_is_told_once() {
+        let mut outcome = Outcome::default();
+        for at in 0..MAX_ALIKE_SHOWN + 2 {
+            let mut bad = finished(&format!("//:p{at}"), "", State::Failed);
+            bad.error = Some(if at == 1 { "its own" } else { "no `go` on PATH" }.to_owned());
+            outcome.record(&Event::Finished(Arc::new(bad)));
+        }
+        let mut text = Vec::new();
+        write_failures(&outcome, Paint::Plain, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(text.matches("no `go` on PATH").count(), 1);
+        assert_eq!(text.matches("//:p").count(), MAX_ALIKE_SHOWN + 1, "{text}");
+        let last = "failed: 1 more\n  no `go` on PATH\nfailed: //:p1\n  its own\n";
+        assert!(text.ends_with(last), "{text}");
     }
 
     #[test]

@@ -231,8 +231,34 @@ fn scale(ground: &Ground) -> Result<Measured, String> {
             measured.curves[at].points.push((targets as f64, row.median));
         }
         measured.tables.push(table);
+        // The stand-in links in no time, and reads all packages before, as `go build` does.
+        if (1000..=10_000).contains(&targets) {
+            measured.tables.push(edit_of_many(&bench, targets, ground.rounds)?);
+        }
     }
     Ok(measured)
+}
+
+/// One file of one target changes, among many: linkwright and ninja, which both make it anew.
+fn edit_of_many(bench: &Bench, targets: usize, rounds: usize) -> Result<Table, String> {
+    let file = inputs::sources_of(targets / 2).last().unwrap();
+    let counter = std::cell::Cell::new(0);
+    let change = || {
+        counter.set(counter.get() + 1);
+        let text = format!("package main\n\nconst d = \"{}\"\n", counter.get());
+        fs::write(bench.root().join(&file), text).unwrap();
+        age();
+    };
+    let mut ninja = Command::new("ninja");
+    ninja.arg("--quiet").current_dir(bench.root()).env("PATH", path());
+    let side =
+        |name: &str, commands| Side { name: name.into(), before: Box::new(change), commands };
+    let mut sides = vec![side("linkwright", vec![linkwright(bench)])];
+    if on_path("ninja").is_some() {
+        sides.push(side("ninja", vec![ninja]));
+    }
+    let title = format!("one file changed: {targets} targets, {} files", 5 * targets);
+    race("scale", &title, rounds, &mut sides)
 }
 
 /// The body of a function in one package changes: one program and one test binary depend on it.
