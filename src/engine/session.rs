@@ -460,7 +460,6 @@ impl<'a> Session<'a> {
     pub fn forget_files(&self) {
         self.modules.forget(|_| true);
         self.module_files.forget(|_| true);
-        self.ignored_c.forget(|_| true);
         self.c_files.forget(|_| true);
         self.c_walks.forget(|_| true);
         self.c_links.forget(|_| true);
@@ -531,6 +530,7 @@ impl<'a> Session<'a> {
         self.written.fetch_add(1 - is_old, Ordering::SeqCst);
         if !planted(Defect::OldFilesAfterCommand) {
             self.forget_files();
+            self.ignored_c.forget(|_| true);
         }
     }
 

@@ -263,7 +263,7 @@ fn a_command_that_prints_escapes_cannot_play_with_the_terminal() {
 /// Waits until the program `early` is in place, so that what it is made of was read before.
 const WAIT: &str =
     "for i in $(seq 600); do [ -e linkwright-out/bin/early ] && break; sleep 0.1; done
-cp tick.txt tick.out\n";
+[ -e linkwright-out/bin/early ] && cp tick.txt tick.out\n";
 
 /// Two programs, of which one waits for a generator, which waits for the other one: its target says
 /// nothing of the generator, though it reads what that makes.
@@ -287,8 +287,7 @@ fn says_late(it: &Workspace, tick: usize, made: &str) -> String {
     it.file("made.txt", made);
     it.file("tick.txt", &tick.to_string());
     let _ = fs::remove_file(it.path("linkwright-out/bin/early"));
-    let run = it.built();
-    assert_eq!(run.code, 0, "{run:#?}");
+    it.built();
     it.says("late")
 }
 

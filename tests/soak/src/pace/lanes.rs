@@ -233,14 +233,21 @@ fn scale(ground: &Ground) -> Result<Measured, String> {
         measured.tables.push(table);
         // The stand-in links in no time, and reads all packages before, as `go build` does.
         if (1000..=10_000).contains(&targets) {
-            measured.tables.push(edit_of_many(&bench, targets, ground.rounds)?);
+            let peers = runners(&bench.root(), &tools).into_iter();
+            let ninja = peers.filter(|it| it.name == "ninja");
+            measured.tables.push(edit_of_many(&bench, targets, ground.rounds, ninja)?);
         }
     }
     Ok(measured)
 }
 
 /// One file of one target changes, among many: linkwright and ninja, which both make it anew.
-fn edit_of_many(bench: &Bench, targets: usize, rounds: usize) -> Result<Table, String> {
+fn edit_of_many(
+    bench: &Bench,
+    targets: usize,
+    rounds: usize,
+    ninja: impl Iterator<Item = Side<'static>>,
+) -> Result<Table, String> {
     let file = inputs::sources_of(targets / 2).last().unwrap();
     let counter = std::cell::Cell::new(0);
     let change = || {
@@ -249,14 +256,9 @@ fn edit_of_many(bench: &Bench, targets: usize, rounds: usize) -> Result<Table, S
         fs::write(bench.root().join(&file), text).unwrap();
         age();
     };
-    let mut ninja = Command::new("ninja");
-    ninja.arg("--quiet").current_dir(bench.root()).env("PATH", path());
-    let side =
-        |name: &str, commands| Side { name: name.into(), before: Box::new(change), commands };
-    let mut sides = vec![side("linkwright", vec![linkwright(bench)])];
-    if on_path("ninja").is_some() {
-        sides.push(side("ninja", vec![ninja]));
-    }
+    let own = std::iter::once(Side::new("linkwright", vec![linkwright(bench)]));
+    let mut sides: Vec<_> =
+        own.chain(ninja).map(|it| Side { before: Box::new(change), ..it }).collect();
     let title = format!("one file changed: {targets} targets, {} files", 5 * targets);
     race("scale", &title, rounds, &mut sides)
 }
