@@ -7,7 +7,7 @@
 //! in the toolchain is older than that run.
 
 use crate::effects::folders::Links;
-use crate::effects::go_root::{FILES, PARTS, unread_sources};
+use crate::effects::go_root::{FILES, PARTS, is_test_file, unread_sources};
 use crate::effects::last_run::{LastRun, LastRuns};
 use crate::effects::machine::Machine;
 use crate::effects::scene::Scene;
@@ -60,7 +60,8 @@ pub fn is_part(root: &Path) -> impl Fn(&Path) -> bool + use<> {
     move |path| {
         let is_left_out = left_out.as_ref().is_some_and(|it| path.starts_with(it));
         let in_testdata = path.components().any(|it| it.as_os_str() == "testdata");
-        let is_below = parts.iter().any(|it| path.starts_with(it)) && !is_left_out && !in_testdata;
+        let is_left_out = is_left_out || in_testdata || is_test_file(path);
+        let is_below = parts.iter().any(|it| path.starts_with(it)) && !is_left_out;
         is_below || files.iter().any(|it| it == path)
     }
 }
@@ -73,7 +74,7 @@ fn scene(machine: &Machine, UsedGo { program, root, identity: _ }: &UsedGo) -> S
     scene.file(program, digests);
     for part in PARTS.map(|it| root.join(it)) {
         if part.is_dir() {
-            scene.tree((&part, Links::Followed), digests, is_read, |_| true);
+            scene.tree((&part, Links::Followed), digests, is_read, |it| !is_test_file(it));
         } else {
             scene.nothing(&part);
         }
@@ -109,7 +110,8 @@ mod tests {
     /// A toolchain of one file for each part, its machine, and what it is.
     fn toolchain(folder: &Path) -> (Machine, UsedGo) {
         let root = folder.join("go");
-        for file in ["bin/go", "src/fmt/fmt.go", "src/fmt/testdata/a", "src/cmd/go/go.go"] {
+        let parts = ["bin/go", "src/fmt/fmt.go", "src/cmd/go/go.go"];
+        for file in parts.iter().chain(&["src/fmt/testdata/a", "src/fmt/fmt_test.go"]) {
             fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
             fs::write(root.join(file), file).unwrap();
         }
@@ -137,7 +139,9 @@ mod tests {
             held.is_some()
         };
         let write = |it: &Path| fs::write(it, "other").unwrap();
-        assert!(again("src/fmt/testdata/a", &write), "it is no part");
+        for file in ["src/fmt/testdata/a", "src/fmt/fmt_test.go"] {
+            assert!(again(file, &write), "{file} is no part");
+        }
         assert!(again("src/fmt/fmt.go", &|it| fs::write(it, "src/fmt/fmt.go").unwrap()));
         for file in ["src/fmt/fmt.go", "src/cmd/go/go.go", "bin/go"] {
             assert!(!again(file, &write), "{file}");
@@ -169,6 +173,7 @@ mod tests {
             ("VERSION", true),
             ("src/fmt/fmt.go", true),
             ("src/fmt/testdata/a", false),
+            ("src/fmt/fmt_test.go", false),
             ("test/a.go", false),
             ("README", false),
         ] {

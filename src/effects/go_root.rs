@@ -4,6 +4,9 @@
 //! only who builds a command reads them, or a `go` that lacks a tool and builds it for itself. So
 //! they are no part of a toolchain that has its [tools](TOOLS), and its commands are packages like
 //! local ones (`plan::origin`).
+//!
+//! Nor are the [test files](is_test_file) of the standard library, a quarter of the rest: only who
+//! tests a package of it reads them, and has them among its own inputs.
 
 use crate::effects::digests::Digests;
 use crate::effects::folders::{Links, each_below, entries, parted};
@@ -44,7 +47,7 @@ pub fn identity_of(
     files.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
     let paths: Vec<_> = std::iter::once(program.to_owned()).chain(files).collect();
     let found = digests.digest_all(&paths)?;
-    let mut hasher = blake3::Hasher::new_derive_key("linkwright go toolchain 5");
+    let mut hasher = blake3::Hasher::new_derive_key("linkwright go toolchain 6");
     for (at, (path, digest)) in paths.iter().zip(found).enumerate() {
         // Where the program is found changes nothing.
         let name = if at == 0 { Path::new("go") } else { path };
@@ -62,12 +65,18 @@ pub fn identity_of(
 fn files_below(root: &Path, left_out: Option<&Path>) -> Vec<PathBuf> {
     let look = |folder: &Path| {
         let mut all = entries(folder).unwrap_or_default();
-        all.retain(|(name, _)| name != "testdata");
+        all.retain(|(name, _)| name != "testdata" && !is_test_file(Path::new(name)));
         let (mut below, files) = parted(folder, &all, Links::Followed);
         below.retain(|it| Some(it.as_path()) != left_out);
         (files, below)
     };
     each_below(root, &look).into_iter().flatten().map(|it| it.0).collect()
+}
+
+/// Tells whether a file of a toolchain is read by nobody but who tests its package.
+#[must_use]
+pub fn is_test_file(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"_test.go")
 }
 
 /// Returns the folder of sources that no build but one of Go's own commands reads.

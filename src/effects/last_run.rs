@@ -189,15 +189,20 @@ where
         if newer.is_empty() || !runs.is_written {
             return Some(Holds { about, told, digest });
         }
-        let (mut sights, mut space) = (Sights::new(), Vec::new());
-        for piece in pieces {
-            ReadPiece::of(piece.read(&file, &mut space)?)?.add_to(&mut sights)?;
-        }
+        let mut sights = all_sights(&file, &pieces)?;
         sights.extend(newer);
         let variables = (names, Digest::from_bytes(were));
         let this = Self { question: *question, variables, drawn: now, sights, about, told };
         let _ = this.write(&runs.folder);
         Some(Holds { about: this.about, told: this.told, digest })
+    }
+
+    /// Returns what the last run with `question` saw, be it so today or not; nothing if there is
+    /// none.
+    #[must_use]
+    pub fn sights(folder: &Path, question: &Digest) -> Sights {
+        let opened = opened::<A>(&place(folder, question));
+        opened.and_then(|it| all_sights(&it.file, &it.sights)).unwrap_or_default()
     }
 }
 
@@ -299,6 +304,15 @@ impl Written {
         let is_whole = *Digest::of(space).as_bytes() == self.digest;
         (is_whole || planted(Defect::LastRunWithoutSeal)).then_some(space)
     }
+}
+
+/// Reads the sights of all pieces.
+fn all_sights(file: &File, pieces: &[Written]) -> Option<Sights> {
+    let (mut sights, mut space) = (Sights::new(), Vec::new());
+    for piece in pieces {
+        ReadPiece::of(piece.read(file, &mut space)?)?.add_to(&mut sights)?;
+    }
+    Some(sights)
 }
 
 /// A file whose head was read.

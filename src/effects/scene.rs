@@ -18,6 +18,8 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
@@ -30,6 +32,8 @@ const MOST_LINKS: usize = 4;
 pub struct Scene {
     began: SystemTime,
     sights: Sights,
+    /// What an earlier run saw.
+    before: Sights,
     /// What the folders of trees hold.
     listed: HashMap<PathBuf, Vec<(OsString, u8)>>,
     unclear: Option<PathBuf>,
@@ -52,7 +56,14 @@ impl Scene {
     /// Begins the scene of a run that began at `began`, with nothing in it.
     #[must_use]
     pub fn empty(began: SystemTime) -> Self {
-        Self { began, sights: Sights::new(), listed: HashMap::new(), unclear: None }
+        let (sights, before, listed) = (Sights::new(), Sights::new(), HashMap::new());
+        Self { began, sights, before, listed, unclear: None }
+    }
+
+    /// Lets it take from what an earlier run saw the names in folders whose stamps are the same.
+    #[must_use]
+    pub fn after(self, before: Sights) -> Self {
+        Self { before, ..self }
     }
 
     /// Adds what a test looked at, be it there or not.
@@ -92,8 +103,38 @@ impl Scene {
     /// Adds a folder, by the names in it.
     pub fn folder(&mut self, path: &Path) {
         if !self.sights.contains_key(path.as_os_str()) {
-            self.drawn(Drawn::of(path, None));
+            let drawn = self.as_before(path).unwrap_or_else(|| Drawn::of(path, None));
+            self.drawn(drawn);
         }
+    }
+
+    /// Draws a folder from what an earlier run saw, if it and what its links lead to is the same.
+    fn as_before(&self, path: &Path) -> Option<Drawn> {
+        let Sight::Folder(then, _) = self.before.get(path.as_os_str())? else { return None };
+        let stamp = Stamp::of(&fs::metadata(path).ok()?);
+        if stamp != *then {
+            return None;
+        }
+        let first = path.join("").into_os_string();
+        let below = self.before.range::<OsStr, _>((Excluded(&*first), Unbounded));
+        let below = below.take_while(|it| it.0.as_bytes().starts_with(first.as_bytes()));
+        let is_in_it = |it: &OsStr| !it.as_bytes()[first.len()..].contains(&b'/');
+        let mut links = Vec::new();
+        for (place, sight) in below.filter(|it| is_in_it(it.0)) {
+            let place = Path::new(place);
+            match sight {
+                Sight::Link(kind) if leads_to(place) == *kind => {
+                    links.push((place.to_owned(), *kind));
+                }
+                // It leads to something else now.
+                Sight::Link(_) => return None,
+                // It may be a link of which the earlier run saw more than that it is one.
+                _ if self.sights.contains_key(place.as_os_str()) || !place.is_symlink() => {}
+                _ => return None,
+            }
+        }
+        let sight = self.before.get(path.as_os_str()).copied();
+        Some(Drawn { path: path.to_owned(), sight, entries: Vec::new(), links })
     }
 
     /// Adds a folder by the names in it, whatever the links among them lead to.

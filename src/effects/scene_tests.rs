@@ -137,6 +137,83 @@ fn what_a_link_beside_it_leads_to_is_told_by_the_folder_alone() {
     assert!(!it.same(|scene, _| scene.folder(&path), appears));
 }
 
+/// A folder `d` with a file, and with links to what lies beside it.
+fn linked() -> Place {
+    let it = Place::new();
+    create_dir(it.path("d")).unwrap();
+    create_dir(it.path("other")).unwrap();
+    it.put("d/file", "1");
+    it.put("goal", "1");
+    let links = [("out", "../goal"), ("first", "second"), ("second", "../goal")];
+    for (link, goal) in links.into_iter().chain([("lost", "../not"), ("more", "../other")]) {
+        symlink(goal, it.path(&format!("d/{link}"))).unwrap();
+    }
+    it
+}
+
+/// Draws [`linked`] after an earlier run, perhaps one that saw more of it.
+fn draw_linked(it: &Place, before: Sights, sees_more: bool) -> Sights {
+    let mut scene = Scene::empty(later()).after(before);
+    if sees_more {
+        scene.folder(&it.path("d/more"));
+        if it.path("d/out").is_file() {
+            scene.file(&it.path("d/out"), &Digests::open(&it.path("stamps"), true));
+        }
+    }
+    scene.folder(&it.path("d"));
+    scene.clear().unwrap()
+}
+
+/// What becomes of [`linked`], and how.
+type Change = (&'static str, fn(&Place));
+
+#[test]
+fn a_folder_that_was_drawn_before_is_drawn_as_by_one_who_never_saw_it() {
+    fn turned(it: &Place, link: &str, goal: &str) {
+        remove_file(it.path(link)).unwrap();
+        symlink(goal, it.path(link)).unwrap();
+    }
+    let changes: [Change; 10] = [
+        ("nothing", |_| {}),
+        ("a file is edited", |it| drop(it.put("d/file", "2"))),
+        ("a name is new", |it| drop(it.put("d/new", ""))),
+        ("a link leads to nothing", |it| remove_file(it.path("goal")).unwrap()),
+        ("one to nothing leads to a file", |it| drop(it.put("not", ""))),
+        ("a link is turned round", |it| turned(it, "d/out", "../other")),
+        ("a neighbour is turned round", |it| turned(it, "d/second", "../other")),
+        ("the folder behind a link has more", |it| drop(it.put("other/new", ""))),
+        ("a file behind a link is edited", |it| drop(it.put("goal", "2"))),
+        ("a file takes the place of a link", |it| {
+            remove_file(it.path("d/out")).unwrap();
+            it.put("d/out", "1");
+        }),
+    ];
+    for (what, change) in changes {
+        for (saw_more, sees_more) in [(false, false), (true, true), (true, false), (false, true)] {
+            let it = linked();
+            let before = draw_linked(&it, Sights::new(), saw_more);
+            change(&it);
+            let drawn = draw_linked(&it, before, sees_more);
+            assert_eq!(drawn, draw_linked(&it, Sights::new(), sees_more), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_as_it_was_drawn_is_not_read_again() {
+    let it = linked();
+    let mut before = draw_linked(&it, Sights::new(), false);
+    let path = it.path("d").into_os_string();
+    let Some(Sight::Folder(stamp, _)) = before.get(&path).copied() else { unreachable!() };
+    let marked = Sight::Folder(stamp, [7; 32]);
+    before.insert(path.clone(), marked);
+    assert_eq!(draw_linked(&it, before.clone(), false)[&path], marked);
+    // What was seen behind a link does not say that it is one.
+    let mut saw_more = draw_linked(&it, Sights::new(), true);
+    saw_more.insert(path.clone(), marked);
+    assert_ne!(draw_linked(&it, saw_more, false)[&path], marked);
+}
+
 #[test]
 fn what_was_absent_may_not_appear() {
     let it = Place::new();

@@ -14,11 +14,11 @@ use crate::engine::c_build::{self, Archives, Wanted};
 use crate::engine::c_dependencies::plan as plan_c;
 use crate::engine::event::{Event, State};
 use crate::engine::go_advice::advice;
-use crate::engine::go_batch;
+use crate::engine::go_batch::{self, Linked};
 use crate::engine::go_inputs::{Gathered, Planned, gather};
 use crate::engine::go_look::{another_strategy, expand, look, no_go};
 use crate::engine::go_settle::{
-    Settled, changes, from_store, linked, listing_changes, rewritten, tool_changes,
+    Settled, Weighed, changes, from_store, linked, listing_changes, rewritten, tool_changes, weigh,
 };
 use crate::engine::go_unit::{Unfit, Unit};
 use crate::engine::listing::Listing;
@@ -33,8 +33,11 @@ use crate::plan::record::{Attempt, AttemptOutcome};
 use crate::words::defect::{Defect, planted};
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
-use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{
+    IndexedParallelIterator, IntoParallelIterator, IntoParallelRefIterator, ParallelIterator,
+};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -311,18 +314,26 @@ impl Job<'_, '_> {
         };
         // The inputs are looked at again now; what was read of the C side is too old for that.
         session.forget_files();
-        let (tools, own) = rayon::join(
-            || look_at_tools(session, go, archives),
-            || look_at_inputs(session, (go, units), listings, &ended),
+        let ((tools, own), mut weighed) = rayon::join(
+            || {
+                rayon::join(
+                    || look_at_tools(session, go, archives),
+                    || look_at_inputs(session, (go, units), listings, &ended),
+                )
+            },
+            || weigh_all(session, (go, units), &ended),
         );
         // The scratch folder goes with its batch, so its files are settled here.
         let settle = |batch: go_batch::Finished| {
-            let settled = batch.links.into_par_iter().map(|(index, planned, made)| {
+            let weighed = batch.links.iter().map(|it| weighed.remove(&it.0)).collect::<Vec<_>>();
+            let links = batch.links.into_par_iter().zip(weighed);
+            let settled = links.map(|((index, planned, made), weighed)| {
                 let (unit, listing) = (&units[index], &listings[&index]);
                 let own = own.get(&index).map(Vec::as_slice).unwrap_or_default();
                 let all = || [&tools[..], own].concat();
                 let changes = if planted(Defect::NoLookAfter) { Vec::new() } else { all() };
                 let same = changes.is_empty();
+                let made = (made, weighed);
                 let settled = linked(session, go, unit, &planned, changes, made);
                 let advice = advice(unit, &planned, &listing.graph, &settled);
                 (same, Tried { index, rung: planned.rung, settled, advice })
@@ -445,6 +456,20 @@ fn look_at_tools(session: &Session<'_>, go: &GoTool, archives: &Archives) -> Vec
     changes
 }
 
+/// Reads each file that was linked, by the number of its link.
+fn weigh_all(
+    session: &Session<'_>,
+    (go, units): (&GoTool, &[Unit<'_>]),
+    ended: &[go_batch::Finished],
+) -> BTreeMap<usize, io::Result<Weighed>> {
+    let links: Vec<_> = ended.iter().flat_map(|it| &it.links).collect();
+    let weigh = |(index, planned, made): &&(usize, Planned, Linked)| {
+        let Linked::File { path, text, is_shared: _ } = made else { return None };
+        Some((*index, weigh(session, go, &units[*index], planned, (path, text))))
+    };
+    links.par_iter().filter_map(weigh).collect()
+}
+
 /// Returns what changed of the inputs of each link, by its number.
 fn look_at_inputs(
     session: &Session<'_>,
@@ -460,7 +485,7 @@ fn look_at_inputs(
             known.push((listing, listing_changes(session, listing)));
         }
     }
-    let look = |(index, planned, _): &&(usize, Planned, go_batch::Linked)| {
+    let look = |(index, planned, _): &&(usize, Planned, Linked)| {
         let listing = &listings[index];
         let found = known.iter().find(|(it, _)| Arc::ptr_eq(it, listing));
         let of_listing = found.map(|it| it.1.clone()).unwrap_or_default();

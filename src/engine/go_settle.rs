@@ -171,6 +171,45 @@ pub fn from_store(
     Some(settled)
 }
 
+/// What was read of a fresh file, which nobody can ask for before [`linked`] settles it.
+#[derive(Debug)]
+pub struct Weighed {
+    /// What the store would keep; its bytes are there.
+    made: Made,
+    /// Whether it is as promised.
+    proof: Result<Verified, Settled>,
+}
+
+/// Reads what a link made, and puts its bytes into the store. That takes as long as to look at the
+/// inputs again, and both can go on at the same time.
+///
+/// # Errors
+///
+/// Returns the system's error if the file cannot be read or kept.
+pub fn weigh(
+    session: &Session<'_>,
+    go: &GoTool,
+    unit: &Unit<'_>,
+    planned: &Planned,
+    (path, text): (&Path, &str),
+) -> io::Result<Weighed> {
+    let put = || session.machine.store.put_file(path);
+    let (sha256, copied) = rayon::join(|| sha256_of(path), put);
+    let (sha256, copied) = (sha256?, copied?);
+    let warnings = link_warnings(text);
+    let proof = prove(unit, planned, path, &warnings.hazards);
+    let made = Made {
+        blake3: copied.digest,
+        sha256,
+        size: copied.size,
+        hazards: warnings.hazards,
+        warnings: warnings.lines,
+        left_out: left_out(session, go, unit, planned.rung),
+        inputs: planned.inputs.clone(),
+    };
+    Ok(Weighed { made, proof })
+}
+
 /// Settles a fresh link, whose inputs were looked at again meanwhile: `changes` is what differs.
 #[must_use]
 pub fn linked(
@@ -179,14 +218,14 @@ pub fn linked(
     unit: &Unit<'_>,
     planned: &Planned,
     changes: Vec<Change>,
-    made: Linked,
+    (made, weighed): (Linked, Option<io::Result<Weighed>>),
 ) -> Settled {
-    let (path, text, is_shared) = match made {
+    let (path, is_shared) = match made {
         // A file that changed under the compiler may be why it failed.
         Linked::File { .. } | Linked::Failed(_) if !changes.is_empty() => {
             return Settled::Changed(changes);
         }
-        Linked::File { path, text, is_shared } => (path, text, is_shared),
+        Linked::File { path, text: _, is_shared } => (path, is_shared),
         Linked::Failed(reason) => return Settled::Failed(reason),
         Linked::Limited(limit, reason) => {
             let place = session.outputs.map_or(Path::new("."), Outputs::folder);
@@ -196,27 +235,13 @@ pub fn linked(
         Linked::NoRoom(error) => return Settled::Unfit(Unfit::of_output(&error)),
     };
     let Some(outputs) = session.outputs else { unreachable!("invariant: a dry run links nothing") };
-    let warnings = link_warnings(&text);
-    let keep = || -> io::Result<Made> {
-        let put = || session.machine.store.put_file(&path);
-        let (sha256, copied) = rayon::join(|| sha256_of(&path), put);
-        let (sha256, copied) = (sha256?, copied?);
-        Ok(Made {
-            blake3: copied.digest,
-            sha256,
-            size: copied.size,
-            hazards: warnings.hazards,
-            warnings: warnings.lines,
-            left_out: left_out(session, go, unit, planned.rung),
-            inputs: planned.inputs.clone(),
-        })
-    };
-    let made = match keep() {
-        Ok(made) => made,
+    let Some(weighed) = weighed else { unreachable!("invariant: every file is weighed") };
+    let Weighed { made, proof: proved } = match weighed {
+        Ok(weighed) => weighed,
         Err(error) => return Settled::Unfit(Unfit::of_output(&OutputError::Write(path, error))),
     };
     session.machine.store.put_action(&planned.key, &made);
-    match prove(unit, planned, &path, &made.hazards) {
+    match proved {
         Ok(verified) => {
             match publish_linked((session, outputs), unit, (&path, is_shared), &made.blake3) {
                 Ok(()) => proof(session, go, unit, planned, made, (verified, State::Built)),

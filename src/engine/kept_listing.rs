@@ -1,15 +1,16 @@
 //! Answers of `go list` that are kept in the store, to be used as long as all that decides them is
 //! the same.
 //!
-//! The key holds the toolchain, the question, the user's settings of modules, and the digest of the
-//! local modules ([`GoTree`]). What other modules are is pinned by `go.sum`.
+//! The key holds the toolchain, the question, the user's settings of modules, the digest of the
+//! local modules ([`GoTree`]), and the test files of packages of the standard library that a
+//! pattern names. What other modules are is pinned by `go.sum`.
 //!
 //! | not kept | because |
 //! |---|---|
 //! | an answer with errors | what is wrong may lie outside of the tree: the network, a folder |
 //! | one with a local package outside of the folders that were looked at | its files do not count |
 //! | one with Go's own commands | the toolchain's digest leaves them out |
-//! | one with parts of the standard library under test that embed `testdata` | the toolchain's digest leaves that out |
+//! | one with parts of the standard library under test that no pattern names alone, or that embed `testdata` | the toolchain's digest leaves that out |
 //! | one during which the tree changed | it may be of either state |
 //! | one that names its folder in flags | it would be another in another clone |
 //!
@@ -17,6 +18,8 @@
 //! them when it compiles. Those whose C code is read here must be there.
 
 use crate::effects::digests::Digests;
+use crate::effects::folders::entries;
+use crate::effects::go_root::is_test_file;
 use crate::effects::go_tool::GoTool;
 use crate::effects::go_tree::GoTree;
 use crate::effects::store::Store;
@@ -25,9 +28,11 @@ use crate::formats::go_list::{GoModule, GoPackage, PackedPackage};
 use crate::plan::configuration::{GoPlatform, Selection};
 use crate::plan::fingerprint::Framed;
 use crate::plan::origin::{Origin, is_command, is_of_commands};
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The most packages of an answer that is kept.
@@ -40,6 +45,8 @@ pub struct Place {
     tree: GoTree,
     /// The folder of the standard library's sources.
     library: PathBuf,
+    /// The folders in it whose tests are asked for.
+    tested: BTreeSet<PathBuf>,
     /// Whether a pattern names Go's own commands.
     names_commands: bool,
 }
@@ -56,7 +63,7 @@ impl Place {
     #[must_use]
     pub fn of(digests: &Digests, go: &GoTool, question: &ListingKey) -> Option<Self> {
         let tree = GoTree::look(digests, &question.module, question.tests).ok()?;
-        let mut framed = Framed::new("linkwright kept listing 3");
+        let mut framed = Framed::new("linkwright kept listing 4");
         framed.text(env!("CARGO_PKG_VERSION"));
         let ListingKey { go: identity, module, selection, patterns, tests, written: _ } = question;
         framed.digest(identity);
@@ -67,8 +74,17 @@ impl Place {
         framed.count(usize::from(module.work.is_some()));
         framed.list(&patterns.iter().cloned().collect::<Vec<_>>());
         framed.digest(&tree.digest);
+        let library = go.root.join("src");
+        let named = patterns.iter().filter(|it| *tests && !it.starts_with('.'));
+        let tested: BTreeSet<_> = named.map(|it| library.join(it)).collect();
+        let tested: BTreeSet<_> = tested.into_iter().filter(|it| it.is_dir()).collect();
+        let files = test_files(&tested).ok()?;
+        for (path, digest) in files.iter().zip(digests.digest_all(&files).ok()?) {
+            framed.bytes(path.as_os_str().as_encoded_bytes());
+            framed.digest(&digest);
+        }
         let names_commands = patterns.iter().any(|it| is_of_commands(it));
-        Some(Self { key: framed.finish(), tree, library: go.root.join("src"), names_commands })
+        Some(Self { key: framed.finish(), tree, library, tested, names_commands })
     }
 
     /// Returns the packages that `go list` would tell of, if it told of them before.
@@ -102,10 +118,11 @@ impl Place {
         let is_local = |it: &&GoPackage| Origin::of(it) == Origin::Local;
         let is_seen = |it: &GoPackage| {
             let dir = Path::new(&it.dir);
-            match &it.module {
-                Some(_) => self.tree.folders.contains(dir) || it.dir.is_empty(),
-                None => dir.starts_with(&self.library) && !is_command(it) && !embeds_testdata(it),
+            if it.module.is_some() {
+                return self.tree.folders.contains(dir) || it.dir.is_empty();
             }
+            let is_here = dir.starts_with(&self.library) && !is_command(it);
+            is_here && (self.tested.contains(dir) || !compiles_tests(it)) && !embeds_testdata(it)
         };
         let is_well = |it: &GoPackage| it.error.is_none() && it.deps_errors.is_empty();
         let names_folder = |it: &GoPackage| {
@@ -124,6 +141,21 @@ impl Place {
         }
         is_well
     }
+}
+
+/// Returns the test files in `folders`, sorted.
+fn test_files(folders: &BTreeSet<PathBuf>) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for folder in folders.iter().filter(|_| !planted(Defect::ListingWithoutStandardTests)) {
+        let names = entries(folder)?.into_iter().map(|(name, _)| folder.join(name));
+        files.extend(names.filter(|it| is_test_file(it)));
+    }
+    Ok(files)
+}
+
+/// Tells whether test files go into a package: others are compiled anew for a test, too.
+fn compiles_tests(package: &GoPackage) -> bool {
+    package.files.compiled_go().any(|it| is_test_file(Path::new(it)))
 }
 
 /// Tells whether a package embeds files that the digest of a toolchain leaves out.

@@ -291,8 +291,14 @@ impl Reading<'_> {
     fn locate(&self, path: &str) -> Option<At> {
         is_plain_path(path).then_some(())?;
         let first = path.split('/').next()?;
-        if !first.contains('.') && self.of.go.root.join("src").join(path).is_dir() {
-            return self.standard.contains_key(path).then_some(At::Standard);
+        if !first.contains('.') {
+            // What was told of the standard library holds as long as the toolchain is the same.
+            if self.standard.contains_key(path) {
+                return Some(At::Standard);
+            }
+            if self.of.go.root.join("src").join(path).is_dir() {
+                return None;
+            }
         }
         let leads = |word: &str| {
             path.strip_prefix(word).is_some_and(|it| it.is_empty() || it.starts_with('/'))

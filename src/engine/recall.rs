@@ -173,7 +173,9 @@ pub fn remember(
     let (told, about) = (told?, toolchains?);
     let parts: Vec<_> = seen.toolchains.iter().map(|it| go_memory::is_part(&it.root)).collect();
     let is_elsewhere = |path: &Path| parts.iter().any(|it| it(path));
-    let mut scene = Scene::new(machine.began, &machine.digests, is_elsewhere);
+    let question = question(request, program);
+    let before = Run::sights(outputs.folder(), &question);
+    let mut scene = Scene::new(machine.began, &machine.digests, is_elsewhere).after(before);
     draw_rules(&mut scene, request, &machine.digests);
     draw_go(&mut scene, machine, seen, is_elsewhere);
     draw_program(&mut scene, program, machine);
@@ -190,14 +192,8 @@ pub fn remember(
     names.extend(commands.flat_map(|it| it.pass_env.iter().map(String::as_str)));
     let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
     let values = values(request, &names);
-    let run = Run {
-        question: question(request, program),
-        variables: (names, values),
-        drawn: machine.began,
-        sights,
-        about,
-        told,
-    };
+    let run =
+        Run { question, variables: (names, values), drawn: machine.began, sights, about, told };
     // Without it the next run only takes longer.
     run.write(outputs.folder()).ok()
 }

@@ -43,6 +43,7 @@ pub enum Defect {
     OldFilesAfterCommand,
     ListingWithoutNames,
     ListingWithoutHeads,
+    ListingWithoutStandardTests,
     NoBuildLock,
     BelieveOutputs,
     KeepLostOutputs,

@@ -1,5 +1,6 @@
-//! The sources of Go's own commands are no part of a toolchain: no build reads them but that of a
-//! command, which counts them as its own.
+//! The sources of Go's own commands are no part of a toolchain, nor are the test files of the
+//! standard library: no build reads them but that of a command, or of these tests, which counts
+//! them as its own.
 
 use crate::support::has;
 use crate::workspace::{Run, Workspace, prints, text};
@@ -56,9 +57,13 @@ fn copied(it: &Workspace) -> PathBuf {
 }
 
 fn build(it: &Workspace, toolchain: &Path) -> Run {
+    build_with(it, toolchain, &[])
+}
+
+fn build_with(it: &Workspace, toolchain: &Path, options: &[&str]) -> Run {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::iter::once(toolchain.join("bin")).chain(std::env::split_paths(&path));
-    let mut command = it.linkwright(&["build", "--json"]);
+    let mut command = it.linkwright(&[&["build", "--json"], options].concat());
     let run = Run::of(&command.env("PATH", std::env::join_paths(path).unwrap()).output().unwrap());
     assert_eq!(run.code, 0, "{run:#?}");
     run
@@ -127,4 +132,64 @@ fn where_a_tool_is_missing_the_sources_of_all_of_them_count() {
     fs::write(&source, text).unwrap();
     assert_eq!(build(&it, &toolchain).done()["recalled"], false);
     assert_ne!(it.record("//:p")["key"], key);
+}
+
+/// Every test file below a folder.
+fn test_files(folder: &Path) -> Vec<PathBuf> {
+    let files = walkdir::WalkDir::new(folder).into_iter().map(|it| it.unwrap().into_path());
+    files.filter(|it| it.to_string_lossy().ends_with("_test.go") && it.is_file()).collect()
+}
+
+#[test]
+fn an_edit_of_a_test_of_the_standard_library_is_news_for_those_who_run_it_alone() {
+    let rules = |rule: &str| format!("build(targets: [{rule}(name: \"p\", link: \"pure\")])");
+    let files = [("BUILD.ron", &*rules("go_binary")), ("main.go", &*prints("one"))];
+    let Some(it) = Workspace::new(&files) else { return };
+    let toolchain = copied(&it);
+    settle(&it, &toolchain);
+    let (key, program) = (it.record("//:p")["key"].clone(), it.bytes("p"));
+    let folder = toolchain.join("src/errors");
+    let source = folder.join("errors_test.go");
+    let whole = fs::read_to_string(&source).unwrap();
+    fs::write(&source, format!("{whole}\n// One more line.\n")).unwrap();
+    assert_eq!(build(&it, &toolchain).done()["recalled"], true);
+    fs::remove_dir_all(it.path("linkwright-out")).unwrap();
+    build(&it, &toolchain).came("restored 1");
+    assert_eq!(it.record("//:p")["key"], key, "nothing of it went into the program");
+
+    let tests = rules("go_tests").replace("link:", "packages: [\"errors\"], link:");
+    it.file("BUILD.ron", &tests);
+    settle(&it, &toolchain);
+    let edit = |file: &Path, words: &str, name: &str| {
+        let key = it.record("//:p")["key"].clone();
+        fs::write(file, words).unwrap();
+        build(&it, &toolchain).came("built 1");
+        assert_ne!(it.record("//:p")["key"], key, "{name}");
+        let output = it.record("//:p")["output"].as_str().unwrap().to_owned();
+        let mut program = Command::new(it.path("linkwright-out").join(output));
+        let listed = program.args(["-test.list", name]).output().unwrap();
+        assert_eq!(text(&listed), format!("{name}\n"));
+        settle(&it, &toolchain);
+    };
+    let test = |name: &str| format!("func {name}(*testing.T) {{}}\n");
+    edit(&source, &format!("{whole}\n{}", test("TestEdited")), "TestEdited");
+    let more = format!("package errors_test\n\nimport \"testing\"\n\n{}", test("TestMore"));
+    edit(&folder.join("more_test.go"), &more, "TestMore");
+    fs::remove_file(folder.join("more_test.go")).unwrap();
+    build(&it, &toolchain).came("restored 1");
+
+    // The judge: with none of them there, and nothing kept, the program has the same bytes.
+    let all = test_files(&toolchain.join("src"));
+    assert!(all.len() > 1000, "{}", all.len());
+    for file in &all {
+        fs::remove_file(file).unwrap();
+    }
+    it.file("BUILD.ron", &rules("go_binary"));
+    fs::remove_dir_all(it.path("linkwright-out")).unwrap();
+    let empty = ["store", "cache"].map(|name| it.home().join(format!("empty-{name}")));
+    let [store, cache] = empty.each_ref().map(|it| it.to_str().unwrap());
+    let options = ["--store", store, "--go-cache", cache];
+    build_with(&it, &toolchain, &options).came("built 1");
+    assert_eq!(it.record("//:p")["key"], key);
+    assert!(it.bytes("p") == program, "the program is another");
 }
