@@ -15,8 +15,10 @@ use crate::effects::c_includes::CWalk;
 use crate::effects::c_tools::CTools;
 use crate::effects::go_tool::GoTool;
 use crate::engine::go_unit::{Rung, Unit};
+use crate::engine::salt::{OfPackage, Salt};
 use crate::engine::session::Session;
 use crate::formats::c_words::CWords;
+use crate::formats::go_events::plain;
 use crate::formats::go_list::GoPackage;
 use crate::model::flags::split_quoted;
 use crate::model::strategy::LinkMode;
@@ -38,6 +40,10 @@ pub struct CSide {
     pub pkg_config: BTreeMap<String, String>,
     /// What compilers and assembler may read.
     pub files: BTreeMap<String, Digest>,
+    /// Which of it local packages do, by their folders.
+    local: BTreeMap<PathBuf, OfPackage>,
+    /// Which of it others do.
+    foreign: BTreeMap<String, Digest>,
     /// Where the files are.
     pub paths: Vec<PathBuf>,
     /// Go links by itself, from what it wrote down of libraries while it compiled.
@@ -132,14 +138,16 @@ impl CSide {
         package: &GoPackage,
         words: impl Iterator<Item = &'w String>,
     ) -> Result<Vec<PathBuf>, CFilesError> {
+        let mut files = BTreeMap::new();
         let module = package.module.as_ref().zip(Origin::module_folder(package));
-        if let Some((module, folder)) = module.filter(|_| Origin::of(package) == Origin::Local) {
-            let files = around.session.c_files(&folder)?;
+        let is_local = Origin::of(package) == Origin::Local;
+        if let Some((module, folder)) = module.filter(|_| is_local) {
+            let own = around.session.c_files(&folder)?;
             // Who edits a library has it compiled, and Go's own objects not.
             let is_shared =
                 |it: &(&String, &Digest)| !around.c_deps.sources.contains(&folder.join(it.0));
-            for (name, digest) in files.iter().filter(is_shared) {
-                self.files.insert(format!("{}: {name}", module.path), *digest);
+            for (name, digest) in own.iter().filter(is_shared) {
+                files.insert(format!("{}: {name}", module.path), *digest);
                 self.paths.push(folder.join(name));
             }
         }
@@ -155,10 +163,27 @@ impl CSide {
             own,
         };
         for (path, digest) in around.session.c_walk(&walk)?.iter() {
-            self.files.insert(around.name(path), *digest);
+            files.insert(around.name(path), *digest);
             self.paths.push(path.clone());
         }
+        if is_local && !package.standard {
+            self.add_local(package, &files);
+        } else {
+            self.foreign.extend(files.iter().map(|(name, digest)| (name.clone(), *digest)));
+        }
+        self.files.extend(files);
         Ok(system)
+    }
+
+    fn add_local(&mut self, package: &GoPackage, files: &BTreeMap<String, Digest>) {
+        let mut framed = Framed::new("linkwright c files of a package 1");
+        framed.digests(files);
+        let of = self.local.entry(PathBuf::from(&package.dir)).or_insert_with(|| OfPackage {
+            name: package.name.clone(),
+            import_path: plain(&package.import_path).to_owned(),
+            files: BTreeSet::new(),
+        });
+        of.files.insert(framed.finish());
     }
 
     fn add_libraries(&mut self, around: &Surroundings<'_>, words: &[String], bases: &[PathBuf]) {
@@ -184,14 +209,14 @@ impl CSide {
     /// the rest can then share a process. Where Go links by itself it does so from what it wrote
     /// down of libraries when it compiled the package, and keeps as stale as an object.
     #[must_use]
-    pub fn salt(&self) -> Option<String> {
-        let (tools, headers) = self.tools.as_ref()?;
-        let mut framed = Framed::new("linkwright c salt 2");
+    pub fn salt(&self, how: (&[&GoPackage], bool)) -> Salt {
+        let Some((tools, headers)) = &self.tools else { return Salt::default() };
+        let mut framed = Framed::new("linkwright c salt 3");
         framed.digest(tools);
         framed.digest(headers);
-        framed.digests(&self.files);
+        framed.digests(&self.foreign);
         framed.optional(self.internal.then_some(&self.libraries), Framed::digests);
-        Some(framed.finish().to_string().chars().take(16).collect())
+        Salt::new(framed, &self.local, how)
     }
 }
 

@@ -9,10 +9,11 @@
 
 use crate::effects::compile_cache::Pending;
 use crate::effects::go_tool::{GoModuleFolder, GoTool};
-use crate::effects::outputs::OutputError;
-use crate::effects::process::ProcessError;
+use crate::effects::outputs::{OutputError, Outputs};
+use crate::effects::process::{Ended, ProcessError};
 use crate::engine::go_inputs::Planned;
 use crate::engine::go_unit::{Kind, Unit};
+use crate::engine::salt::Salt;
 use crate::engine::session::Session;
 use crate::formats::go_events::{BuildOutput, plain};
 use crate::formats::tool_limits::{ToolLimit, tool_limit};
@@ -58,6 +59,15 @@ pub struct Batch {
     pub links: Vec<(usize, Planned)>,
 }
 
+/// Links that one process can make.
+#[derive(Default)]
+struct Round {
+    /// A base name may stand in it once, unless it is the same package's.
+    taken: BTreeMap<String, String>,
+    salt: Salt,
+    links: Vec<(usize, Planned)>,
+}
+
 /// What came of one link of a batch.
 #[derive(Debug)]
 pub enum Linked {
@@ -99,7 +109,7 @@ pub fn sort(release: GoRelease, units: &[Unit<'_>], links: Vec<(usize, Planned)>
         let shared = Shared {
             module: units[index].of.module.clone(),
             configuration: planned.configuration.clone(),
-            salt: planned.salt.clone(),
+            salt: planned.salt.all.clone(),
             kind: units[index].kind,
             alone: is_alone.then(|| units[index].go_package.clone()),
         };
@@ -107,25 +117,23 @@ pub fn sort(release: GoRelease, units: &[Unit<'_>], links: Vec<(usize, Planned)>
     }
     let mut batches = Vec::new();
     for (shared, links) in sorted {
-        // A base name may stand in a batch once, unless it is the same package's.
-        let mut rounds: Vec<(BTreeMap<String, String>, Vec<_>)> = Vec::new();
+        let mut rounds: Vec<Round> = Vec::new();
         for (index, planned) in links {
             let (name, package) = (units[index].tool_name(), &units[index].go_package);
-            let fits =
-                |taken: &BTreeMap<String, String>| taken.get(&name).is_none_or(|it| it == package);
-            match rounds.iter_mut().find(|(taken, _)| fits(taken)) {
-                Some((taken, round)) => {
-                    taken.insert(name, package.clone());
-                    round.push((index, planned));
-                }
-                None => {
-                    rounds
-                        .push((BTreeMap::from([(name, package.clone())]), vec![(index, planned)]));
-                }
+            let fits = |it: &Round| {
+                let is_free = it.taken.get(&name).is_none_or(|it| it == package);
+                is_free && (it.links.is_empty() || it.salt.goes_with(&planned.salt))
+            };
+            let at = rounds.iter().position(fits).unwrap_or(rounds.len());
+            if at == rounds.len() {
+                rounds.push(Round::default());
             }
+            rounds[at].taken.insert(name, package.clone());
+            rounds[at].salt.add(&planned.salt);
+            rounds[at].links.push((index, planned));
         }
-        let shared = |links| Batch { shared: shared.clone(), links };
-        batches.extend(rounds.into_iter().map(|(_, links)| shared(links)));
+        let shared = |it: Round| Batch { shared: shared.clone(), links: it.links };
+        batches.extend(rounds.into_iter().map(shared));
     }
     batches.sort_by_key(|it| std::cmp::Reverse(it.links.len()));
     batches
@@ -214,18 +222,22 @@ impl Batch {
         let Some(outputs) = session.outputs else {
             unreachable!("invariant: a dry run starts no batch")
         };
-        let scratch = match outputs.scratch() {
-            Ok(scratch) => scratch,
+        let (scratch, shown) = match self.prepare(outputs) {
+            Ok(it) => it,
             Err(error) => {
                 let error = Arc::new(error);
                 return Err(self.all(|| Linked::NoRoom(Arc::clone(&error))));
             }
         };
         let folder = format!("{}/", scratch.path().display());
-        let (args, env) = self.command(go.release, units, &folder);
+        let (mut args, env) = self.command(go.release, units, &folder);
         let module = &self.shared.module;
         pending.expect(&self.likeness());
         let step = session.step(self.what(units), "go", &args, &env, &module.folder);
+        // That is not told: whoever types the command has nothing to forget.
+        if let Some(word) = shown {
+            args.insert(flags_at(&args), word);
+        }
         let ended = go.build(session.machine, module, &env, &args, pending);
         session.step_ended(step, ended.as_ref().is_ok_and(|it| it.status.success()));
         let ended = match ended {
@@ -245,6 +257,33 @@ impl Batch {
             let text = format!("`go {}`: {}", args[0], ended.how());
             return Err(self.all(|| Linked::Limited(ToolLimit::Killed, text.clone())));
         }
+        let links = self.linked(units, (&output, &ended), scratch.path());
+        Ok((Finished { links, scratch: Some(scratch) }, output))
+    }
+
+    /// Makes room to link in, and writes there what Go is to be shown; returns the word for it.
+    fn prepare(
+        &self,
+        outputs: &Outputs,
+    ) -> Result<(tempfile::TempDir, Option<String>), OutputError> {
+        let scratch = outputs.scratch()?;
+        let mut salt = Salt::default();
+        for (_, planned) in &self.links {
+            salt.add(&planned.salt);
+        }
+        let written = salt.write(scratch.path());
+        let shown =
+            written.map_err(|error| OutputError::Write(scratch.path().to_owned(), error))?;
+        Ok((scratch, shown))
+    }
+
+    /// Says what came of each link of a process that ended, and left its files in `scratch`.
+    fn linked(
+        &self,
+        units: &[Unit<'_>],
+        (output, ended): (&BuildOutput, &Ended),
+        scratch: &Path,
+    ) -> Vec<(usize, Planned, Linked)> {
         let said = output.all_text() + &ended.how();
         // A tool that ends without naming a culprit (no memory, no room) may have cut any file.
         let names_culprits = ended.status.code().is_some() && !output.failed.is_empty();
@@ -256,12 +295,12 @@ impl Batch {
         let links = self.links.iter().map(|(index, planned)| {
             let unit = &units[*index];
             let name = unit.tool_name();
-            let path = scratch.path().join(&name);
-            let linked = if is_whole && path.is_file() && !failed(&output, unit) {
+            let path = scratch.join(&name);
+            let linked = if is_whole && path.is_file() && !failed(output, unit) {
                 let is_shared = makers.get(&name).is_some_and(|it| *it > 1);
-                Linked::File { path, text: told(&output, unit), is_shared }
+                Linked::File { path, text: told(output, unit), is_shared }
             } else {
-                let reason = reason(&output, unit, planned, &ended.how());
+                let reason = reason(output, unit, planned, &ended.how());
                 match tool_limit(&said) {
                     Some((limit, line)) if reason.contains(line) => Linked::Limited(limit, reason),
                     Some((limit, line)) => Linked::Limited(limit, line.to_owned()),
@@ -270,7 +309,7 @@ impl Batch {
             };
             (*index, planned.clone(), linked)
         });
-        Ok((Finished { links: links.collect(), scratch: Some(scratch) }, output))
+        links.collect()
     }
 
     /// Ends the batch without a process: there is nowhere to put what it would compile.
@@ -305,8 +344,7 @@ impl Batch {
         }
         let mut args = arguments(*kind, configuration, &output, &packages);
         if release.can(Ability::Messages) {
-            let flags = args.iter().position(|it| it == "-o").unwrap_or(1);
-            args.insert(flags, "-json".to_owned());
+            args.insert(flags_at(&args), "-json".to_owned());
         }
         let mut env = configuration.environment();
         if let Some(salt) = salt {
@@ -346,6 +384,11 @@ impl Batch {
             }
         }
     }
+}
+
+/// Says where flags may stand in the words for `go`.
+fn flags_at(args: &[String]) -> usize {
+    args.iter().position(|it| it == "-o").unwrap_or(1)
 }
 
 /// Tells whether the tool said that the output itself, or a package in it, failed.

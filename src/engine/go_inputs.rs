@@ -9,6 +9,7 @@ use crate::engine::c_dependencies::{CDependencyError, plan as plan_c};
 use crate::engine::c_side::CSide;
 use crate::engine::go_unit::{Kind, Unfit, Unit};
 use crate::engine::listing::Listing;
+use crate::engine::salt::{Salt, may_show};
 use crate::engine::session::Session;
 use crate::formats::go_list::GoPackage;
 use crate::model::strategy::LinkMode;
@@ -31,8 +32,8 @@ pub struct Planned {
     pub rung: usize,
     /// What the `go` command is told.
     pub configuration: Configuration,
-    /// Makes Go forget objects compiled from other C files: a macro that no code reads.
-    pub salt: Option<String>,
+    /// Makes Go forget objects compiled from other C files.
+    pub salt: Salt,
     /// The C libraries that have to be there.
     pub c_deps: Arc<CDependencies>,
     /// Every input.
@@ -124,7 +125,9 @@ pub fn gather(
     let shows_root = root.contains('=') && !compile.is_empty();
     let configuration = configuration.with_libraries(CWordsOfLibraries { compile, link, root });
     let c_side = CSide::gather(session, go, unit, at, (&closure, &c_deps))?;
-    let salt = c_side.salt().filter(|_| !planted(Defect::NoSalt));
+    let may_show = may_show(go, unit.kind, &configuration);
+    let salt =
+        if planted(Defect::NoSalt) { Salt::default() } else { c_side.salt((&closure, may_show)) };
     let Sources { files, modules, mut paths } = sources(session, unit, &closure)?;
     paths.extend(c_side.paths);
     paths.extend(c_deps.paths.iter().cloned());

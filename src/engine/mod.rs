@@ -26,6 +26,7 @@ pub mod packages;
 pub mod probe;
 pub mod recall;
 pub mod request;
+pub mod salt;
 pub mod scheduler;
 pub mod session;
 pub mod smoke;

@@ -69,6 +69,10 @@ impl GoRelease {
     /// The oldest that is driven.
     pub const OLDEST: Self = Self(1, 19);
 
+    /// The first that is known to vet packages with files that are only shown (`-overlay`); in 1.21
+    /// `go vet` looks for them on the disk.
+    pub const VETS_SHOWN_FILES: Self = Self(1, 26);
+
     /// Reads `go1.26.8`, `go1.27rc1` or `devel go1.28-…`.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {

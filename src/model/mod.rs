@@ -1,5 +1,6 @@
 //! What the user said, checked: strategies, policies and targets, with every name resolved.
 
+pub mod bundle_tests;
 pub mod c_library;
 pub mod command;
 pub mod cycle;

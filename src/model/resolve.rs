@@ -6,15 +6,17 @@
 //! | check each target | settings, Go packages, globs, arguments, outputs |
 //! | look up labels | a target that does not exist, is the target itself, or has no output to read |
 //! | files | two makers of one path; a reader that does not depend on the maker |
+//! | bundles | tests for several platforms, or for no Linux |
 //! | cycles | the shortest of each tangle |
 //!
 //! All problems of all targets are reported at once. Time and memory are near-linear in the number
 //! of targets and dependencies, and nothing recurses, so a chain of a million targets is fine.
 
 use crate::formats::build_file::{
-    BuildSpec, BundleSpec, CommandSpec, FORMS, GoBinarySpec, GoTestsSpec, RuleSpec, SettingsSpec,
+    BuildSpec, BundleSpec, CommandSpec, GoBinarySpec, GoTestsSpec, RuleSpec, SettingsSpec,
     SmokeSpec, TargetSpec,
 };
+use crate::model::bundle_tests::{check_platforms, form as bundle_form};
 use crate::model::c_library::{check as check_c_library, check_packages, files};
 use crate::model::command::check as check_command;
 use crate::model::cycle::{Cycle, find as find_cycles};
@@ -31,7 +33,6 @@ use crate::model::targets::{Targets, unknown_label};
 use crate::model::test_run::{check as check_test_run, cover as check_cover};
 use crate::words::amount::parse_time;
 use crate::words::label::{Label, PackagePath};
-use crate::words::near::suggestion;
 use crate::words::path::RelPath;
 use crate::words::problem::{Problem, sort};
 use crate::words::span::{Span, Spanned};
@@ -64,6 +65,7 @@ pub fn resolve(mut packages: Vec<BuildSpec>, rules: &RuleSet) -> Result<Targets,
     }
     let mut problems = resolver.problems;
     problems.extend(check_files(&drafts));
+    problems.extend(check_bundles(&drafts, &resolver.indices));
     problems.extend(check_cycles(&drafts, &resolver.indices));
     if problems.is_empty() {
         let target = |it: Draft| {
@@ -508,17 +510,13 @@ fn kind(rule: &RuleSpec) -> Kind {
     }
 }
 
-/// Returns what a bundle is; a folder if that is not said.
-fn bundle_form(spec: &BundleSpec) -> Result<BundleForm, Problem> {
-    let Some(form) = &spec.form else { return Ok(BundleForm::Folder) };
-    match form.value.as_str() {
-        "folder" => Ok(BundleForm::Folder),
-        "tar" => Ok(BundleForm::Tar),
-        other => {
-            let problem = Problem::new(format!("no bundle is a `{other}`"));
-            Err(problem.at(form.span.clone(), "").hint(suggestion(other, &FORMS)))
-        }
-    }
+fn check_bundles(drafts: &[Draft], indices: &HashMap<Label, usize>) -> Vec<Problem> {
+    let check = |draft: &Draft| {
+        let Some(Rule::Bundle(bundle)) = &draft.rule else { return None };
+        let tests = bundle.tests.iter().filter_map(|it| drafts.get(*indices.get(it)?));
+        check_platforms((&draft.label, &draft.span), tests.filter_map(|it| it.rule.as_ref()))
+    };
+    drafts.iter().filter_map(check).collect()
 }
 
 fn check_files(drafts: &[Draft]) -> Vec<Problem> {

@@ -365,7 +365,7 @@ fn what_no_bundle_can_hold_is_refused() {
                 "{}, bundle(name: \"x\", tests: [\":t\"])",
                 tests(", platforms: [\"linux/amd64\", \"linux/arm64\"]")
             ),
-            "its tests are for linux/amd64, linux/arm64",
+            "the tests of `//:x` are for linux/amd64, linux/arm64",
         ),
         (
             format!(

@@ -52,6 +52,7 @@ mod real;
 mod recall;
 mod refusals;
 mod rules_doc;
+mod salt;
 mod scale;
 mod sealed;
 mod sealed_tests;
