@@ -86,7 +86,7 @@ fn scene(machine: &Machine, UsedGo { program, root, identity: _ }: &UsedGo) -> S
 }
 
 fn question(program: &Path, root: &Path) -> Digest {
-    let mut framed = Framed::new("linkwright go toolchain question 1");
+    let mut framed = Framed::new("linkwright go toolchain question 2");
     framed.text(env!("CARGO_PKG_VERSION"));
     for path in [program, root] {
         framed.bytes(path.as_os_str().as_encoded_bytes());

@@ -1,9 +1,10 @@
 //! From bytes to proof: a linked file, or one from the store, is read, held against promise and
 //! policy, and only then put in place and recorded.
 //!
-//! The order matters. A fresh file's inputs are looked at again before anything is kept: if one
-//! changed while it was built, nothing is stored under the old key and the link begins again. An
-//! output appears in `bin/` only after its own bytes verified.
+//! The order matters. A fresh file is read, and its bytes go into the store, while its inputs are
+//! looked at again; no key leads to them before that. If an input changed while the file was built,
+//! none ever does, and the link begins again. An output appears in `bin/` only after its own bytes
+//! verified.
 
 use crate::effects::c_files::CFilesError;
 use crate::effects::go_tool::GoTool;

@@ -52,6 +52,33 @@ pub fn real(programs: &Programs) -> Bench {
     bench
 }
 
+/// A workspace for the real Go: one static program that serves HTTP, with C in it and a header
+/// beside that.
+#[must_use]
+pub fn with_c(programs: &Programs) -> Bench {
+    let bench = Bench::new(programs, Toolchain::Real);
+    let main = "package main\n\n/*\n#include \"code.h\"\nstatic int code(void) { return CODE; }\n*/\n\
+                import \"C\"\n\nimport \"net/http\"\n\nfunc main() {\n\
+                \tprintln(http.StatusText(int(C.code())))\n\
+                \tif C.code() == 0 {\n\t\t_ = http.ListenAndServe(\":1\", nil)\n\t}\n}\n";
+    let rules = "build(targets: [go_binary(name: \"p\", link: \"static_glibc\")])\n";
+    let files = [
+        ("go.mod", "module example.com/pace\n\ngo 1.24\n"),
+        ("main.go", main),
+        ("code.h", &header(200)),
+        ("BUILD.ron", rules),
+    ];
+    let files = files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
+    bench.sync(&files.into());
+    bench
+}
+
+/// The header of [`with_c`].
+#[must_use]
+pub fn header(code: usize) -> String {
+    format!("#define CODE {code}\n")
+}
+
 /// Packages of the standard library whose tests are run: some take seconds, most none. None of them
 /// starts `go`, which would compile anew where it finds no cache.
 pub const STANDARD: [&str; 15] = [

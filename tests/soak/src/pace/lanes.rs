@@ -283,7 +283,29 @@ fn edit(ground: &Ground) -> Result<Measured, String> {
     warm(&sides)?;
     let title = "the body of a function changed, on which one program and one test depend";
     let table = race("edit", title, ground.rounds, &mut sides)?;
-    Ok(Measured { tables: vec![table], curves: Vec::new() })
+    drop(sides);
+    let tables = vec![table, edit_of_c(ground)?];
+    Ok(Measured { tables, curves: Vec::new() })
+}
+
+/// A header changes that the C of one program reads. It lies beside the Go files, where Go sees it.
+fn edit_of_c(ground: &Ground) -> Result<Table, String> {
+    let bench = inputs::with_c(&ground.programs);
+    let counter = std::cell::Cell::new(1000);
+    let change = || {
+        counter.set(counter.get() + 1);
+        fs::write(bench.root().join("code.h"), inputs::header(counter.get())).unwrap();
+        age();
+    };
+    let words = ["build", "-o", "out/p", "-trimpath", "-buildvcs=false", "-tags=netgo,osusergo"];
+    let flags = "-ldflags=-buildid= -linkmode=external -extldflags=-static";
+    let by_go = go(&bench, &[&words[..], &[flags, "."]].concat(), "plain-cache");
+    let side =
+        |name: &str, commands| Side { name: name.into(), before: Box::new(change), commands };
+    let mut sides = [side("linkwright", vec![linkwright(&bench)]), side("`go build`", vec![by_go])];
+    warm(&sides)?;
+    let title = "a header changed that the C code of a static program with net/http reads";
+    race("edit", title, ground.rounds, &mut sides)
 }
 
 /// The text of a package changes to and fro between two that were built before; then outputs are
