@@ -110,9 +110,9 @@ impl Scene {
 
     /// Draws a folder from what an earlier run saw, if it and what its links lead to is the same.
     fn as_before(&self, path: &Path) -> Option<Drawn> {
-        let Sight::Folder(then, _) = self.before.get(path.as_os_str())? else { return None };
-        let stamp = Stamp::of(&fs::metadata(path).ok()?);
-        if stamp != *then {
+        let sight = *self.before.get(path.as_os_str())?;
+        let Sight::Folder(then, _) = sight else { return None };
+        if Stamp::of(&fs::metadata(path).ok()?) != then {
             return None;
         }
         let first = path.join("").into_os_string();
@@ -133,8 +133,7 @@ impl Scene {
                 _ => return None,
             }
         }
-        let sight = self.before.get(path.as_os_str()).copied();
-        Some(Drawn { path: path.to_owned(), sight, entries: Vec::new(), links })
+        Some(Drawn { path: path.to_owned(), sight: Some(sight), entries: Vec::new(), links })
     }
 
     /// Adds a folder by the names in it, whatever the links among them lead to.

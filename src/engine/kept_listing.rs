@@ -76,8 +76,8 @@ impl Place {
         framed.digest(&tree.digest);
         let library = go.root.join("src");
         let named = patterns.iter().filter(|it| *tests && !it.starts_with('.'));
-        let tested: BTreeSet<_> = named.map(|it| library.join(it)).collect();
-        let tested: BTreeSet<_> = tested.into_iter().filter(|it| it.is_dir()).collect();
+        let tested: BTreeSet<_> =
+            named.map(|it| library.join(it)).filter(|it| it.is_dir()).collect();
         let files = test_files(&tested).ok()?;
         for (path, digest) in files.iter().zip(digests.digest_all(&files).ok()?) {
             framed.bytes(path.as_os_str().as_encoded_bytes());
