@@ -8,6 +8,7 @@ use crate::cli::environment::Environment;
 use crate::cli::examination;
 use crate::cli::seal;
 use crate::effects::c_answers::Answers;
+use crate::effects::c_names::KnownNames;
 use crate::effects::cache_server::{DEADLINE, serve};
 use crate::effects::compile_cache::{CompileCache, PENDING, Report, Shelf};
 use crate::effects::digests::Digests;
@@ -309,6 +310,7 @@ fn machine(
         began: SystemTime::now(),
         looked: Looked::default(),
         answers: Answers::default(),
+        c_names: KnownNames::default(),
         last_runs: None,
     })
 }

@@ -11,17 +11,21 @@
 //! texts that is the name of a file in one of these places. The words of the C++ library's headers
 //! are a hundred thousand: they are held against lists of what the folders hold (`c_folders`).
 //!
-//! What lies in the compiler's own folders, or in a folder that something else pins, is walked
-//! through and not returned: the digest of these folders, or `go.sum`, holds it.
+//! Files in the compiler's own folders are told apart from others. Where a name is computed, any of
+//! them may be read, and all count. What lies in a folder that something else pins, `go.sum` or the
+//! identity of the C tools, is walked through and not returned.
+//!
+//! What a text names is kept by its digest while the program runs (`c_names`).
 
 use crate::effects::c_folders::CFolders;
 use crate::effects::machine::Machine;
-use crate::formats::c_text::{CName, literals, names};
+use crate::formats::c_text::{CName, CNames, literals};
 use crate::words::digest::Digest;
 use crate::words::path::OUTPUT_FOLDER;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// More files than any program includes, or than belong into one folder of headers.
 const LIMIT: usize = 100_000;
@@ -57,8 +61,39 @@ pub struct CWalk {
     pub folders: Vec<PathBuf>,
     /// The compiler's own folders.
     pub system: Vec<PathBuf>,
-    /// Folders whose files count in another way, the compiler's among them.
+    /// Folders whose files count in another way.
     pub pinned: Vec<PathBuf>,
+}
+
+/// What compiling C may read, by path; folders are named as they really are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CRead {
+    /// Files outside of the compiler's own folders.
+    pub files: BTreeMap<PathBuf, Digest>,
+    /// Files in the compiler's own folders, where not all of them may be read.
+    pub headers: BTreeMap<PathBuf, Digest>,
+    /// Any file in the compiler's own folders may be read.
+    pub any_header: bool,
+}
+
+impl CRead {
+    /// Names what counts of the compiler's own folders: files, or the folders by what `all` says of
+    /// them; not those that something else pins.
+    pub fn named_headers(
+        &self,
+        walk: &CWalk,
+        all: impl FnOnce(&[PathBuf]) -> Option<Digest>,
+    ) -> BTreeMap<String, Digest> {
+        let name = |it: &PathBuf| it.to_string_lossy().into_owned();
+        let mut named: BTreeMap<_, _> = self.headers.iter().map(|it| (name(it.0), *it.1)).collect();
+        if self.any_header {
+            let folders = walk.system.iter().filter(|it| !walk.is_pinned(it));
+            let folders: Vec<_> = folders.cloned().collect();
+            let names: Vec<_> = folders.iter().map(name).collect();
+            named.extend(all(&folders).map(|it| (names.join(" "), it)));
+        }
+        named
+    }
 }
 
 /// Why a walk did not end.
@@ -76,10 +111,13 @@ pub enum CWalkError {
 
 struct Walk<'a> {
     of: &'a CWalk,
+    machine: &'a Machine,
     /// Names that were looked for, with the folder that they were looked for beside.
     asked: HashSet<(Option<PathBuf>, String)>,
     seen: BTreeSet<PathBuf>,
     open: Vec<PathBuf>,
+    /// Files of which the words were not looked for.
+    read: Vec<PathBuf>,
     /// Every word that looks like a file is taken for a name.
     guesses: bool,
     /// Folders of files that hold a computed name.
@@ -92,78 +130,124 @@ struct Walk<'a> {
 }
 
 impl CWalk {
-    /// Digests every file that may be read, by path; folders are named as they really are.
+    /// Digests every file that may be read.
     ///
     /// # Errors
     ///
     /// Returns [`CWalkError`] if a file cannot be read, or too many count.
-    pub fn digests(&self, machine: &Machine) -> Result<BTreeMap<PathBuf, Digest>, CWalkError> {
-        let mut walk = self.run(false)?;
-        if walk.computed_anywhere {
-            let named = walk.seen;
-            walk = self.run(true)?;
-            walk.seen.extend(named);
-        }
+    pub fn digests(&self, machine: &Machine) -> Result<CRead, CWalkError> {
+        let walk = self.run(machine)?;
         machine.looked.in_folders(&walk.looked_in);
+        let any_header = walk.computed_anywhere;
+        let is_left_out = |it: &Path| self.is_pinned(it) || any_header && self.is_system(it);
         let mut files = walk.seen;
-        let is_pinned = |it: &Path| self.pinned.iter().any(|folder| it.starts_with(folder));
-        let own = walk.computed.iter().filter(|it| !is_pinned(it));
+        let own = walk.computed.iter().filter(|it| !is_left_out(it));
         if !walk.computed.is_empty() {
             let folders = own.chain(&self.folders).chain([&self.own]);
             for folder in folders.filter_map(|it| it.canonicalize().ok()) {
-                if !is_pinned(&folder) {
+                if !is_left_out(&folder) {
                     files.extend(all_below(machine, &folder)?);
                 }
             }
         }
-        let paths: Vec<_> = files.into_iter().filter(|it| !is_pinned(it)).collect();
+        let paths: Vec<_> = files.into_iter().filter(|it| !is_left_out(it)).collect();
         let digests = machine.digests.digest_all(&paths);
         let digests = digests.map_err(|(path, error)| CWalkError::Unreadable(path, error))?;
-        Ok(paths.into_iter().zip(digests).collect())
+        let all = paths.into_iter().zip(digests);
+        let (headers, files) = all.partition(|(path, _)| self.is_system(path));
+        Ok(CRead { files, headers, any_header })
     }
 
-    fn run(&self, guesses: bool) -> Result<Walk<'_>, CWalkError> {
+    fn is_pinned(&self, path: &Path) -> bool {
+        self.pinned.iter().any(|it| path.starts_with(it))
+    }
+
+    fn is_system(&self, path: &Path) -> bool {
+        self.system.iter().any(|it| path.starts_with(it))
+    }
+
+    fn run<'a>(&'a self, machine: &'a Machine) -> Result<Walk<'a>, CWalkError> {
         let mut walk = Walk {
             of: self,
+            machine,
             asked: HashSet::new(),
             seen: BTreeSet::new(),
-            open: Vec::new(),
-            guesses,
+            open: self.sources.clone(),
+            read: Vec::new(),
+            guesses: false,
             computed: BTreeSet::new(),
             computed_anywhere: false,
             looked_in: HashSet::new(),
             folders: CFolders::default(),
         };
-        for source in &self.sources {
-            walk.read(source)?;
-        }
         let given = ALWAYS.iter().map(|it| (*it).to_owned()).chain(self.mentions.iter().cloned());
         for name in given {
             walk.look_for(&CName { name, quoted: false }, &self.own);
         }
-        while let Some(path) = walk.open.pop() {
-            walk.read(&path)?;
+        walk.read_all()?;
+        if walk.computed_anywhere {
+            walk.guess()?;
         }
         Ok(walk)
     }
 }
 
 impl Walk<'_> {
-    /// Reads a text and looks for all that it names.
-    fn read(&mut self, path: &Path) -> Result<(), CWalkError> {
-        let text = std::fs::read(path).map_err(|it| CWalkError::Unreadable(path.to_owned(), it))?;
-        let beside = path.parent().unwrap_or(Path::new("/"));
-        let found = names(&text);
-        let is_system = self.of.system.iter().any(|it| path.starts_with(it));
-        self.computed_anywhere |= found.computed;
-        if found.computed && !is_system {
-            self.computed.insert(beside.to_owned());
+    /// Reads the files that were found, and those that they name.
+    fn read_all(&mut self) -> Result<(), CWalkError> {
+        while let Some(path) = self.open.pop() {
+            let beside = beside(&path);
+            let found = self.names_in(&path)?;
+            self.computed_anywhere |= found.computed;
+            if found.computed && !self.of.is_system(&path) {
+                self.computed.insert(beside.to_owned());
+            }
+            for name in &found.names {
+                self.look_for(name, beside);
+            }
+            if self.guesses {
+                self.look_for_words(&path)?;
+            } else {
+                self.read.push(path);
+            }
         }
-        for name in &found.names {
-            self.look_for(name, beside);
+        Ok(())
+    }
+
+    fn names_in(&self, path: &Path) -> Result<Arc<CNames>, CWalkError> {
+        let (of, machine) = (self.of, self.machine);
+        let is_go = path.extension().is_some_and(|it| it == "go");
+        let digest = if of.is_pinned(path) {
+            machine.digests.digest_apart(path)
+        } else {
+            machine.digests.digest(path)
+        };
+        let known = machine.c_names.of(digest.map_err(|it| unreadable(path, it))?, is_go);
+        known.map_or_else(|| Ok(machine.c_names.learn(&read(path)?, is_go)), Ok)
+    }
+
+    /// Looks for every word of the files that were read, and goes on from what that finds.
+    fn guess(&mut self) -> Result<(), CWalkError> {
+        self.guesses = true;
+        let of = self.of;
+        self.list(Path::new("/"));
+        for folder in std::iter::once(&of.own).chain(&of.folders).chain(&of.system) {
+            self.list(folder);
         }
-        if self.guesses {
-            for name in literals(&text, is_system) {
+        for path in std::mem::take(&mut self.read) {
+            self.look_for_words(&path)?;
+        }
+        self.read_all()
+    }
+
+    fn look_for_words(&mut self, path: &Path) -> Result<(), CWalkError> {
+        let text = read(path)?;
+        let beside = beside(path);
+        self.list(beside);
+        for word in literals(&text, self.of.is_system(path)) {
+            // All but a few of many thousands are the name of nothing.
+            if self.folders.any_may_hold(word) {
+                let name = String::from_utf8_lossy(word).into_owned();
                 self.look_for(&CName { name, quoted: true }, beside);
             }
         }
@@ -177,14 +261,8 @@ impl Walk<'_> {
             self.take_all(beside, name);
         }
         if self.asked.insert((None, name.clone())) {
-            for folder in std::iter::once(&of.own).chain(&of.folders) {
+            for folder in std::iter::once(&of.own).chain(&of.folders).chain(&of.system) {
                 self.take_all(folder, name);
-            }
-            // What is precompiled there is held by the digest of these folders.
-            for folder in &of.system {
-                if self.may_hold(folder, name) {
-                    self.take(&folder.join(name));
-                }
             }
         }
     }
@@ -199,13 +277,14 @@ impl Walk<'_> {
     /// Tells whether it is worth while to ask for `name` in `folder`. What appears there later
     /// changes the folder itself, which is looked at from now on.
     fn may_hold(&mut self, folder: &Path, name: &str) -> bool {
-        if !self.guesses {
-            return true;
-        }
+        self.list(folder);
+        self.folders.may_hold(folder, name)
+    }
+
+    fn list(&mut self, folder: &Path) {
         if self.folders.list(folder) {
             self.looked_in.insert(folder.to_owned());
         }
-        self.folders.may_hold(folder, name)
     }
 
     fn take(&mut self, path: &Path) {
@@ -236,6 +315,19 @@ impl Walk<'_> {
             self.seen.extend(files.filter(|it| it.is_file()));
         }
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CWalkError> {
+    std::fs::read(path).map_err(|it| unreadable(path, it))
+}
+
+fn unreadable(path: &Path, error: io::Error) -> CWalkError {
+    CWalkError::Unreadable(path.to_owned(), error)
+}
+
+/// The folder in which the names of a file are looked for first.
+fn beside(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
 fn quoted_is_new(
@@ -303,7 +395,7 @@ mod tests {
                 sources: vec![root.join("own/main.c")],
                 folders: vec![root.join("a"), root.join("b")],
                 system: vec![root.join("system")],
-                pinned: vec![root.join("system")],
+                pinned: vec![root.join("pinned")],
                 ..CWalk::default()
             }
         }
@@ -313,7 +405,9 @@ mod tests {
             let machine = machine(self.0.path());
             let found = walk.digests(&machine).unwrap();
             let name = |it: &PathBuf| it.strip_prefix(&root).unwrap().display().to_string();
-            found.keys().map(name).collect::<Vec<_>>().join(" ")
+            let paths = found.files.keys().chain(found.headers.keys());
+            let all = found.any_header.then(|| "system/**".to_owned());
+            paths.map(name).chain(all).collect::<Vec<_>>().join(" ")
         }
     }
 
@@ -333,19 +427,27 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_appears_before_a_header_of_the_system_counts() {
+    fn headers_of_the_system_count_where_they_are_named_and_so_does_what_appears_before_them() {
         let tree = Tree::new(&[
             ("own/main.c", "#include <system.h>\n#if __has_include(<extra.h>)\n#endif\n"),
             ("system/system.h", "#include <bits/types.h>\n"),
             ("system/bits/types.h", ""),
+            ("system/unnamed.h", ""),
         ]);
-        assert_eq!(tree.found(&tree.walk()), "");
+        assert_eq!(tree.found(&tree.walk()), "system/bits/types.h system/system.h");
         tree.file("a/bits/types.h", "");
         tree.file("b/extra.h", "");
         tree.file("b/stdc-predef.h", "");
         tree.file("own/system.h.gch/one", "");
+        tree.file("system/extra.h", "");
+        tree.file("system/extra.h.gch", "");
         let found = tree.found(&tree.walk());
-        assert_eq!(found, "a/bits/types.h b/extra.h b/stdc-predef.h own/system.h.gch/one");
+        let others = "a/bits/types.h b/extra.h b/stdc-predef.h own/system.h.gch/one";
+        let headers = "system/bits/types.h system/extra.h system/extra.h.gch system/system.h";
+        assert_eq!(found, format!("{others} {headers}"));
+        // What is pinned is walked through, and not told of.
+        let pinned = CWalk { pinned: tree.walk().system, ..tree.walk() };
+        assert_eq!(tree.found(&pinned), others);
     }
 
     #[test]
@@ -359,7 +461,28 @@ mod tests {
             ("c/not.h", ""),
         ]);
         let found = tree.found(&tree.walk());
-        assert_eq!(found, "a/deep/any.data c/hidden.data c/more.h own/main.c");
+        assert_eq!(found, "a/deep/any.data c/hidden.data c/more.h own/main.c system/**");
+    }
+
+    #[test]
+    fn a_name_that_a_header_of_the_system_computes_makes_all_of_them_count() {
+        let tree = Tree::new(&[
+            ("own/main.c", "#include <system.h>\n"),
+            ("a/any.h", ""),
+            ("system/system.h", "#define H <other.h>\n#include H\n"),
+            ("b/other.h", ""),
+            ("system/other.h", ""),
+        ]);
+        let walk = tree.walk();
+        assert_eq!(tree.found(&walk), "b/other.h system/**");
+        let root = tree.0.path().canonicalize().unwrap();
+        let read = walk.digests(&machine(&root)).unwrap();
+        let digest = Digest::of(b"all");
+        let named = read.named_headers(&walk, |folders| {
+            assert_eq!(folders, [root.join("system")]);
+            Some(digest)
+        });
+        assert_eq!(named.into_values().collect::<Vec<_>>(), [digest]);
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub struct CTools {
 pub struct CFolders {
     /// For headers, those of C++ as well; sorted, as they really are.
     pub headers: Vec<PathBuf>,
+    /// Those among them in which the compiler for C looks.
+    pub headers_of_c: Vec<PathBuf>,
     /// For libraries and start files.
     pub libraries: Vec<PathBuf>,
 }
@@ -198,8 +200,8 @@ fn folders_of(
     (switches, is_zig): (&[String], bool),
 ) -> CFolders {
     let switches: Vec<_> = switches.iter().map(OsStr::new).collect();
-    let (mut headers, mut absent) = (Vec::new(), Vec::new());
-    for (compiler, language) in [(cc, "c"), (cxx, "c++")] {
+    let (mut of_each, mut absent) = ([Vec::new(), Vec::new()], Vec::new());
+    for (headers, (compiler, language)) in of_each.iter_mut().zip([(cc, "c"), (cxx, "c++")]) {
         let args = [&switches[..], &["-E", "-v", "-x", language, "/dev/null"].map(OsStr::new)];
         let said = compiler.answer(machine, &args.concat());
         let words = said.map(|it| it.stderr).unwrap_or_default();
@@ -222,16 +224,17 @@ fn folders_of(
     let script = script.unwrap_or_default();
     let named = script.split("SEARCH_DIR(\"").skip(1).filter_map(|it| it.split('"').next());
     libraries.extend(named.map(|it| PathBuf::from(it.trim_start_matches('='))));
-    let all = headers.iter().chain(&libraries).cloned().chain(absent).chain(programs);
+    let all = of_each.iter().flatten().chain(&libraries).cloned().chain(absent).chain(programs);
     machine.looked.in_folders(all);
-    let real = |it: PathBuf| it.canonicalize().ok().filter(|it| it.is_absolute());
-    let mut headers: Vec<_> = headers.into_iter().filter_map(real).collect();
-    headers.sort();
-    headers.dedup();
-    let mut libraries: Vec<_> = libraries.into_iter().filter_map(real).collect();
-    libraries.sort();
-    libraries.dedup();
-    CFolders { headers, libraries }
+    let real = |it: &PathBuf| it.canonicalize().ok().filter(|it| it.is_absolute());
+    let sorted = |folders: &mut dyn Iterator<Item = &PathBuf>| -> Vec<_> {
+        folders.filter_map(real).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    CFolders {
+        headers: sorted(&mut of_each.iter().flatten()),
+        headers_of_c: sorted(&mut of_each[0].iter()),
+        libraries: sorted(&mut libraries.iter()),
+    }
 }
 
 /// Returns the digest of every file below `folders`: one that changed, and one that is new and
@@ -251,17 +254,17 @@ pub fn headers_below(machine: &Machine, folders: &[PathBuf]) -> Digest {
 
 /// Returns the digest of every file below `folder`, named as below `base`.
 fn tree(machine: &Machine, folder: &Path, base: &Path) -> Digest {
-    let walks = std::iter::once(walkdir::WalkDir::new(folder).follow_links(true));
+    // In the order of the paths, component by component.
+    let walk = walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name();
     let mut files = Vec::new();
-    for entry in walks.flatten() {
+    for entry in walk {
         match entry {
             Ok(it) if it.file_type().is_dir() => machine.looked.in_folders([it.path()]),
             Ok(it) => files.extend(it.file_type().is_file().then_some(it)),
             Err(error) => machine.looked.in_folders(error.path()),
         }
     }
-    let mut paths: Vec<_> = files.into_iter().map(walkdir::DirEntry::into_path).collect();
-    paths.sort();
+    let paths: Vec<_> = files.into_iter().map(walkdir::DirEntry::into_path).collect();
     let digests: Vec<_> = paths.par_iter().map(|it| machine.digests.digest(it).ok()).collect();
     let mut hasher = blake3::Hasher::new_derive_key("linkwright c tree 1");
     for (path, digest) in paths.iter().zip(digests) {

@@ -5,6 +5,7 @@
 //! that can change what is built (`GOFLAGS`, `CC`, `CGO_*`, `LD_*`, …) are never among them.
 
 use crate::effects::c_answers::Answers;
+use crate::effects::c_names::KnownNames;
 use crate::effects::compile_cache::CompileCache;
 use crate::effects::digests::Digests;
 use crate::effects::last_run::LastRuns;
@@ -75,6 +76,8 @@ pub struct Machine {
     pub looked: Looked,
     /// What compilers and linkers said of themselves.
     pub answers: Answers,
+    /// What C files name.
+    pub c_names: KnownNames,
     /// Where what runs saw is kept; `None` where there is no workspace.
     pub last_runs: Option<LastRuns>,
 }

@@ -8,6 +8,7 @@ pub mod c_files;
 pub(crate) mod c_folders;
 pub mod c_includes;
 pub mod c_libraries;
+pub mod c_names;
 pub mod c_probe;
 pub mod c_tools;
 pub mod cache_server;

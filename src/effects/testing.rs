@@ -1,6 +1,7 @@
 //! A machine for tests of this room: everything it writes is below one folder.
 
 use crate::effects::c_answers::Answers;
+use crate::effects::c_names::KnownNames;
 use crate::effects::compile_cache::CompileCache;
 use crate::effects::digests::Digests;
 use crate::effects::looked::Looked;
@@ -27,6 +28,7 @@ pub(crate) fn machine(folder: &Path) -> Machine {
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),
         answers: Answers::default(),
+        c_names: KnownNames::default(),
         last_runs: None,
     }
 }

@@ -171,6 +171,10 @@ fn ending(path: &str) -> Option<&str> {
     path.rsplit_once('.').map(|it| it.1)
 }
 
+fn is_cxx(source: &RelPath) -> bool {
+    ending(source.as_str()).is_some_and(|it| CXX.contains(&it))
+}
+
 /// Returns the C libraries that `target` needs, each before those that it uses itself.
 fn in_link_order<'a>(session: &Session<'a>, target: &Target) -> Vec<&'a Target> {
     let (mut needed, mut open) = (BTreeSet::new(), target.rule.c_deps().to_vec());
@@ -288,7 +292,6 @@ impl<'p, 's> Planner<'p, 's> {
         let (session, tools, label) = (self.session, self.tools, &target.label);
         let lacks =
             |error, hint: &str| Err(CDependencyError::new(error, hint, ExitCode::MachineLacks));
-        let is_cxx = |it: &RelPath| ending(it.as_str()).is_some_and(|it| CXX.contains(&it));
         if !tools.has_cxx && sources.iter().any(is_cxx) {
             let error =
                 format!("`{label}` holds C++, and no C++ compiler belongs to `{}`", tools.name);
@@ -422,33 +425,33 @@ impl<'p, 's> Planner<'p, 's> {
     ) -> Result<(ObjectInputs, Vec<PathBuf>), CDependencyError> {
         let (session, tools, root) = (self.session, self.tools, &self.session.request.root);
         let read = CWords::read(words.iter().map(String::as_str));
-        let system = session.c_folders(tools, &read.switches).headers;
+        let system = session.c_folders(tools, &read.switches);
+        let has_cxx = read.says_language || is_cxx(source);
         let folder = root.join(target.label.package().as_str());
         let own = folder.canonicalize().unwrap_or(folder);
-        let folders = surface.includes.iter().map(|it| root.join(it));
+        let (path, folders) = (source.below(root), surface.includes.iter().map(|it| root.join(it)));
         let walk = CWalk {
-            sources: vec![source.below(root)],
+            sources: vec![path.clone()],
             folders: folders.chain(read.header_folders.iter().map(|it| own.join(it))).collect(),
             mentions: read.mentions,
-            pinned: system.clone(),
-            system: system.clone(),
+            // What lies in a folder of the tools' own is in their identity.
+            pinned: tools.own_folder.iter().cloned().collect(),
+            system: if has_cxx { system.headers } else { system.headers_of_c },
             own,
         };
         let found = session.c_walk(&walk).map_err(CDependencyError::Files)?;
-        let is_own =
-            |it: &&PathBuf| tools.own_folder.as_ref().is_some_and(|own| it.starts_with(own));
-        let headers: Vec<_> = system.iter().filter(|it| !is_own(it)).cloned().collect();
-        let path = source.below(root);
+        let mut headers = Framed::new("linkwright c headers of an object 1");
+        headers.digests(&found.named_headers(&walk, |it| session.c_headers(it)));
         let digest = session.machine.digests.digest(&path);
         let digest = digest.map_err(|it| CFilesError::Unreadable(path.clone(), it))?;
         let mut files: BTreeMap<String, Digest> =
-            found.iter().map(|(path, digest)| (self.shown(path), *digest)).collect();
+            found.files.iter().map(|(path, digest)| (self.shown(path), *digest)).collect();
         files.insert(source.to_string(), digest);
-        let mut paths: Vec<_> = found.keys().cloned().collect();
+        let mut paths: Vec<_> = found.files.keys().cloned().collect();
         paths.push(path);
         let inputs = ObjectInputs {
             tools: tools.identity,
-            headers: session.c_headers(&headers),
+            headers: headers.finish(),
             folder: target.label.package().as_str().to_owned(),
             source: name.to_owned(),
             words: words.to_vec(),

@@ -2,7 +2,8 @@
 //!
 //! | what | holds |
 //! |---|---|
-//! | `tools` | the C tools by content, and the headers in their own folders |
+//! | `tools` | the C tools by content |
+//! | `headers` | what C code of any package may read in the compiler's own folders; all that is there, where a macro makes a name |
 //! | `files` | C files of the modules whose cgo code is local, and whatever cgo code of any module may read outside the folders that something else pins |
 //! | `libraries` | what words for the linker name, and what that leads to |
 //! | `pkg_config` | answers, which become flags |
@@ -11,7 +12,7 @@
 //! tools read, since what is looked for counts in every place where it may be found.
 
 use crate::effects::c_files::{CFilesError, split_answer};
-use crate::effects::c_includes::CWalk;
+use crate::effects::c_includes::{CRead, CWalk};
 use crate::effects::c_tools::CTools;
 use crate::effects::go_tool::GoTool;
 use crate::engine::go_unit::{Rung, Unit};
@@ -25,15 +26,19 @@ use crate::model::strategy::LinkMode;
 use crate::plan::c_dependencies::CDependencies;
 use crate::plan::fingerprint::Framed;
 use crate::plan::origin::Origin;
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What C brings in beyond Go's own files.
 #[derive(Default)]
 pub struct CSide {
-    /// The C tools and the headers that they bring, where they take part.
-    pub tools: Option<(Digest, Digest)>,
+    /// The C tools, where they take part.
+    pub tools: Option<Digest>,
+    /// What may be read in the compiler's own folders, by path.
+    headers: BTreeMap<String, Digest>,
     /// What the linker may read because words name it.
     pub libraries: BTreeMap<String, Digest>,
     /// What pkg-config answered, by question.
@@ -93,26 +98,40 @@ impl CSide {
         linker_words.extend(around.words_of(&["CGO_LDFLAGS"]));
         // Archives that are made for this link are held by the key of what they are made of.
         linker_words.extend(c_deps.found().cloned());
-        let mut headers: BTreeSet<PathBuf> = tools.folders.headers.iter().cloned().collect();
         let mut bases = vec![unit.of.module.folder.clone()];
-        for package in closure.iter().filter(|it| it.files.use_cgo()) {
-            // Go's own packages have no flags but those of the target's variables.
-            if package.standard && around.c_words.is_empty() {
-                continue;
-            }
+        // Go's own packages have no flags but those of the target's variables.
+        let has_no_words = |it: &GoPackage| it.standard && around.c_words.is_empty();
+        let with_c = closure.iter().copied().filter(|it| it.files.use_cgo());
+        let (plain, others): (Vec<&GoPackage>, Vec<_>) = with_c.partition(|it| has_no_words(it));
+        let mut walks = Vec::new();
+        if !plain.is_empty() {
+            walks.push((None, around.walk(&plain, [].into_iter())));
+        }
+        for package in others {
             let answer = this.ask_pkg_config(&around, package)?;
             linker_words.extend(package.cgo_ldflags.iter().chain(&answer).cloned());
             let words = package.c_words().chain(&around.c_words).chain(&answer);
-            headers.extend(this.add_package(&around, package, words)?);
+            walks.push((Some(package), around.walk(&[package], words)));
             bases.push(PathBuf::from(&package.dir));
         }
+        let walked = walks.par_iter().map(|(_, walk)| session.c_walk(walk));
+        let walked: Vec<_> = walked.collect();
+        for ((package, walk), read) in walks.into_iter().zip(walked) {
+            this.add_read(&around, package, &walk, &*read?)?;
+        }
         this.add_libraries(&around, &linker_words, &bases);
-        // What lies in a folder of the tools' own is in their identity.
-        let is_own =
-            |it: &PathBuf| tools.own_folder.as_ref().is_some_and(|own| it.starts_with(own));
-        let headers: Vec<_> = headers.into_iter().filter(|it| !is_own(it)).collect();
-        this.tools = session.c_headers(&headers).map(|it| (tools.identity, it));
+        this.tools = Some(tools.identity);
         Ok(this)
+    }
+
+    /// Returns the digest of what may be read in the compiler's own folders.
+    #[must_use]
+    pub fn headers(&self) -> Option<Digest> {
+        self.tools.map(|_| {
+            let mut framed = Framed::new("linkwright c headers of a link 1");
+            framed.digests(&self.headers);
+            framed.finish()
+        })
     }
 
     fn ask_pkg_config(
@@ -131,17 +150,18 @@ impl CSide {
         Ok(words)
     }
 
-    /// Adds what C code of a package may read, and returns where the compilers look by themselves.
-    fn add_package<'w>(
+    /// Adds what C code of a package may read, or of several that are Go's own.
+    fn add_read(
         &mut self,
         around: &Surroundings<'_>,
-        package: &GoPackage,
-        words: impl Iterator<Item = &'w String>,
-    ) -> Result<Vec<PathBuf>, CFilesError> {
+        package: Option<&GoPackage>,
+        walk: &CWalk,
+        read: &CRead,
+    ) -> Result<(), CFilesError> {
         let mut files = BTreeMap::new();
-        let module = package.module.as_ref().zip(Origin::module_folder(package));
-        let is_local = Origin::of(package) == Origin::Local;
-        if let Some((module, folder)) = module.filter(|_| is_local) {
+        let local = package.filter(|it| Origin::of(it) == Origin::Local);
+        let module = local.and_then(|it| it.module.as_ref().zip(Origin::module_folder(it)));
+        if let Some((module, folder)) = module {
             let own = around.session.c_files(&folder)?;
             // Who edits a library has it compiled, and Go's own objects not.
             let is_shared =
@@ -151,33 +171,28 @@ impl CSide {
                 self.paths.push(folder.join(name));
             }
         }
-        let words = CWords::read(words.map(String::as_str));
-        let system = around.session.c_folders(around.tools, &words.switches).headers;
-        let own = PathBuf::from(&package.dir);
-        let walk = CWalk {
-            sources: package.files.read_by_c().map(|it| own.join(it)).collect(),
-            folders: words.header_folders.iter().map(|it| own.join(it)).collect(),
-            pinned: around.pinned.iter().chain(&system).cloned().collect(),
-            mentions: words.mentions,
-            system: system.clone(),
-            own,
-        };
-        for (path, digest) in around.session.c_walk(&walk)?.iter() {
+        for (path, digest) in &read.files {
             files.insert(around.name(path), *digest);
             self.paths.push(path.clone());
         }
-        if is_local && !package.standard {
-            self.add_local(package, &files);
+        let mut headers = read.named_headers(walk, |it| around.session.c_headers(it));
+        headers.retain(|_, _| !planted(Defect::KeyWithoutHeaders));
+        if let Some(package) = local.filter(|it| !it.standard) {
+            self.add_local(package, &[&files, &headers]);
         } else {
-            self.foreign.extend(files.iter().map(|(name, digest)| (name.clone(), *digest)));
+            let all = files.iter().chain(&headers);
+            self.foreign.extend(all.map(|(name, digest)| (name.clone(), *digest)));
         }
         self.files.extend(files);
-        Ok(system)
+        self.headers.extend(headers);
+        Ok(())
     }
 
-    fn add_local(&mut self, package: &GoPackage, files: &BTreeMap<String, Digest>) {
-        let mut framed = Framed::new("linkwright c files of a package 1");
-        framed.digests(files);
+    fn add_local(&mut self, package: &GoPackage, read: &[&BTreeMap<String, Digest>]) {
+        let mut framed = Framed::new("linkwright c files of a package 2");
+        for files in read {
+            framed.digests(files);
+        }
         let of = self.local.entry(PathBuf::from(&package.dir)).or_insert_with(|| OfPackage {
             name: package.name.clone(),
             import_path: plain(&package.import_path).to_owned(),
@@ -210,10 +225,9 @@ impl CSide {
     /// down of libraries when it compiled the package, and keeps as stale as an object.
     #[must_use]
     pub fn salt(&self, how: (&[&GoPackage], bool)) -> Salt {
-        let Some((tools, headers)) = &self.tools else { return Salt::default() };
-        let mut framed = Framed::new("linkwright c salt 3");
+        let Some(tools) = &self.tools else { return Salt::default() };
+        let mut framed = Framed::new("linkwright c salt 4");
         framed.digest(tools);
-        framed.digest(headers);
         framed.digests(&self.foreign);
         framed.optional(self.internal.then_some(&self.libraries), Framed::digests);
         Salt::new(framed, &self.local, how)
@@ -256,6 +270,30 @@ impl<'a> Surroundings<'a> {
     fn words_of(&self, names: &[&str]) -> Vec<String> {
         let values = names.iter().filter_map(|it| self.rung.selection.env.get(*it));
         values.flat_map(|it| split_quoted(it).unwrap_or_default()).collect()
+    }
+
+    /// Says where a walk through the C code of packages begins, which are compiled by the same
+    /// words, and where it looks.
+    fn walk<'w>(&self, packages: &[&GoPackage], words: impl Iterator<Item = &'w String>) -> CWalk {
+        let words = CWords::read(words.map(String::as_str));
+        let has_cxx = words.says_language || packages.iter().any(|it| it.files.hold_cxx());
+        let folders = self.session.c_folders(self.tools, &words.switches);
+        let dirs: Vec<_> = packages.iter().map(|it| PathBuf::from(&it.dir)).collect();
+        let sources = |(package, dir): (&&GoPackage, &PathBuf)| -> Vec<_> {
+            package.files.read_by_c().map(|it| dir.join(it)).collect()
+        };
+        let named = |it: &PathBuf| -> Vec<_> {
+            words.header_folders.iter().map(|name| it.join(name)).collect()
+        };
+        CWalk {
+            sources: packages.iter().zip(&dirs).flat_map(sources).collect(),
+            folders: dirs.iter().skip(1).cloned().chain(dirs.iter().flat_map(named)).collect(),
+            // What lies in a folder of the tools' own is in their identity.
+            pinned: self.pinned.iter().chain(&self.tools.own_folder).cloned().collect(),
+            mentions: words.mentions,
+            system: if has_cxx { folders.headers } else { folders.headers_of_c },
+            own: dirs.into_iter().next().unwrap_or_default(),
+        }
     }
 
     /// Names a file relative to its module, else to the workspace; one outside by its path.

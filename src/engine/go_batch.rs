@@ -407,7 +407,8 @@ fn told(output: &BuildOutput, unit: &Unit<'_>) -> String {
     names.into_iter().map(|it| output.text_of(it)).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns why a link failed: the words of its own packages, else those of nobody's.
+/// Returns why a link failed: the words of its own packages, else those of any, since Go's own fail
+/// too (a header of C is missing), else those of nobody's.
 fn reason(output: &BuildOutput, unit: &Unit<'_>, planned: &Planned, how: &str) -> String {
     let mut texts = Vec::new();
     for package in output.failed.iter().map(|it| plain(it)).collect::<BTreeSet<_>>() {
@@ -420,6 +421,10 @@ fn reason(output: &BuildOutput, unit: &Unit<'_>, planned: &Planned, how: &str) -
         }
     }
     texts.retain(|it| !it.is_empty());
+    if texts.is_empty() {
+        let any = output.failed.iter().map(|it| plain(it)).collect::<BTreeSet<_>>();
+        texts.extend(any.into_iter().map(|it| output.text_of(it)).filter(|it| !it.is_empty()));
+    }
     if texts.is_empty() {
         texts.extend(output.loose.iter().cloned());
     }

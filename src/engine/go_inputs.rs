@@ -128,6 +128,7 @@ pub fn gather(
     let may_show = may_show(go, unit.kind, &configuration);
     let salt =
         if planted(Defect::NoSalt) { Salt::default() } else { c_side.salt((&closure, may_show)) };
+    let c_headers = c_side.headers();
     let Sources { files, modules, mut paths } = sources(session, unit, &closure)?;
     paths.extend(c_side.paths);
     paths.extend(c_deps.paths.iter().cloned());
@@ -146,8 +147,8 @@ pub fn gather(
         environment,
         flags: configuration.flags.clone(),
         go: go.identity,
-        c_tools: c_side.tools.map(|it| it.0),
-        c_headers: c_side.tools.map(|it| it.1),
+        c_tools: c_side.tools,
+        c_headers,
         c_libraries: c_side.libraries,
         pkg_config: c_side.pkg_config.into_iter().chain(c_deps.pkg_config.clone()).collect(),
         modules,

@@ -6,7 +6,7 @@
 
 use crate::effects::c_compiler::Compiler;
 use crate::effects::c_files::{self, CFilesError};
-use crate::effects::c_includes::CWalk;
+use crate::effects::c_includes::{CRead, CWalk};
 use crate::effects::c_libraries;
 use crate::effects::c_probe::try_linker;
 use crate::effects::c_tools::{CFolders, CTools, headers_below};
@@ -129,7 +129,7 @@ pub struct Session<'a> {
     linker_names: Memory<(PathBuf, Option<Linker>), Option<String>>,
     c_folders: Memory<(Compiler, Vec<String>), CFolders>,
     c_files: Memory<PathBuf, CFiles>,
-    c_walks: Memory<CWalk, ReadByC>,
+    c_walks: Memory<CWalk, Arc<CRead>>,
     c_links: Memory<(CWords, Vec<PathBuf>, CFolders), ReadByC>,
     c_headers: Memory<Vec<PathBuf>, Digest>,
     pkg_config: Memory<PkgConfigQuestion, String>,
@@ -275,7 +275,7 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// Returns [`CFilesError`] if a file cannot be read.
-    pub fn c_walk(&self, walk: &CWalk) -> Result<ReadByC, CFilesError> {
+    pub fn c_walk(&self, walk: &CWalk) -> Result<Arc<CRead>, CFilesError> {
         self.c_walks.get_or(walk, || Ok(Arc::new(walk.digests(self.machine)?)))
     }
 

@@ -11,7 +11,7 @@
 //! the answer holds every name that a compiler may see, and some that it does not. Where a name is
 //! computed, [`literals`] returns whatever in the text looks like a file name.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2, memmem};
 use std::borrow::Cow;
 
 /// One file that a text names.
@@ -52,9 +52,9 @@ enum Found {
     Nothing,
 }
 
-/// Finds the names in `text`.
+/// Finds the names in `text`, which may be the C in a comment of Go.
 #[must_use]
-pub fn names(text: &[u8]) -> CNames {
+pub fn names(text: &[u8], is_go: bool) -> CNames {
     let joined = without_joints(text);
     let text = joined.as_ref();
     let mut all = CNames::default();
@@ -64,6 +64,10 @@ pub fn names(text: &[u8]) -> CNames {
             let Some(place) = place(&text[..at], keyword) else { continue };
             match name_behind(&text[end..], place) {
                 Found::Name(name) => all.names.push(name),
+                // Prose about an `#include` names nothing.
+                Found::Computed if place == Place::Directive && !is_go => {
+                    all.computed |= begins_a_line(&text[..at]);
+                }
                 Found::Computed => all.computed = true,
                 Found::Nothing => {}
             }
@@ -74,26 +78,33 @@ pub fn names(text: &[u8]) -> CNames {
     all
 }
 
-/// Returns all that looks like a name of a file in `text`: strings, and runs of the characters of
-/// paths with a `.` or `/` in them. With `only_macros`, from lines that define a macro.
-#[must_use]
-pub fn literals(text: &[u8], only_macros: bool) -> Vec<String> {
-    let mut found = Vec::new();
-    for line in text.split(|it| *it == b'\n') {
-        if only_macros && memmem::find(line, b"define").is_none() {
-            continue;
-        }
-        let is_path = |it: &u8| it.is_ascii_alphanumeric() || b"_-+./~@%".contains(it);
-        let runs = line.split(|it| !is_path(it));
-        let runs = runs.filter(|it| it.iter().any(|it| matches!(it, b'.' | b'/')));
+/// Returns all that looks like a name of a file in `text`, as often as it stands there.
+///
+/// These are strings, and runs of the characters of paths with a `.` or `/` in them. With
+/// `only_macros`, from lines that define a macro.
+pub fn literals(text: &[u8], only_macros: bool) -> impl Iterator<Item = &[u8]> {
+    let is_read = move |it: &&[u8]| !only_macros || memmem::find(it, b"define").is_some();
+    let lines = text.split(|it| *it == b'\n').filter(is_read);
+    let found = lines.flat_map(|line| {
+        let runs = line.split(|it| !IN_PATHS[usize::from(*it)]);
+        let runs = runs.filter(|it| memchr2(b'.', b'/', it).is_some());
         let strings = line.split(|it| matches!(it, b'"' | b'<' | b'>')).filter(|it| !it.is_empty());
-        let both = runs.chain(strings).filter(|it| it.len() <= LONGEST);
-        found.extend(both.map(|it| String::from_utf8_lossy(it).into_owned()));
-    }
-    found.sort();
-    found.dedup();
-    found
+        runs.chain(strings)
+    });
+    found.filter(|it| it.len() <= LONGEST)
 }
+
+/// Which bytes stand in paths that nothing quotes.
+const IN_PATHS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut it = 0_u8;
+    while it < 128 {
+        table[it as usize] = it.is_ascii_alphanumeric()
+            || matches!(it, b'_' | b'-' | b'+' | b'.' | b'/' | b'~' | b'@' | b'%');
+        it += 1;
+    }
+    table
+};
 
 /// Joins lines that end in a backslash, as a compiler does before anything else.
 fn without_joints(text: &[u8]) -> Cow<'_, [u8]> {
@@ -124,6 +135,19 @@ fn place(before: &[u8], keyword: &str) -> Option<Place> {
     };
     let directive = before.ends_with(b"#") || before.ends_with(b"%:") || before.ends_with(b"??=");
     directive.then_some(Place::Directive)
+}
+
+/// Tells whether a directive, whose keyword comes next, is the first of its line; what a comment
+/// that ends there has before it is not looked at.
+fn begins_a_line(before: &[u8]) -> bool {
+    let before = without_blanks(before);
+    let signs = [&b"#"[..], b"%:", b"??="];
+    let Some(before) = signs.iter().find_map(|it| before.strip_suffix(*it)) else { return true };
+    let is_blank = |it: &u8| matches!(it, b' ' | b'\t' | b'\x0b' | b'\x0c');
+    let blanks = before.iter().rev().take_while(|it| is_blank(it)).count();
+    let before = &before[..before.len() - blanks];
+    // A mark of UTF-8 may stand before all else.
+    matches!(before, [] | [.., b'\n' | b'\r'] | [.., b'*', b'/'] | [0xef, 0xbb, 0xbf])
 }
 
 /// Takes blanks and comments from the end.
@@ -212,7 +236,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &[&str], computed: bool) {
-        let found = names(text.as_bytes());
+        let found = names(text.as_bytes(), false);
         let shown: Vec<_> = found.names.iter().map(|it| it.name.as_str()).collect();
         assert_eq!((shown.as_slice(), found.computed), (expected, computed), "{text}");
     }
@@ -257,6 +281,32 @@ mod tests {
     }
 
     #[test]
+    fn prose_about_directives_is_none() {
+        for text in [
+            " * code should #include this file\n",
+            "// You should @c \\#include this file.\n",
+            "/* Optionally #include a header */\n",
+            "/* the #import of names */ int x;\n",
+        ] {
+            check(text, &[], false);
+        }
+        for text in [
+            "int x;\n/* why,\n   #include this */ # include MACRO\n",
+            "#/**/include MACRO\n",
+            "\t#\tembed MACRO\n",
+            "%:import MACRO\n",
+            "/* a /* b */ #include MACRO\n",
+            "int x;\r #include MACRO\n",
+            "\u{feff}#include MACRO\n",
+        ] {
+            check(text, &[], true);
+        }
+        for text in ["// #include MACRO\nimport \"C\"\n", "/* #include MACRO\n*/\n"] {
+            assert!(names(text.as_bytes(), true).computed, "{text}");
+        }
+    }
+
+    #[test]
     fn what_names_no_file_is_passed_over() {
         for text in [
             "#define include \"no\"\nimport \"C\"\nx.include(\"y\")\n",
@@ -273,11 +323,11 @@ mod tests {
     #[test]
     fn whatever_looks_like_a_file_is_a_literal() {
         let text = b"#define H <a/b.h>\nINCBIN(x, \"data 1\");\n#include STR(../up.h)\n";
-        let all = literals(text, false);
         for name in ["a/b.h", "data 1", "../up.h"] {
-            assert!(all.iter().any(|it| it == name), "{name}: {all:?}");
+            assert!(literals(text, false).any(|it| it == name.as_bytes()), "{name}");
         }
-        assert_eq!(literals(text, true), ["#define H ", "a/b.h"]);
+        let macros: Vec<_> = literals(text, true).map(String::from_utf8_lossy).collect();
+        assert_eq!(macros, ["a/b.h", "#define H ", "a/b.h"]);
     }
 
     /// A text of any bytes is read to its end.
@@ -285,7 +335,7 @@ mod tests {
     fn odd_bytes_do_no_harm() {
         let text = b"#include \"x\xff.h\"\n#include <\n.incbin \"\\\"\n__has_include(\n*/include \"y\"\n#include \"z";
         for cut in 0..=text.len() {
-            let _ = (names(&text[..cut]), literals(&text[..cut], false));
+            let _ = (names(&text[..cut], false), literals(&text[..cut], false).count());
         }
     }
 }

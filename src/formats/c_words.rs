@@ -18,6 +18,8 @@ pub struct CWords {
     pub mentions: BTreeSet<String>,
     /// Words that move the compiler's own folders, in their order.
     pub switches: Vec<String>,
+    /// A word says in which language a file is, whatever it is called.
+    pub says_language: bool,
 }
 
 /// Words before, or joined to, a folder of headers. A longer one stands before its own beginning.
@@ -67,6 +69,7 @@ impl CWords {
         let mut words = words.peekable();
         while let Some(word) = words.next() {
             this.mention(word);
+            this.says_language |= word.starts_with("-x") || word.starts_with("--language");
             if word.starts_with("-m") || SWITCHES.iter().any(|it| word.starts_with(it)) {
                 this.switches.push(word.to_owned());
                 if SWITCHES_BEFORE.contains(&word) {
@@ -124,12 +127,21 @@ mod tests {
 
     #[track_caller]
     fn check(words: &str, expected: &Expect) {
-        let CWords { header_folders, library_folders, libraries, mentions, switches } =
-            CWords::read(words.split(' '));
+        let read = CWords::read(words.split(' '));
+        let CWords { header_folders, library_folders, libraries, mentions, switches, .. } = read;
         let sets = [libraries, mentions].map(|it| it.into_iter().collect::<Vec<_>>());
         let [libraries, mentions] = sets;
         let lists = [header_folders, library_folders, libraries, mentions, switches];
         expected.assert_eq(&lists.map(|it| it.join(" ")).join("\n"));
+    }
+
+    #[test]
+    fn a_word_for_the_language_is_noticed() {
+        for (words, says) in
+            [("-x c++", true), ("-xc", true), ("--language=c++", true), ("-O2 c++", false)]
+        {
+            assert_eq!(CWords::read(words.split(' ')).says_language, says, "{words}");
+        }
     }
 
     #[test]

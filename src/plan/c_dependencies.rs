@@ -24,8 +24,8 @@ pub const MAPPED: &str = "/_linkwright";
 pub struct ObjectInputs {
     /// The C tools' digest.
     pub tools: Digest,
-    /// The digest of the headers that the compiler brings.
-    pub headers: Option<Digest>,
+    /// The digest of what it may read in the compiler's own folders.
+    pub headers: Digest,
     /// The folder it is compiled in, relative to the root.
     pub folder: String,
     /// The source, relative to that folder.
@@ -41,9 +41,9 @@ impl ObjectInputs {
     #[must_use]
     pub fn key(&self) -> Digest {
         let Self { tools, headers, folder, source, words, files } = self;
-        let mut framed = Framed::new("linkwright c object 2");
+        let mut framed = Framed::new("linkwright c object 3");
         framed.digest(tools);
-        framed.optional(headers.as_ref(), Framed::digest);
+        framed.digest(headers);
         framed.text(folder);
         framed.text(source);
         framed.list(words);
@@ -187,7 +187,7 @@ mod tests {
     fn object() -> ObjectInputs {
         ObjectInputs {
             tools: Digest::of(b"gcc"),
-            headers: Some(Digest::of(b"stdio.h")),
+            headers: Digest::of(b"stdio.h"),
             folder: "lib".into(),
             source: "a.c".into(),
             words: vec!["-O2".into(), "-g".into()],
@@ -197,10 +197,9 @@ mod tests {
 
     #[test]
     fn each_input_of_an_object_alone_changes_its_key() {
-        let changes: [fn(&mut ObjectInputs); 9] = [
+        let changes: [fn(&mut ObjectInputs); 8] = [
             |it| it.tools = Digest::of(b"clang"),
-            |it| it.headers = None,
-            |it| it.headers = Some(Digest::of(b"other")),
+            |it| it.headers = Digest::of(b"other"),
             |it| it.folder = "lib2".into(),
             |it| it.source = "b.c".into(),
             |it| it.words.push("-w".into()),

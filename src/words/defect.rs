@@ -21,6 +21,7 @@ pub enum Defect {
     KeyWithoutModuleFiles,
     KeyWithoutFiles,
     KeyWithoutCFiles,
+    KeyWithoutHeaders,
     KeyWithoutCLibraries,
     KeyWithoutEmbeds,
     KeyWithoutTests,

@@ -6,6 +6,7 @@
 use crate::support::has;
 use crate::workspace::{Run, Workspace, prints_c, shared};
 use linkwright::effects::c_answers::Answers;
+use linkwright::effects::c_names::KnownNames;
 use linkwright::effects::c_tools::CTools;
 use linkwright::effects::compile_cache::CompileCache;
 use linkwright::effects::digests::Digests;
@@ -329,7 +330,7 @@ impl Fixture {
 /// What one process asked the system for.
 #[derive(Default)]
 pub(crate) struct Seen {
-    opened: BTreeSet<PathBuf>,
+    pub(crate) opened: BTreeSet<PathBuf>,
     pub(crate) absent: BTreeSet<PathBuf>,
 }
 
@@ -403,10 +404,10 @@ pub(crate) fn real(path: &Path) -> PathBuf {
     plain
 }
 
-/// The C tools as linkwright finds them in the workspace's environment.
-fn tools(it: &Workspace) -> CTools {
+/// The machine as linkwright sees it in the workspace's environment.
+pub(crate) fn machine(it: &Workspace) -> Machine {
     let path = std::env::var_os("PATH").unwrap();
-    let machine = Machine {
+    Machine {
         caller: BTreeMap::from([("PATH".into(), path)]),
         compile_cache: CompileCache::new(&it.home().join("unused"), "linkwright".into()),
         store: Store::new(&it.store()),
@@ -419,9 +420,14 @@ fn tools(it: &Workspace) -> CTools {
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),
         answers: Answers::default(),
+        c_names: KnownNames::default(),
         last_runs: None,
-    };
-    CTools::find(&machine, &Toolchain::of_programs("gcc", None).compilers("amd64", None)).unwrap()
+    }
+}
+
+/// gcc and its tools.
+pub(crate) fn tools(machine: &Machine) -> CTools {
+    CTools::find(machine, &Toolchain::of_programs("gcc", None).compilers("amd64", None)).unwrap()
 }
 
 /// Which system files are no inputs, each with the reason.
@@ -467,7 +473,7 @@ fn what_strace_sees_the_c_side_read_or_miss_counts() {
         |it: &PathBuf| !decides_nothing(it) && !passing.iter().any(|folder| it.starts_with(folder));
 
     // Files of the system: in the identity of the tools, or below the folders of headers.
-    let tools = tools(&it.workspace);
+    let tools = tools(&machine(&it.workspace));
     let known: BTreeSet<_> = tools.files.iter().map(|it| real(&it.0)).collect();
     let is_known = |it: &PathBuf| {
         known.contains(it) || tools.folders.headers.iter().any(|folder| it.starts_with(folder))

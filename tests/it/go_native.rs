@@ -4,6 +4,7 @@ use crate::go_packages::differences;
 use crate::nasty_packages::{ROWS, Row};
 use crate::support::has;
 use linkwright::effects::c_answers::Answers;
+use linkwright::effects::c_names::KnownNames;
 use linkwright::effects::compile_cache::CompileCache;
 use linkwright::effects::digests::Digests;
 use linkwright::effects::go_tool::{GoModuleFolder, GoTool};
@@ -56,6 +57,7 @@ impl Place {
             began: SystemTime::UNIX_EPOCH,
             looked: Looked::default(),
             answers: Answers::default(),
+            c_names: KnownNames::default(),
             last_runs: None,
         };
         let go = GoTool::find(&machine).unwrap();

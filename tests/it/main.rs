@@ -12,6 +12,7 @@
 
 mod batches;
 mod bundles;
+mod c_headers;
 mod c_inputs;
 mod c_libraries;
 mod causes;

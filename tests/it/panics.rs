@@ -2,6 +2,7 @@
 
 use crate::workspace::{Workspace, prints, shared};
 use linkwright::effects::c_answers::Answers;
+use linkwright::effects::c_names::KnownNames;
 use linkwright::effects::compile_cache::CompileCache;
 use linkwright::effects::digests::Digests;
 use linkwright::effects::looked::Looked;
@@ -42,6 +43,7 @@ fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
         began: SystemTime::UNIX_EPOCH,
         looked: Looked::default(),
         answers: Answers::default(),
+        c_names: KnownNames::default(),
         last_runs: None,
     };
     let request = BuildRequest {

@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "effects",
-        "limits lock file stamp store compile_cache cache_server digests looked folders sight scene last_run proc_table guard_words guard process c_answers machine observe inspect sealed test_process \
+        "limits lock file stamp store compile_cache cache_server digests looked folders sight scene last_run proc_table guard_words guard process c_answers c_names machine observe inspect sealed test_process \
          c_folders c_includes c_libraries c_compiler c_probe c_tools out_folder c_files workspace globs fetch unpack go_root go_memory go_sdk go_env go_tool go_modules go_tree go_embeds go_folder outputs bundle",
     ),
     (
