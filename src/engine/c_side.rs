@@ -33,12 +33,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What C brings in beyond Go's own files.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct CSide {
     /// The C tools, where they take part.
     pub tools: Option<Digest>,
     /// What may be read in the compiler's own folders, by path.
     headers: BTreeMap<String, Digest>,
+    /// These folders.
+    header_folders: BTreeSet<PathBuf>,
     /// What the linker may read because words name it.
     pub libraries: BTreeMap<String, Digest>,
     /// What pkg-config answered, by question.
@@ -120,6 +122,11 @@ impl CSide {
             this.add_read(&around, package, &walk, &*read?)?;
         }
         this.add_libraries(&around, &linker_words, &bases);
+        this.header_folders.extend(tools.folders.headers.iter().cloned());
+        // What lies in a folder of the tools' own is in their identity.
+        let is_own =
+            |it: &PathBuf| tools.own_folder.as_ref().is_some_and(|own| it.starts_with(own));
+        this.header_folders.retain(|it| !is_own(it));
         this.tools = Some(tools.identity);
         Ok(this)
     }
@@ -178,21 +185,19 @@ impl CSide {
         let mut headers = read.named_headers(walk, |it| around.session.c_headers(it));
         headers.retain(|_, _| !planted(Defect::KeyWithoutHeaders));
         if let Some(package) = local.filter(|it| !it.standard) {
-            self.add_local(package, &[&files, &headers]);
+            self.add_local(package, &files);
         } else {
-            let all = files.iter().chain(&headers);
-            self.foreign.extend(all.map(|(name, digest)| (name.clone(), *digest)));
+            self.foreign.extend(files.iter().map(|(name, digest)| (name.clone(), *digest)));
         }
         self.files.extend(files);
         self.headers.extend(headers);
+        self.header_folders.extend(walk.system.iter().cloned());
         Ok(())
     }
 
-    fn add_local(&mut self, package: &GoPackage, read: &[&BTreeMap<String, Digest>]) {
-        let mut framed = Framed::new("linkwright c files of a package 2");
-        for files in read {
-            framed.digests(files);
-        }
+    fn add_local(&mut self, package: &GoPackage, files: &BTreeMap<String, Digest>) {
+        let mut framed = Framed::new("linkwright c files of a package 1");
+        framed.digests(files);
         let of = self.local.entry(PathBuf::from(&package.dir)).or_insert_with(|| OfPackage {
             name: package.name.clone(),
             import_path: plain(&package.import_path).to_owned(),
@@ -220,14 +225,19 @@ impl CSide {
 
     /// Returns what makes Go forget objects that were compiled from other files.
     ///
-    /// Libraries are no part of it where the C linker reads them anew each time; targets that share
-    /// the rest can then share a process. Where Go links by itself it does so from what it wrote
-    /// down of libraries when it compiled the package, and keeps as stale as an object.
+    /// All headers in the compiler's own folders are part of it, whoever may read them: what Go is
+    /// told for all packages must be the same for targets that are made of different ones, or each
+    /// would have Go's own C compiled anew. Libraries are no part of it where the C linker reads
+    /// them anew each time; targets that share the rest can then share a process. Where Go links by
+    /// itself it does so from what it wrote down of libraries when it compiled the package, and
+    /// keeps as stale as an object.
     #[must_use]
-    pub fn salt(&self, how: (&[&GoPackage], bool)) -> Salt {
+    pub fn salt(&self, session: &Session<'_>, how: (&[&GoPackage], bool)) -> Salt {
         let Some(tools) = &self.tools else { return Salt::default() };
+        let folders: Vec<_> = self.header_folders.iter().cloned().collect();
         let mut framed = Framed::new("linkwright c salt 4");
         framed.digest(tools);
+        framed.optional(session.c_headers(&folders).as_ref(), Framed::digest);
         framed.digests(&self.foreign);
         framed.optional(self.internal.then_some(&self.libraries), Framed::digests);
         Salt::new(framed, &self.local, how)

@@ -32,7 +32,7 @@ pub struct Planned {
     pub rung: usize,
     /// What the `go` command is told.
     pub configuration: Configuration,
-    /// Makes Go forget objects compiled from other C files.
+    /// Makes Go forget objects compiled from other C files; nothing where nothing is linked.
     pub salt: Salt,
     /// The C libraries that have to be there.
     pub c_deps: Arc<CDependencies>,
@@ -51,6 +51,27 @@ pub struct Gathered {
     pub planned: Planned,
     /// The files, in an order that is the same for the same inputs.
     pub paths: Vec<PathBuf>,
+    c_side: CSide,
+}
+
+impl Gathered {
+    /// Returns what Go is told so that it forgets objects compiled from other files. To know it
+    /// takes a look at every header of the system, so that only who links asks for it.
+    #[must_use]
+    pub fn salt(
+        &self,
+        session: &Session<'_>,
+        go: &GoTool,
+        unit: &Unit<'_>,
+        listing: &Listing,
+    ) -> Salt {
+        if planted(Defect::NoSalt) {
+            return Salt::default();
+        }
+        let closure: Vec<_> = listing.graph.closure(&unit.root).into_values().collect();
+        let may_show = may_show(go, unit.kind, &self.planned.configuration);
+        self.c_side.salt(session, (&closure, may_show))
+    }
 }
 
 /// Why the inputs could not be gathered.
@@ -124,13 +145,9 @@ pub fn gather(
     // Compilers cannot be told to leave out a path with this character.
     let shows_root = root.contains('=') && !compile.is_empty();
     let configuration = configuration.with_libraries(CWordsOfLibraries { compile, link, root });
-    let c_side = CSide::gather(session, go, unit, at, (&closure, &c_deps))?;
-    let may_show = may_show(go, unit.kind, &configuration);
-    let salt =
-        if planted(Defect::NoSalt) { Salt::default() } else { c_side.salt((&closure, may_show)) };
-    let c_headers = c_side.headers();
+    let mut c_side = CSide::gather(session, go, unit, at, (&closure, &c_deps))?;
     let Sources { files, modules, mut paths } = sources(session, unit, &closure)?;
-    paths.extend(c_side.paths);
+    paths.append(&mut c_side.paths);
     paths.extend(c_deps.paths.iter().cloned());
     let module = &unit.of.module;
     let own = module_files(session, module, &closure)?;
@@ -148,21 +165,26 @@ pub fn gather(
         flags: configuration.flags.clone(),
         go: go.identity,
         c_tools: c_side.tools,
-        c_headers,
-        c_libraries: c_side.libraries,
-        pkg_config: c_side.pkg_config.into_iter().chain(c_deps.pkg_config.clone()).collect(),
+        c_headers: c_side.headers(),
+        c_libraries: c_side.libraries.clone(),
+        pkg_config: c_side
+            .pkg_config
+            .clone()
+            .into_iter()
+            .chain(c_deps.pkg_config.clone())
+            .collect(),
         modules,
         module_files: own.digests.clone(),
         files,
-        c_files: c_side.files,
+        c_files: std::mem::take(&mut c_side.files),
         c_deps: c_deps.inputs.clone(),
         folder: sees_folder.then(|| module.folder.to_string_lossy().into_owned()),
         vcs: if settings.buildvcs { Some(vcs(session, &module.folder)?) } else { None },
     };
     let key = inputs.key();
-    let stamps = Stamps::default();
+    let (salt, stamps) = (Salt::default(), Stamps::default());
     let planned = Planned { rung, configuration, salt, c_deps, inputs, key, stamps };
-    Ok(Gathered { planned, paths })
+    Ok(Gathered { planned, paths, c_side })
 }
 
 /// What the Go packages of a link are made of.

@@ -182,17 +182,20 @@ impl Job<'_, '_> {
                 // as it is, the output would stay open for ever: nothing looks at its rung again.
                 return Err(Tried::new(index, rung, Settled::Changed(Vec::new())));
             };
-            let (mut planned, paths) = match gather(session, go, unit, rung, &listing) {
-                Ok(Gathered { planned, paths }) => (planned, paths),
+            let gathered = match gather(session, go, unit, rung, &listing) {
+                Ok(gathered) => gathered,
                 Err(error) => {
                     let settled = Settled::unreadable(session, &error);
                     return Err(Tried::new(index, rung, settled));
                 }
             };
-            if let Some(settled) = from_store(session, go, unit, &planned) {
-                let advice = advice(unit, &planned, &listing.graph, &settled);
+            if let Some(settled) = from_store(session, go, unit, &gathered.planned) {
+                let advice = advice(unit, &gathered.planned, &listing.graph, &settled);
                 return Err(Tried { index, rung, settled, advice });
             }
+            let salt = gathered.salt(session, go, unit, &listing);
+            let Gathered { mut planned, paths, .. } = gathered;
+            planned.salt = salt;
             planned.stamps = Stamps::of(&paths);
             Ok((index, planned, listing))
         };

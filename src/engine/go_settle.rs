@@ -303,7 +303,7 @@ pub fn changes(
 ) -> Vec<Change> {
     let mut changes = Vec::new();
     match gather(session, go, unit, planned.rung, listing) {
-        Ok(Gathered { planned: now, paths }) if now.key == planned.key => {
+        Ok(Gathered { planned: now, paths, .. }) if now.key == planned.key => {
             let touched = planned.stamps.touched(&paths).into_iter();
             changes.extend(touched.map(|it| rewritten(session, it)));
         }
