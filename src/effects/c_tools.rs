@@ -239,33 +239,42 @@ fn folders_of(
 
 /// Returns the digest of every file below `folders`: one that changed, and one that is new and
 /// stands before another, both count.
+///
+/// The run remembers what it saw there only if these are inputs of what it builds.
 #[must_use]
-pub fn headers_below(machine: &Machine, folders: &[PathBuf]) -> Digest {
+pub fn headers_below(machine: &Machine, folders: &[PathBuf], are_inputs: bool) -> Digest {
     let mut folders = folders.to_vec();
     folders.sort();
     // A folder below another is walked with it.
     folders.dedup_by(|later, earlier| later.starts_with(earlier));
     let mut hasher = blake3::Hasher::new_derive_key("linkwright c headers 1");
     for folder in &folders {
-        hasher.update(tree(machine, folder, Path::new("")).as_bytes());
+        hasher.update(tree(machine, folder, (Path::new(""), are_inputs)).as_bytes());
     }
     Digest::from_hasher(&hasher)
 }
 
 /// Returns the digest of every file below `folder`, named as below `base`.
-fn tree(machine: &Machine, folder: &Path, base: &Path) -> Digest {
+fn tree(machine: &Machine, folder: &Path, (base, are_inputs): (&Path, bool)) -> Digest {
     // In the order of the paths, component by component.
     let walk = walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name();
-    let mut files = Vec::new();
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
     for entry in walk {
         match entry {
-            Ok(it) if it.file_type().is_dir() => machine.looked.in_folders([it.path()]),
+            Ok(it) if it.file_type().is_dir() => folders.push(it.into_path()),
             Ok(it) => files.extend(it.file_type().is_file().then_some(it)),
-            Err(error) => machine.looked.in_folders(error.path()),
+            Err(error) => folders.extend(error.path().map(Path::to_owned)),
         }
     }
     let paths: Vec<_> = files.into_iter().map(walkdir::DirEntry::into_path).collect();
-    let digests: Vec<_> = paths.par_iter().map(|it| machine.digests.digest(it).ok()).collect();
+    let digests = &machine.digests;
+    let digest = |it: &PathBuf| {
+        if are_inputs { digests.digest(it).ok() } else { digests.digest_apart(it).ok() }
+    };
+    let digests: Vec<_> = paths.par_iter().map(digest).collect();
+    if are_inputs {
+        machine.looked.in_folders(folders);
+    }
     let mut hasher = blake3::Hasher::new_derive_key("linkwright c tree 1");
     for (path, digest) in paths.iter().zip(digests) {
         let name = path.strip_prefix(base).unwrap_or(path).as_os_str().as_encoded_bytes();
@@ -309,7 +318,7 @@ fn programs(
 /// A program and a folder in which all that it may bring lies, under one digest.
 fn whole(machine: &Machine, program: &Path, folder: &Path) -> BTreeSet<(PathBuf, Digest)> {
     let mut files: BTreeSet<_> = digested(machine, [program.to_owned()]).collect();
-    files.insert((folder.to_owned(), tree(machine, folder, folder)));
+    files.insert((folder.to_owned(), tree(machine, folder, (folder, true))));
     files
 }
 
@@ -437,7 +446,7 @@ mod tests {
         let machine = machine(dir.path());
         let cc = compiler(&cc);
         let folders = || folders_of(&machine, &cc, &cc, (&[], false));
-        let headers = || headers_below(&machine, &folders().headers);
+        let headers = || headers_below(&machine, &folders().headers, true);
         let first = headers();
         assert_eq!(headers(), first);
         write("include/sub/a.h", "2");

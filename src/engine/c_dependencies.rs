@@ -441,7 +441,7 @@ impl<'p, 's> Planner<'p, 's> {
         };
         let found = session.c_walk(&walk).map_err(CDependencyError::Files)?;
         let mut headers = Framed::new("linkwright c headers of an object 1");
-        headers.digests(&found.named_headers(&walk, |it| session.c_headers(it)));
+        headers.digests(&found.named_headers(&walk, |it| session.c_headers(it, true)));
         let digest = session.machine.digests.digest(&path);
         let digest = digest.map_err(|it| CFilesError::Unreadable(path.clone(), it))?;
         let mut files: BTreeMap<String, Digest> =

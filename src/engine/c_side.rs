@@ -182,7 +182,7 @@ impl CSide {
             files.insert(around.name(path), *digest);
             self.paths.push(path.clone());
         }
-        let mut headers = read.named_headers(walk, |it| around.session.c_headers(it));
+        let mut headers = read.named_headers(walk, |it| around.session.c_headers(it, true));
         headers.retain(|_, _| !planted(Defect::KeyWithoutHeaders));
         if let Some(package) = local.filter(|it| !it.standard) {
             self.add_local(package, &files);
@@ -237,7 +237,7 @@ impl CSide {
         let folders: Vec<_> = self.header_folders.iter().cloned().collect();
         let mut framed = Framed::new("linkwright c salt 4");
         framed.digest(tools);
-        framed.optional(session.c_headers(&folders).as_ref(), Framed::digest);
+        framed.optional(session.c_headers(&folders, false).as_ref(), Framed::digest);
         framed.digests(&self.foreign);
         framed.optional(self.internal.then_some(&self.libraries), Framed::digests);
         Salt::new(framed, &self.local, how)

@@ -131,7 +131,7 @@ pub struct Session<'a> {
     c_files: Memory<PathBuf, CFiles>,
     c_walks: Memory<CWalk, Arc<CRead>>,
     c_links: Memory<(CWords, Vec<PathBuf>, CFolders), ReadByC>,
-    c_headers: Memory<Vec<PathBuf>, Digest>,
+    c_headers: Memory<(Vec<PathBuf>, bool), Digest>,
     pkg_config: Memory<PkgConfigQuestion, String>,
     c_dependencies: Memory<CQuestion, Arc<CDependencies>>,
     archivers: Memory<PathBuf, Option<(CProgram, Digest)>>,
@@ -290,11 +290,11 @@ impl<'a> Session<'a> {
         self.c_links.get_or(&key, read).unwrap_or_default()
     }
 
-    /// Returns the digest of every file below folders of headers.
+    /// Returns the digest of every file below folders of headers, which may be inputs of a link.
     #[must_use]
-    pub fn c_headers(&self, folders: &[PathBuf]) -> Option<Digest> {
-        let read = || Ok::<_, ()>(headers_below(self.machine, folders));
-        self.c_headers.get_or(&folders.to_vec(), read).ok()
+    pub fn c_headers(&self, folders: &[PathBuf], are_inputs: bool) -> Option<Digest> {
+        let read = || Ok::<_, ()>(headers_below(self.machine, folders, are_inputs));
+        self.c_headers.get_or(&(folders.to_vec(), are_inputs), read).ok()
     }
 
     /// Asks pkg-config for the flags of a Go package in `folder`.

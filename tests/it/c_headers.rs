@@ -148,4 +148,5 @@ fn an_edit_of_a_header_of_the_system_is_news_for_whose_c_names_it() {
     assert!(is_news());
     let why = text(&it.linkwright(&["why", "//:p"]).output().unwrap());
     assert!(why.contains("C headers of the compiler"), "{why}");
+    it.built().came("built 1");
 }
