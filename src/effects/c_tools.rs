@@ -60,6 +60,14 @@ pub struct CFolders {
     pub libraries: Vec<PathBuf>,
 }
 
+impl CFolders {
+    /// Returns where headers are looked for, by the compiler for C++ as well if it takes part.
+    #[must_use]
+    pub fn headers_for(&self, has_cxx: bool) -> &[PathBuf] {
+        if has_cxx { &self.headers } else { &self.headers_of_c }
+    }
+}
+
 impl CTools {
     /// Finds the compilers that are looked for.
     ///

@@ -436,7 +436,7 @@ impl<'p, 's> Planner<'p, 's> {
             mentions: read.mentions,
             // What lies in a folder of the tools' own is in their identity.
             pinned: tools.own_folder.iter().cloned().collect(),
-            system: if has_cxx { system.headers } else { system.headers_of_c },
+            system: system.headers_for(has_cxx).to_vec(),
             own,
         };
         let found = session.c_walk(&walk).map_err(CDependencyError::Files)?;

@@ -301,7 +301,7 @@ impl<'a> Surroundings<'a> {
             // What lies in a folder of the tools' own is in their identity.
             pinned: self.pinned.iter().chain(&self.tools.own_folder).cloned().collect(),
             mentions: words.mentions,
-            system: if has_cxx { folders.headers } else { folders.headers_of_c },
+            system: folders.headers_for(has_cxx).to_vec(),
             own: dirs.into_iter().next().unwrap_or_default(),
         }
     }

@@ -410,21 +410,20 @@ fn told(output: &BuildOutput, unit: &Unit<'_>) -> String {
 /// Returns why a link failed: the words of its own packages, else those of any, since Go's own fail
 /// too (a header of C is missing), else those of nobody's.
 fn reason(output: &BuildOutput, unit: &Unit<'_>, planned: &Planned, how: &str) -> String {
-    let mut texts = Vec::new();
-    for package in output.failed.iter().map(|it| plain(it)).collect::<BTreeSet<_>>() {
+    let failed: BTreeSet<_> = output.failed.iter().map(|it| plain(it)).collect();
+    let is_part = |package: &str| {
         let prefix = format!("{package}: ");
         let is_own = package == unit.go_package || package == unit.root;
         let is_inside = planned.inputs.files.keys().any(|it| plain_key(it).starts_with(&prefix));
-        let is_module = planned.inputs.modules.keys().any(|it| package.starts_with(it.as_str()));
-        if is_own || is_inside || is_module {
-            texts.push(output.text_of(package));
-        }
-    }
-    texts.retain(|it| !it.is_empty());
-    if texts.is_empty() {
-        let any = output.failed.iter().map(|it| plain(it)).collect::<BTreeSet<_>>();
-        texts.extend(any.into_iter().map(|it| output.text_of(it)).filter(|it| !it.is_empty()));
-    }
+        is_own
+            || is_inside
+            || planned.inputs.modules.keys().any(|it| package.starts_with(it.as_str()))
+    };
+    let told = failed.into_iter().map(|it| (is_part(it), output.text_of(it)));
+    let told: Vec<_> = told.filter(|it| !it.1.is_empty()).collect();
+    let any_part = told.iter().any(|it| it.0);
+    let of_parts = told.into_iter().filter(|it| it.0 || !any_part);
+    let mut texts: Vec<_> = of_parts.map(|it| it.1).collect();
     if texts.is_empty() {
         texts.extend(output.loose.iter().cloned());
     }

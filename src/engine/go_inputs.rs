@@ -148,6 +148,8 @@ pub fn gather(
     let mut c_side = CSide::gather(session, go, unit, at, (&closure, &c_deps))?;
     let Sources { files, modules, mut paths } = sources(session, unit, &closure)?;
     paths.append(&mut c_side.paths);
+    let mut pkg_config = std::mem::take(&mut c_side.pkg_config);
+    pkg_config.extend(c_deps.pkg_config.clone());
     paths.extend(c_deps.paths.iter().cloned());
     let module = &unit.of.module;
     let own = module_files(session, module, &closure)?;
@@ -167,12 +169,7 @@ pub fn gather(
         c_tools: c_side.tools,
         c_headers: c_side.headers(),
         c_libraries: c_side.libraries.clone(),
-        pkg_config: c_side
-            .pkg_config
-            .clone()
-            .into_iter()
-            .chain(c_deps.pkg_config.clone())
-            .collect(),
+        pkg_config,
         modules,
         module_files: own.digests.clone(),
         files,

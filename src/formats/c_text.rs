@@ -127,22 +127,24 @@ fn place(before: &[u8], keyword: &str) -> Option<Place> {
     if before.ends_with(b"__has_") {
         return Some(Place::Question);
     }
-    let before = without_blanks(before);
-    let before = match keyword {
+    let is_directive = match keyword {
         // `#pragma GCC dependency`, or `clang`.
-        "dependency" => return before.ends_with(b"GCC").then_some(Place::Directive),
-        _ => before,
+        "dependency" => without_blanks(before).ends_with(b"GCC"),
+        _ => before_sign(before).is_some(),
     };
-    let directive = before.ends_with(b"#") || before.ends_with(b"%:") || before.ends_with(b"??=");
-    directive.then_some(Place::Directive)
+    is_directive.then_some(Place::Directive)
+}
+
+/// Returns what stands before the sign of a directive, whose keyword comes next.
+fn before_sign(before: &[u8]) -> Option<&[u8]> {
+    let before = without_blanks(before);
+    [&b"#"[..], b"%:", b"??="].iter().find_map(|it| before.strip_suffix(*it))
 }
 
 /// Tells whether a directive, whose keyword comes next, is the first of its line; what a comment
 /// that ends there has before it is not looked at.
 fn begins_a_line(before: &[u8]) -> bool {
-    let before = without_blanks(before);
-    let signs = [&b"#"[..], b"%:", b"??="];
-    let Some(before) = signs.iter().find_map(|it| before.strip_suffix(*it)) else { return true };
+    let Some(before) = before_sign(before) else { return true };
     let is_blank = |it: &u8| matches!(it, b' ' | b'\t' | b'\x0b' | b'\x0c');
     let blanks = before.iter().rev().take_while(|it| is_blank(it)).count();
     let before = &before[..before.len() - blanks];

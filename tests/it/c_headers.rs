@@ -1,6 +1,6 @@
 //! Headers of the system: those that C code may read count, by content, and no others.
 
-use crate::c_inputs::{machine, real, tools, watched};
+use crate::c_inputs::{machine_of, real, tools, watched};
 use crate::support::has;
 use crate::workspace::{Workspace, prints_c, text};
 use linkwright::effects::c_includes::CWalk;
@@ -38,7 +38,7 @@ fn every_header_of_the_system_that_compilers_open_is_found() {
     assert_eq!(run.code, 0, "{run:#?}");
     assert_eq!(it.says("p"), "7\n");
 
-    let machine = machine(&it);
+    let machine = machine_of(&it);
     let folders = tools(&machine).folders;
     let is_header = |it: &PathBuf| folders.headers.iter().any(|folder| it.starts_with(folder));
     let opened = seen.opened.iter().map(|it| real(it)).filter(|it| is_header(it) && it.is_file());
@@ -51,10 +51,9 @@ fn every_header_of_the_system_that_compilers_open_is_found() {
     let mut found = BTreeSet::new();
     for package in packages.values().filter(|it| it.files.use_cgo()) {
         let own = PathBuf::from(&package.dir);
-        let has_cxx = package.files.hold_cxx();
         let walk = CWalk {
             sources: package.files.read_by_c().map(|it| own.join(it)).collect(),
-            system: if has_cxx { &folders.headers } else { &folders.headers_of_c }.clone(),
+            system: folders.headers_for(package.files.hold_cxx()).to_vec(),
             own,
             ..CWalk::default()
         };

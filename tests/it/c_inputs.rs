@@ -3,16 +3,10 @@
 //!
 //! The programs print what they are made of, so what they must say is known without a compiler.
 
-use crate::support::has;
+use crate::support::{has, machine};
 use crate::workspace::{Run, Workspace, prints_c, shared};
-use linkwright::effects::c_answers::Answers;
-use linkwright::effects::c_names::KnownNames;
 use linkwright::effects::c_tools::CTools;
-use linkwright::effects::compile_cache::CompileCache;
-use linkwright::effects::digests::Digests;
-use linkwright::effects::looked::Looked;
-use linkwright::effects::machine::{Machine, STEP_LIMIT};
-use linkwright::effects::process::Interrupt;
+use linkwright::effects::machine::Machine;
 use linkwright::effects::store::Store;
 use linkwright::engine::go_settle::Made;
 use linkwright::model::toolchain::Toolchain;
@@ -22,8 +16,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::AtomicUsize;
-use std::time::SystemTime;
 
 /// Fewer than these would mean that the judge saw nothing.
 const LEAST_FILES: usize = 150;
@@ -405,24 +397,10 @@ pub(crate) fn real(path: &Path) -> PathBuf {
 }
 
 /// The machine as linkwright sees it in the workspace's environment.
-pub(crate) fn machine(it: &Workspace) -> Machine {
+pub(crate) fn machine_of(it: &Workspace) -> Machine {
     let path = std::env::var_os("PATH").unwrap();
-    Machine {
-        caller: BTreeMap::from([("PATH".into(), path)]),
-        compile_cache: CompileCache::new(&it.home().join("unused"), "linkwright".into()),
-        store: Store::new(&it.store()),
-        digests: Digests::open(&it.home().join("stamps"), false),
-        interrupt: Interrupt::default(),
-        guard: None,
-        go_processes: AtomicUsize::new(0),
-        steps: AtomicUsize::new(0),
-        step_limit: STEP_LIMIT,
-        began: SystemTime::UNIX_EPOCH,
-        looked: Looked::default(),
-        answers: Answers::default(),
-        c_names: KnownNames::default(),
-        last_runs: None,
-    }
+    let caller = BTreeMap::from([("PATH".into(), path)]);
+    machine(caller, &it.home().join("unused"), &it.store(), &it.home().join("stamps"))
 }
 
 /// gcc and its tools.
@@ -473,7 +451,7 @@ fn what_strace_sees_the_c_side_read_or_miss_counts() {
         |it: &PathBuf| !decides_nothing(it) && !passing.iter().any(|folder| it.starts_with(folder));
 
     // Files of the system: in the identity of the tools, or below the folders of headers.
-    let tools = tools(&machine(&it.workspace));
+    let tools = tools(&machine_of(&it.workspace));
     let known: BTreeSet<_> = tools.files.iter().map(|it| real(&it.0)).collect();
     let is_known = |it: &PathBuf| {
         known.contains(it) || tools.folders.headers.iter().any(|folder| it.starts_with(folder))

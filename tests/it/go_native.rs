@@ -2,17 +2,10 @@
 
 use crate::go_packages::differences;
 use crate::nasty_packages::{ROWS, Row};
-use crate::support::has;
-use linkwright::effects::c_answers::Answers;
-use linkwright::effects::c_names::KnownNames;
-use linkwright::effects::compile_cache::CompileCache;
-use linkwright::effects::digests::Digests;
+use crate::support::{has, machine};
 use linkwright::effects::go_tool::{GoModuleFolder, GoTool};
 use linkwright::effects::go_tree::GoTree;
-use linkwright::effects::looked::Looked;
-use linkwright::effects::machine::{Machine, STEP_LIMIT};
-use linkwright::effects::process::Interrupt;
-use linkwright::effects::store::Store;
+use linkwright::effects::machine::Machine;
 use linkwright::engine::listing::ListingKey;
 use linkwright::engine::native_listing::NativeListing;
 use linkwright::formats::go_list::GoPackage;
@@ -21,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 type Packages = BTreeMap<String, GoPackage>;
 
@@ -39,27 +31,9 @@ impl Place {
         }
         let home = tempfile::tempdir().unwrap();
         let own = home.path().join(".machine");
-        let machine = Machine {
-            caller: std::env::vars_os()
-                .filter(|(name, _)| name == "PATH" || name == "HOME")
-                .collect(),
-            compile_cache: CompileCache::new(
-                &own.join("go"),
-                env!("CARGO_BIN_EXE_linkwright").into(),
-            ),
-            store: Store::new(&own.join("store")),
-            digests: Digests::open(&own.join("stamps"), false),
-            interrupt: Interrupt::default(),
-            guard: None,
-            go_processes: 0.into(),
-            steps: 0.into(),
-            step_limit: STEP_LIMIT,
-            began: SystemTime::UNIX_EPOCH,
-            looked: Looked::default(),
-            answers: Answers::default(),
-            c_names: KnownNames::default(),
-            last_runs: None,
-        };
+        let caller = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME");
+        let [cache, store, stamps] = ["go", "store", "stamps"].map(|it| own.join(it));
+        let machine = machine(caller.collect(), &cache, &store, &stamps);
         let go = GoTool::find(&machine).unwrap();
         let this = Self { home, machine, go };
         for (name, text) in files {

@@ -1,13 +1,8 @@
 //! A bug of ours in the middle of a build: one target fails, and nothing is half done.
 
+use crate::support::machine;
 use crate::workspace::{Workspace, prints, shared};
-use linkwright::effects::c_answers::Answers;
-use linkwright::effects::c_names::KnownNames;
-use linkwright::effects::compile_cache::CompileCache;
-use linkwright::effects::digests::Digests;
-use linkwright::effects::looked::Looked;
 use linkwright::effects::machine::Machine;
-use linkwright::effects::process::Interrupt;
 use linkwright::effects::store::Store;
 use linkwright::engine::build::build;
 use linkwright::engine::event::{Counts, Event};
@@ -18,33 +13,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Builds as the program does, in this process, without a guard.
 fn build_here(it: &Workspace, sink: &(dyn Fn(Event) + Sync)) -> Counts {
     let loaded = linkwright::effects::workspace::load(&it.root()).unwrap();
     let variables: BTreeMap<_, _> =
         it.linkwright(&[]).get_envs().filter_map(|it| Some((it.0.into(), it.1?.into()))).collect();
-    let store = Store::new(&it.store());
+    let stamps = Store::new(&it.store()).root().join("stamps");
     let machine = Machine {
-        caller: variables.clone(),
-        compile_cache: CompileCache::new(
-            &shared("go-cache"),
-            env!("CARGO_BIN_EXE_linkwright").into(),
-        ),
-        digests: Digests::open(&store.root().join("stamps"), false),
-        store,
-        interrupt: Interrupt::default(),
-        guard: None,
-        go_processes: AtomicUsize::new(0),
-        steps: AtomicUsize::new(0),
         step_limit: Duration::from_mins(5),
-        began: SystemTime::UNIX_EPOCH,
-        looked: Looked::default(),
-        answers: Answers::default(),
-        c_names: KnownNames::default(),
-        last_runs: None,
+        ..machine(variables.clone(), &shared("go-cache"), &it.store(), &stamps)
     };
     let request = BuildRequest {
         root: it.root(),

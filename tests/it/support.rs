@@ -1,6 +1,17 @@
 //! What several tests need: whether a program is here, and where things are.
 
+use linkwright::effects::c_answers::Answers;
+use linkwright::effects::c_names::KnownNames;
+use linkwright::effects::compile_cache::CompileCache;
+use linkwright::effects::digests::Digests;
+use linkwright::effects::looked::Looked;
+use linkwright::effects::machine::{Machine, STEP_LIMIT};
+use linkwright::effects::process::Interrupt;
+use linkwright::effects::store::Store;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// Returns whether `program` is here. With `REQUIRE_ALL=1`, as in CI, its absence fails the test:
 /// a green run there means that nothing was passed over.
@@ -20,4 +31,29 @@ pub(crate) fn has(program: &str) -> bool {
 /// The project's folder.
 pub(crate) fn manifest_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A machine as a run of linkwright sees it, without a guard and without a memory of runs.
+pub(crate) fn machine(
+    caller: BTreeMap<OsString, OsString>,
+    compile_cache: &Path,
+    store: &Path,
+    stamps: &Path,
+) -> Machine {
+    Machine {
+        caller,
+        compile_cache: CompileCache::new(compile_cache, env!("CARGO_BIN_EXE_linkwright").into()),
+        store: Store::new(store),
+        digests: Digests::open(stamps, false),
+        interrupt: Interrupt::default(),
+        guard: None,
+        go_processes: 0.into(),
+        steps: 0.into(),
+        step_limit: STEP_LIMIT,
+        began: SystemTime::UNIX_EPOCH,
+        looked: Looked::default(),
+        answers: Answers::default(),
+        c_names: KnownNames::default(),
+        last_runs: None,
+    }
 }
