@@ -4,6 +4,7 @@ use crate::cli::build::{BuildOptions, parse_patterns, prepare};
 use crate::cli::console::{Console, Stopped};
 use crate::cli::flags::unmask;
 use crate::cli::rooms::{self, Declared, Place};
+use crate::effects::machine::{Machine, side_by_side};
 use crate::engine::packages::{self as engine, PackageGraphs, PackagesError};
 use crate::engine::request::{BuildRequest, Mode};
 use crate::plan::query::{Direction, NoMatch, Node, TargetGraph};
@@ -73,8 +74,10 @@ pub fn run(args: QueryArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
         let labels: Vec<_> = nodes.iter().map(|it| &graph.target(*it).label).collect();
         let request = prepare(&args.patterns, BuildOptions::default(), console)?;
         let request = BuildRequest { mode: Mode::DryRun, ..request };
-        let found = packages_of(&request, &declared, &labels)?;
-        packages::write(&found, form, &root, console.out)?;
+        let machine = rooms::machine_for(&request)?;
+        let found = packages_of(&request, &declared, (&machine, &labels));
+        let tell = || Ok::<_, Stopped>(packages::write(&found?, form, &root, console.out)?);
+        side_by_side(|| machine.save(), tell).1?;
         return Ok(ExitCode::Done.number());
     }
     if nodes.is_empty() && args.path_to.is_some() {
@@ -87,10 +90,9 @@ pub fn run(args: QueryArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
 fn packages_of(
     request: &BuildRequest,
     declared: &Declared,
-    labels: &[&Label],
+    (machine, labels): (&Machine, &[&Label]),
 ) -> Result<PackageGraphs, Failure> {
-    let machine = rooms::machine_for(request)?;
-    let found = engine::packages(request, (&declared.targets, &declared.rules), &machine, labels);
+    let found = engine::packages(request, (&declared.targets, &declared.rules), machine, labels);
     found.map_err(|error| match error {
         PackagesError::Plan(error) => rooms::no_build(&error),
         PackagesError::Unfit(_, ref unfit) => {

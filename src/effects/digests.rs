@@ -5,7 +5,8 @@
 //!
 //! The memory is one file, written by rename: magic, version, entries sorted by path, BLAKE3 of all
 //! before. One that is damaged, older or newer is as good as none. It is kept as it was read, and
-//! an entry is looked up where it lies: most runs ask for a few of many.
+//! an entry is looked up where it lies: most runs ask for a few of many. It is written where that
+//! takes less time than to read once more what is new in it.
 
 use crate::effects::file;
 use crate::effects::stamp::Stamp;
@@ -30,6 +31,12 @@ const USUAL_ENTRY: usize = 160;
 
 /// Above this many files the memory is begun anew, so that it cannot grow for ever.
 const ENTRY_LIMIT: usize = 2_000_000;
+
+/// A memory of so few bytes is written whenever anything is new in it.
+const SMALL_MEMORY: u64 = 64 << 10;
+
+/// To open a file that is new takes about as long as to write so many bytes of the memory.
+const FEW: u64 = 4 << 10;
 
 /// The longest memory that is read: 1 GiB, more than so many entries take.
 const MEMORY_LIMIT: u64 = 1 << 30;
@@ -195,7 +202,7 @@ impl Digests {
     /// Returns the system's error; without the memory everything is only slower.
     pub fn save(&self) -> io::Result<()> {
         let Ok(mut memory) = self.entries.lock() else { return Ok(()) };
-        if self.paranoid || !memory.is_new {
+        if self.paranoid || !memory.is_new || !memory.is_worth_writing() {
             return Ok(());
         }
         let folder = self.file.parent().unwrap_or(Path::new("."));
@@ -258,6 +265,13 @@ impl Memory {
     fn put(&mut self, path: &OsStr, entry: Option<Entry>) {
         self.new.insert(path.to_owned(), entry);
         self.is_new = true;
+    }
+
+    /// Tells whether to write it takes less time than to read what is new in it once more.
+    fn is_worth_writing(&self) -> bool {
+        let new: u64 = self.new.values().flatten().map(|it| it.stamp.size).sum();
+        let kept = self.kept.bytes.len() as u64;
+        kept < SMALL_MEMORY || new > kept / 2 || self.new.len() as u64 * FEW > kept
     }
 
     /// Returns all that is remembered, by path; where that is too much, what was asked for.
@@ -459,6 +473,37 @@ mod tests {
         fs::write(&memory, "damaged").unwrap();
         Digests::open(&memory, false).save().unwrap();
         assert!(Kept::of(fs::read(&memory).unwrap()).is_some());
+    }
+
+    #[test]
+    fn a_large_memory_is_written_where_that_takes_less_time_than_to_read_again_what_is_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let memory = dir.path().join("stamps");
+        let file = |name: &str, bytes: usize| {
+            let path = dir.path().join(name);
+            fs::write(&path, vec![b'x'; bytes]).unwrap();
+            path
+        };
+        let digests = Digests::open(&memory, false);
+        for at in 0..2000 {
+            digests.learn(&file(&format!("f{at}"), 1), Digest::of(b"x"));
+        }
+        digests.save().unwrap();
+        let grown = |files: &[&Path]| {
+            let before = fs::metadata(&memory).unwrap().len();
+            let digests = Digests::open(&memory, false);
+            for file in files {
+                digests.learn(file, Digest::of(b"new"));
+            }
+            digests.save().unwrap();
+            assert!(before > SMALL_MEMORY);
+            fs::metadata(&memory).unwrap().len() > before
+        };
+        let small = [file("small", 100), file("other", 100)];
+        assert!(!grown(&[&small[0], &small[1]]), "two small files");
+        assert!(grown(&[&file("large", 1 << 20)]), "a large one");
+        let many: Vec<_> = (0..1000).map(|it| file(&format!("n{it}"), 1)).collect();
+        assert!(grown(&many.iter().map(PathBuf::as_path).collect::<Vec<_>>()), "many small ones");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::ffi::OsString;
 use std::fs::{self, FileType};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -67,15 +68,32 @@ pub fn parted(
 }
 
 /// Returns what `look` saw in the folder `root`, and in every folder into which it led from there.
-/// What is above comes first.
+/// What is above comes first, and what is below one folder before what is below the next.
+///
+/// Folders that are equally deep are looked at together, so that no tree is too deep for a stack.
 pub fn each_below<T: Send>(
     root: &Path,
     look: &(impl Fn(&Path) -> (T, Vec<PathBuf>) + Sync),
 ) -> Vec<T> {
-    let (seen, below) = look(root);
-    let mut all = vec![seen];
-    let below: Vec<_> = below.into_par_iter().map(|it| each_below(&it, look)).collect();
-    all.extend(below.into_iter().flatten());
+    // Of each folder what was seen, and which numbers the folders in it have.
+    let mut seen: Vec<(Option<T>, Range<usize>)> = Vec::new();
+    let mut level = vec![root.to_owned()];
+    while !level.is_empty() {
+        let looked: Vec<_> =
+            std::mem::take(&mut level).into_par_iter().map(|it| look(&it)).collect();
+        let mut next = seen.len() + looked.len();
+        for (it, below) in looked {
+            seen.push((Some(it), next..next + below.len()));
+            next += below.len();
+            level.extend(below);
+        }
+    }
+    let (mut all, mut open) = (Vec::with_capacity(seen.len()), vec![0]);
+    while let Some(at) = open.pop() {
+        let (it, below) = &mut seen[at];
+        all.extend(it.take());
+        open.extend(below.rev());
+    }
     all
 }
 

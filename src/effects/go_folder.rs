@@ -11,6 +11,7 @@ use crate::plan::go_choice::{GoChoice, Named};
 use crate::plan::go_compose::KnownPackage;
 use crate::plan::go_folder::{GoFolder, GoFolderReader};
 use crate::words::digest::Digest;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::fs;
 use std::path::Path;
 
@@ -31,7 +32,7 @@ pub fn read(choice: &GoChoice, folder: &Path) -> Option<Option<ReadFolder>> {
     let mut reader = GoFolderReader::new(choice, folder.to_str()?);
     let mut entries: Vec<_> = fs::read_dir(folder).ok()?.collect::<Result<_, _>>().ok()?;
     entries.sort_by_key(fs::DirEntry::file_name);
-    let mut texts = Vec::new();
+    let mut files = Vec::new();
     for entry in entries {
         let mut kind = entry.file_type().ok()?;
         let leads = |it: &Path| fs::metadata(it).is_ok_and(|it| it.is_dir());
@@ -43,22 +44,22 @@ pub fn read(choice: &GoChoice, folder: &Path) -> Option<Option<ReadFolder>> {
         if named == Named::Out {
             continue;
         }
-        let path = entry.path();
         if kind.is_symlink() {
-            kind = fs::metadata(&path).ok()?.file_type();
+            kind = fs::metadata(entry.path()).ok()?.file_type();
         }
         kind.is_file().then_some(())?;
-        match named {
-            Named::Out => {}
-            Named::Object => reader.other(&name, &Constraint::All(Vec::new()))?,
-            Named::Other => reader.other(&name, &constraint_of_other(&fs::read(&path).ok()?)?)?,
-            Named::Go => {
-                let text = fs::read(&path).ok()?;
-                reader.go(&name, &GoSource::read(&text)?)?;
-                if name.ends_with("_test.go") {
-                    let is_main = memchr::memmem::find(&text, b"TestMain").is_some();
-                    texts.push((name, Digest::of(&text), is_main));
-                }
+        files.push((name, named));
+    }
+    let read = |(name, named): &(String, Named)| ReadFile::of(&folder.join(name), *named);
+    let read: Option<Vec<_>> = files.par_iter().map(read).collect();
+    let mut texts = Vec::new();
+    for ((name, _), read) in files.into_iter().zip(read?) {
+        match read {
+            ReadFile::Other(constraint) => reader.other(&name, &constraint)?,
+            ReadFile::Go(source, None) => reader.go(&name, &source)?,
+            ReadFile::Go(source, Some((digest, is_main))) => {
+                reader.go(&name, &source)?;
+                texts.push((name, digest, is_main));
             }
         }
     }
@@ -69,6 +70,29 @@ pub fn read(choice: &GoChoice, folder: &Path) -> Option<Option<ReadFolder>> {
     let has_mains = texts.iter().filter(|it| it.2).count() > 1;
     let tests = texts.into_iter().map(|it| it.1).collect();
     Some(Some(ReadFolder { found, tests, has_mains }))
+}
+
+/// What a file of a folder says.
+enum ReadFile {
+    Other(Constraint),
+    /// Of a test file also its digest, and whether it may have a `TestMain`.
+    Go(Box<GoSource>, Option<(Digest, bool)>),
+}
+
+impl ReadFile {
+    fn of(path: &Path, named: Named) -> Option<Self> {
+        match named {
+            Named::Out | Named::Object => Some(Self::Other(Constraint::All(Vec::new()))),
+            Named::Other => Some(Self::Other(constraint_of_other(&fs::read(path).ok()?)?)),
+            Named::Go => {
+                let text = fs::read(path).ok()?;
+                let is_test = path.to_str()?.ends_with("_test.go");
+                let has_main = || memchr::memmem::find(&text, b"TestMain").is_some();
+                let of_test = is_test.then(|| (Digest::of(&text), has_main()));
+                Some(Self::Go(Box::new(GoSource::read(&text)?), of_test))
+            }
+        }
+    }
 }
 
 /// Says what an import path means; `None` if that is not known.

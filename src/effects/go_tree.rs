@@ -15,6 +15,7 @@
 //! [`decisive`]: crate::formats::go_header::decisive
 
 use crate::effects::digests::Digests;
+use crate::effects::folders::{FILE, FOLDER, LINK, each_below, entries, kind};
 use crate::effects::go_tool::GoModuleFolder;
 use crate::plan::fingerprint::Framed;
 use crate::words::defect::{Defect, planted};
@@ -22,10 +23,10 @@ use crate::words::digest::Digest;
 use crate::words::path::OUTPUT_FOLDER;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use walkdir::{DirEntry, WalkDir};
 
 /// The files that choose modules.
 const CHOOSERS: [&str; 5] = ["go.mod", "go.sum", "go.work", "go.work.sum", "modules.txt"];
@@ -54,7 +55,7 @@ impl GoTree {
     ///
     /// Returns the system's error if something there cannot be read.
     pub fn look(digests: &Digests, module: &GoModuleFolder, tests: bool) -> io::Result<Self> {
-        let mut framed = Framed::new("linkwright go tree 1");
+        let mut framed = Framed::new("linkwright go tree 2");
         let roots = roots(module);
         let mut folders = BTreeSet::new();
         framed.count(roots.len());
@@ -64,52 +65,75 @@ impl GoTree {
         }
         let choosers =
             module.work.iter().flat_map(|it| [it.clone(), it.with_extension("work.sum")]);
-        let mut paths: Vec<_> = choosers.filter(|it| it.is_file()).collect();
-        framed.count(paths.len());
-        for root in &roots {
-            let walk = WalkDir::new(root).follow_root_links(true).sort_by_file_name();
-            for entry in walk.into_iter().filter_entry(enters) {
-                let entry = entry?;
-                if entry.file_type().is_dir() {
-                    folders.insert(entry.path().to_owned());
-                }
-                let kind = kind(&entry);
-                if !(planted(Defect::ListingWithoutNames) && kind != 2) {
-                    framed.count(entry.depth());
-                    // The name of a clone's own folder does not count.
-                    let name = Some(entry.file_name()).filter(|_| entry.depth() > 0);
-                    framed.bytes(name.unwrap_or_default().as_encoded_bytes());
-                    framed.count(kind);
-                }
-                if matches!(kind, 1 | 11) && counts(entry.path()) {
-                    paths.push(entry.into_path());
-                }
-            }
+        let choosers: Vec<_> = choosers.filter(|it| it.is_file()).collect();
+        framed.count(choosers.len());
+        let contents: io::Result<Vec<_>> =
+            choosers.iter().map(|it| content(digests, it, tests)).collect();
+        for it in contents? {
+            framed.digest(&it);
         }
-        let digest = |path: &PathBuf| content(digests, path, tests);
-        let contents: io::Result<Vec<_>> = paths.par_iter().map(digest).collect();
-        for content in contents? {
-            framed.digest(&content);
+        for root in &roots {
+            let look = |folder: &Path| {
+                let seen = Seen::of(digests, folder, tests);
+                let below = seen.as_ref().map(|it| it.below(folder)).unwrap_or_default();
+                (seen.map(|it| (folder.to_owned(), it)), below)
+            };
+            for seen in each_below(root, &look) {
+                let (folder, seen) = seen?;
+                // The name of a clone's own folder does not count.
+                let below = folder.strip_prefix(root).unwrap_or(&folder);
+                framed.bytes(below.as_os_str().as_encoded_bytes());
+                seen.frame(&mut framed);
+                folders.insert(folder);
+            }
         }
         Ok(Self { digest: framed.finish(), roots, folders })
     }
 }
 
-fn enters(entry: &DirEntry) -> bool {
-    entry.depth() == 0 || entry.file_name() != ".git" && entry.file_name() != OUTPUT_FOLDER
+/// What one folder holds.
+struct Seen {
+    /// The names in it with the [`kind`](crate::effects::folders::kind) of each; ten more for what
+    /// a link leads to.
+    names: Vec<(OsString, u8)>,
+    /// What counts of the files of which more than the name may count.
+    contents: Vec<Digest>,
 }
 
-/// What an entry is: 1 a file, 2 a folder, 5 another thing; ten more for what a link leads to.
-fn kind(entry: &DirEntry) -> usize {
-    let of = |it: fs::FileType| match () {
-        () if it.is_file() => 1,
-        () if it.is_dir() => 2,
-        () => 5,
-    };
-    if entry.path_is_symlink() && entry.depth() > 0 {
-        return fs::metadata(entry.path()).map_or(10, |it| 10 + of(it.file_type()));
+impl Seen {
+    fn of(digests: &Digests, folder: &Path, tests: bool) -> io::Result<Self> {
+        let mut names = entries(folder)?;
+        names.retain(|(name, _)| name != ".git" && name != OUTPUT_FOLDER);
+        for (name, it) in names.iter_mut().filter(|it| it.1 == LINK) {
+            let leads = fs::metadata(folder.join(name));
+            *it = leads.map_or(10, |it| 10 + kind(it.file_type()));
+        }
+        let is_file = |it: &&(OsString, u8)| it.1 == FILE || it.1 == 10 + FILE;
+        let files = names.iter().filter(is_file).filter(|it| counts(Path::new(&it.0)));
+        let files: Vec<_> = files.map(|it| folder.join(&it.0)).collect();
+        let contents = files.par_iter().map(|it| content(digests, it, tests));
+        let contents = contents.collect::<io::Result<_>>()?;
+        Ok(Self { names, contents })
     }
-    of(entry.file_type())
+
+    fn below(&self, folder: &Path) -> Vec<PathBuf> {
+        self.names.iter().filter(|it| it.1 == FOLDER).map(|it| folder.join(&it.0)).collect()
+    }
+
+    fn frame(&self, framed: &mut Framed) {
+        let Self { names, contents } = self;
+        let is_told =
+            |it: &&(OsString, u8)| !planted(Defect::ListingWithoutNames) || it.1 == FOLDER;
+        framed.count(names.iter().filter(is_told).count());
+        for (name, kind) in names.iter().filter(is_told) {
+            framed.bytes(name.as_encoded_bytes());
+            framed.count(usize::from(*kind));
+        }
+        framed.count(contents.len());
+        for it in contents {
+            framed.digest(it);
+        }
+    }
 }
 
 /// Tells whether more than the name of a file may count.

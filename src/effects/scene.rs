@@ -14,6 +14,8 @@ use crate::effects::stamp::Stamp;
 use crate::formats::test_log::Manner;
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::slice::ParallelSliceMut;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -43,14 +45,18 @@ impl Scene {
     /// Begins the scene of a run that began at `began`, with every file that it read, but for those
     /// that are kept elsewhere.
     #[must_use]
-    pub fn new(began: SystemTime, digests: &Digests, is_elsewhere: impl Fn(&Path) -> bool) -> Self {
-        let mut this = Self::empty(began);
-        for (path, (stamp, digest)) in digests.seen() {
-            if !is_elsewhere(&path) {
-                this.sights.insert(path.into_os_string(), Sight::File(stamp, *digest.as_bytes()));
-            }
-        }
-        this
+    pub fn new(
+        began: SystemTime,
+        digests: &Digests,
+        is_elsewhere: impl Fn(&Path) -> bool + Sync,
+    ) -> Self {
+        let seen = digests.seen().into_par_iter().filter(|(path, _)| !is_elsewhere(path));
+        let sight = |(path, (stamp, digest)): (PathBuf, (Stamp, Digest))| {
+            (path.into_os_string(), Sight::File(stamp, *digest.as_bytes()))
+        };
+        let mut sights: Vec<_> = seen.map(sight).collect();
+        sights.par_sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Self { sights: sights.into_iter().collect(), ..Self::empty(began) }
     }
 
     /// Begins the scene of a run that began at `began`, with nothing in it.
@@ -233,22 +239,22 @@ impl Scene {
         }
     }
 
-    /// Adds a file that this run made or found in place, which must hold `digest`.
-    pub fn output(&mut self, path: &Path, digests: &Digests, digest: &Digest) {
-        let metadata = fs::symlink_metadata(path);
-        match metadata.and_then(|it| Ok((it, digests.digest(path)?))) {
-            Ok((it, found)) if it.is_file() && found == *digest => {
-                let sight = Sight::Output(Stamp::of(&it), *digest.as_bytes(), is_program(&it));
-                self.sights.insert(path.as_os_str().to_owned(), sight);
+    /// Adds files that this run made or found in place, each of which must hold its digest.
+    pub fn outputs(&mut self, outputs: Vec<(PathBuf, Digest)>, digests: &Digests) {
+        let look =
+            |(path, digest): (PathBuf, Digest)| (look_at_output(&path, digests, &digest), path);
+        for (sight, path) in outputs.into_par_iter().map(look).collect::<Vec<_>>() {
+            match sight {
+                Some(sight) => self.add(&path, sight),
+                None => self.unclear(&path),
             }
-            _ => self.unclear(path),
         }
     }
 
     /// Adds a file that this run made or found in place, whatever it holds.
     pub fn output_as_found(&mut self, path: &Path, digests: &Digests) {
         match digests.digest(path) {
-            Ok(digest) => self.output(path, digests, &digest),
+            Ok(digest) => self.outputs(vec![(path.to_owned(), digest)], digests),
             Err(_) => self.unclear(path),
         }
     }
@@ -276,6 +282,14 @@ impl Scene {
     fn add(&mut self, path: &Path, sight: Sight) {
         self.sights.insert(path.as_os_str().to_owned(), sight);
     }
+}
+
+/// Looks at an output; `None` if it does not hold `digest`.
+fn look_at_output(path: &Path, digests: &Digests, digest: &Digest) -> Option<Sight> {
+    let metadata = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let is_well = digests.digest(path).is_ok_and(|it| it == *digest);
+    let sight = Sight::Output(Stamp::of(&metadata), *digest.as_bytes(), is_program(&metadata));
+    is_well.then_some(sight)
 }
 
 /// A folder as it was seen.

@@ -230,7 +230,7 @@ fn an_output_is_held_to_its_bytes_and_to_being_a_program() {
     let path = it.put("out", "1");
     set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
     let draw = |scene: &mut Scene, digests: &Digests| {
-        scene.output(&path, digests, &Digest::of(b"1"));
+        scene.outputs(vec![(path.clone(), Digest::of(b"1"))], digests);
     };
     assert!(it.same(draw, || drop(it.put("out", "1"))));
     let may_not_start = || set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
@@ -269,7 +269,7 @@ fn a_scene_with_something_that_is_not_as_it_should_be_is_not_clear() {
     let it = Place::new();
     let path = it.put("out", "1");
     let mut scene = Scene::new(later(), &it.digests, |_| false);
-    scene.output(&path, &it.digests, &Digest::of(b"2"));
+    scene.outputs(vec![(path.clone(), Digest::of(b"2"))], &it.digests);
     assert_eq!(scene.clear().unwrap_err(), path);
     let mut scene = Scene::new(later(), &it.digests, |_| false);
     scene.nothing(&path);

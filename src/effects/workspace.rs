@@ -10,6 +10,7 @@
 //!
 //! A target of a nested workspace gets its labels from the outermost root.
 
+use crate::effects::folders::{FOLDER, each_below, entries};
 use crate::formats::build_file::{BuildSpec, parse as parse_build};
 use crate::formats::ron_syntax::{MAX_BYTES, source_of};
 use crate::formats::rules_file::{RulesSpec, built_in, parse as parse_rules};
@@ -25,11 +26,11 @@ use crate::words::span::Source;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use walkdir::{DirEntry, WalkDir};
 
 /// The name of the file that makes a folder a package.
 pub const BUILD_FILE: &str = "BUILD.ron";
@@ -226,25 +227,18 @@ pub fn load_rules(root: Option<&Path>) -> Result<RuleSet, LoadError> {
 ///
 /// Returns [`LoadError`] if a folder cannot be read, or if a package cannot be named.
 fn packages(root: &Path) -> Result<Vec<PackagePath>, LoadError> {
+    let look = |folder: &Path| match searched(root, folder) {
+        Ok((is_package, below)) => (Ok(is_package.then(|| folder.to_owned())), below),
+        Err(source) => (Err(LoadError::Walk { path: folder.to_owned(), source }), Vec::new()),
+    };
     let mut packages = Vec::new();
     let mut problems = Vec::new();
-    let walk = WalkDir::new(root).follow_links(false).sort_by_file_name();
-    let enter =
-        |it: &DirEntry| it.depth() == 0 || !it.file_type().is_dir() || is_searched(it.path());
-    for entry in walk.into_iter().filter_entry(enter) {
-        let entry = match entry {
-            // Somebody removed the folder since the one above it was read.
-            Err(error) if error.depth() > 0 && is_gone(&error) => continue,
-            entry => entry.map_err(|error| walk_error(root, error))?,
-        };
-        if entry.file_name() != BUILD_FILE || entry.depth() == 0 {
-            continue;
-        }
-        let folder = entry.path().parent().unwrap_or(root);
-        if let Some(package) = package_of(root, folder) {
+    for folder in each_below(root, &look) {
+        let Some(folder) = folder? else { continue };
+        if let Some(package) = package_of(root, &folder) {
             packages.push(package);
         } else {
-            let folder = folder.strip_prefix(root).unwrap_or(folder).display();
+            let folder = folder.strip_prefix(root).unwrap_or(&folder).display();
             let message = format!("the folder `{folder}` cannot be named in labels");
             let hint = "rename it: no `:`, `\\` or control characters, valid UTF-8, no leading `-`";
             problems.push(Problem::new(message).hint(hint));
@@ -254,24 +248,34 @@ fn packages(root: &Path) -> Result<Vec<PackagePath>, LoadError> {
     if problems.is_empty() { Ok(packages) } else { Err(LoadError::Rules(problems)) }
 }
 
+/// Tells whether a folder is a package, and which of those in it are searched too.
+fn searched(root: &Path, folder: &Path) -> io::Result<(bool, Vec<PathBuf>)> {
+    let is_below = folder != root;
+    let entries = match entries(folder) {
+        // Somebody removed the folder since the one above it was read.
+        Err(error) if is_below && error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(_) if is_below && is_there(&folder.join(".git")) => Vec::new(),
+        entries => entries?,
+    };
+    if is_below && entries.iter().any(|it| it.0 == ".git") {
+        return Ok((false, Vec::new()));
+    }
+    let is_package = entries.iter().any(|it| it.0 == BUILD_FILE);
+    let below = entries.iter().filter(|(name, kind)| *kind == FOLDER && !is_passed_over(name));
+    Ok((is_package, below.map(|it| folder.join(&it.0)).collect()))
+}
+
 /// Tells whether a folder below the root is searched for packages.
 #[must_use]
 pub fn is_searched(folder: &Path) -> bool {
     let name = folder.file_name().unwrap_or_default();
-    let hidden = name.as_encoded_bytes().starts_with(b".");
+    !is_passed_over(name) && !is_there(&folder.join(".git"))
+}
+
+/// Tells whether folders with this name are not looked into.
+fn is_passed_over(name: &OsStr) -> bool {
     // A directory named `BUILD.ron` must be told, not searched; reading it does that.
-    let skipped = hidden || SKIPPED.iter().any(|it| name == *it);
-    !skipped && !is_there(&folder.join(".git"))
-}
-
-fn is_gone(error: &walkdir::Error) -> bool {
-    error.io_error().is_some_and(|it| it.kind() == io::ErrorKind::NotFound)
-}
-
-fn walk_error(root: &Path, error: walkdir::Error) -> LoadError {
-    let path = error.path().unwrap_or(root).to_owned();
-    let source = error.into_io_error().unwrap_or_else(|| io::Error::other("a loop of links"));
-    LoadError::Walk { path, source }
+    name.as_encoded_bytes().starts_with(b".") || SKIPPED.iter().any(|it| name == *it)
 }
 
 /// Tells whether anything, a dangling link too, has this path.

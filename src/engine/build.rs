@@ -1,7 +1,7 @@
 //! The pipeline: from targets to a ledger of verified linkage.
 
 use crate::effects::lock::{Busy, Lock, LockError, Patience, Share};
-use crate::effects::machine::Machine;
+use crate::effects::machine::{Machine, side_by_side};
 use crate::effects::outputs::{OutputError, Outputs};
 use crate::engine::bundle_job::{self, run_bundle};
 use crate::engine::c_dependencies;
@@ -80,7 +80,11 @@ pub fn build(
         Session::new(request, (targets, rules), (machine, outputs.as_ref()), sink, deliveries);
     sink(Event::Started { targets: graph.node_count(), jobs: request.jobs.get() });
     let pool = rayon::ThreadPoolBuilder::new().num_threads(request.jobs.get()).build()?;
-    let outcomes = execute(&session, &graph, &pool);
+    // What the last run wrote of many targets takes a while to read, and `go` takes longer.
+    let read_ledger = || outputs.as_ref().map(|it| it.present().read_ledger());
+    let parsed =
+        || read_ledger().transpose().map(|it| it.flatten().and_then(|it| Ledger::parse(&it)));
+    let (old, outcomes) = side_by_side(parsed, || execute(&session, &graph, &pool));
     let seen = Seen::of(&session, graph.node_weights().copied().collect());
     drop(session);
     let results = results(&graph, &outcomes, delivered, sink);
@@ -89,7 +93,7 @@ pub fn build(
     let troubles: Vec<_> = troubles.collect();
     let mut remembered = None;
     if let Some(outputs) = &outputs {
-        let ledger = record((outputs, &request.root), targets, machine, &results)?;
+        let ledger = record((outputs, &request.root), targets, machine, (&results, old?))?;
         if counts.exit_code == 0 && troubles.is_empty() {
             remembered = pool.install(|| {
                 recall::remember(request, (machine, outputs), &seen, &results, &ledger)
@@ -323,7 +327,7 @@ fn record(
     (outputs, root): (&Outputs, &Path),
     targets: &Targets,
     machine: &Machine,
-    results: &[Delivered],
+    (results, old): (&[Delivered], Option<Ledger>),
 ) -> Result<String, BuildError> {
     let tried = results.iter().filter(|it| it.finished.state != State::Skipped);
     let touched: BTreeSet<_> = tried.clone().map(|it| it.finished.label.clone()).collect();
@@ -341,7 +345,7 @@ fn record(
             Recorded::Bundle(it) => bundles.push(*it),
         }
     }
-    if let Some(old) = outputs.present().read_ledger()?.and_then(|it| Ledger::parse(&it)) {
+    if let Some(old) = old {
         let holds = |it: &Record| outputs.present().holds(&machine.digests, &it.output, &it.blake3);
         let is_made = |it: &Record| {
             let label = &it.label;

@@ -50,22 +50,23 @@ pub fn expand<'t>(session: &Session<'_>, go: &GoTool, targets: &[&'t Target]) ->
     let open = questions.iter().filter(|it| !answered.contains_key(*it)).cloned().collect();
     answered.append(&mut ask_all(open));
     let answers: Vec<_> = questions.iter().filter_map(|it| answered.remove(it)).collect();
-    for one in &prepared {
+    let expand = |one: &Prepared<'t>| {
         let key = one.listing(session, go);
         let same = |it: &ListingKey| it.module == key.module && it.selection == key.selection;
         let Some(answer) = questions.iter().position(same).map(|it| &answers[it]) else {
             unreachable!("invariant: each target has a question")
         };
-        match answer {
-            Ok(listing) => {
-                for unit in one.expand(session, &listing.graph) {
-                    match unit {
-                        Ok(unit) => expanded.units.push(unit),
-                        Err(unfit) => expanded.unfit.push((one.target, unfit)),
-                    }
-                }
-            }
-            Err(error) => expanded.unfit.push((one.target, no_go(error))),
+        let units = match answer {
+            Ok(listing) => one.expand(session, &listing.graph),
+            Err(error) => vec![Err(no_go(error))],
+        };
+        units.into_iter().map(|it| it.map_err(|unfit| (one.target, unfit))).collect::<Vec<_>>()
+    };
+    let units: Vec<_> = prepared.par_iter().map(expand).collect();
+    for unit in units.into_iter().flatten() {
+        match unit {
+            Ok(unit) => expanded.units.push(unit),
+            Err(unfit) => expanded.unfit.push(unfit),
         }
     }
     expanded

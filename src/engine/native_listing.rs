@@ -110,9 +110,9 @@ impl<'q> NativeListing<'q> {
     /// Reads the packages; `None` if Go is to be asked.
     #[must_use]
     pub fn packages(&self, store: &Store) -> Option<BTreeMap<String, GoPackage>> {
-        let standard = store.packed(&self.of_standard)?;
-        let modules: Modules = store.packed(&self.of_modules)?;
-        Reading { of: self, standard, modules }.packages()
+        let standard = || store.packed(&self.of_standard);
+        let (standard, modules) = rayon::join(standard, || store.packed(&self.of_modules));
+        Reading { of: self, standard: standard?, modules: modules? }.packages()
     }
 
     /// Remembers what `go list` told without errors, of files that did not change meanwhile.

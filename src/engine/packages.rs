@@ -107,9 +107,7 @@ pub fn packages(
     let asked = labels.iter().filter_map(|it| targets.get(it));
     let go: Vec<&Target> = asked.filter(|it| it.rule.is_go()).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(request.jobs.get()).build();
-    let found = pool.map_err(BuildError::from)?.install(|| find(&session, &go));
-    machine.save();
-    found
+    pool.map_err(BuildError::from)?.install(|| find(&session, &go))
 }
 
 fn find(session: &Session<'_>, targets: &[&Target]) -> Result<PackageGraphs, PackagesError> {

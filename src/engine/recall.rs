@@ -180,12 +180,11 @@ pub fn remember(
     draw_go(&mut scene, machine, seen, is_elsewhere);
     draw_program(&mut scene, program, machine);
     draw_targets(&mut scene, request, machine, seen);
-    for record in results.iter().filter_map(linkage_of) {
-        let path = record.output.below(outputs.folder());
-        scene.output(&path, &machine.digests, &record.blake3);
-    }
-    let path = outputs.folder().join("ledger.json");
-    scene.output(&path, &machine.digests, &Digest::of(ledger.as_bytes()));
+    let linked = results.iter().filter_map(linkage_of);
+    let mut files: Vec<_> =
+        linked.map(|it| (it.output.below(outputs.folder()), it.blake3)).collect();
+    files.push((outputs.folder().join("ledger.json"), Digest::of(ledger.as_bytes())));
+    scene.outputs(files, &machine.digests);
     let sights = scene.clear().ok()?;
     let commands = seen.targets.iter().filter_map(|it| it.rule.command());
     let mut names: BTreeSet<&str> = PASSED.into_iter().chain(NETWORK).chain(PLACES).collect();

@@ -136,9 +136,8 @@ fn sights(
         for (path, manner) in &it.paths {
             scene.looked(path, *manner);
         }
-        let (program, digest) = &it.program;
-        scene.output(program, digests, digest);
     }
+    scene.outputs(saw.iter().map(|it| it.program.clone()).collect(), digests);
     let has_data = |it: &&&Target| it.rule.tests().is_some_and(|it| !it.run.data.is_empty());
     for it in targets.iter().filter(has_data) {
         let folder = build.root.join(it.label.package().as_str());

@@ -19,7 +19,7 @@
 
 use crate::formats::go_list::{GENERATED, GoFiles, GoPackage};
 use crate::plan::go_choice::GoChoice;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 /// A package by itself, with import paths that are resolved.
@@ -311,29 +311,30 @@ impl<'k> Composition<'k> {
 
     /// Tells of all that is listed, by the names that variants have.
     fn told(
-        &self,
+        mut self,
         listed: &[usize],
         named: &BTreeSet<usize>,
     ) -> Option<BTreeMap<String, GoPackage>> {
+        let paths: BTreeSet<_> =
+            listed.iter().map(|it| self.nodes[*it].package.import_path.as_str()).collect();
+        let folded: HashSet<_> = paths.iter().map(|it| it.to_ascii_lowercase()).collect();
+        if folded.len() < paths.len() {
+            return None;
+        }
+        // Packages are taken out one by one, and what imports one still asks for its name.
+        let of_variant = |it: &Node| {
+            let it = &it.package;
+            (!it.for_test.is_empty()).then(|| (it.import_path.clone(), variant_name(it)))
+        };
+        let variants: Vec<_> = self.nodes.iter().map(of_variant).collect();
         let mut told = BTreeMap::new();
-        let (mut folded, mut paths) = (BTreeSet::new(), BTreeSet::new());
         for place in listed {
-            let node = &self.nodes[*place];
-            let mut package = node.package.clone();
-            if paths.insert(&node.package.import_path)
-                && !folded.insert(package.import_path.to_ascii_lowercase())
-            {
-                return None;
-            }
-            let variants: HashMap<_, _> = node
-                .imports
-                .iter()
-                .map(|it| &self.nodes[*it].package)
-                .filter(|it| !it.for_test.is_empty())
-                .map(|it| (it.import_path.as_str(), variant_name(it)))
-                .collect();
+            let node = &mut self.nodes[*place];
+            let mut package = std::mem::take(&mut node.package);
+            let imported = node.imports.iter().filter_map(|it| variants[*it].as_ref());
+            let variants: HashMap<_, _> = imported.map(|(path, name)| (path, name)).collect();
             for import in &mut package.imports {
-                if let Some(variant) = variants.get(import.as_str()) {
+                if let Some(variant) = variants.get(import) {
                     import.clone_from(variant);
                 }
             }

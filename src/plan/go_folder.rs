@@ -144,6 +144,8 @@ impl<'c> GoFolderReader<'c> {
     pub fn finish(self) -> Option<Option<GoFolder>> {
         let Self { choice, mut found, with_cgo, .. } = self;
         let files = &mut found.files;
+        // Whoever leaves a file out by its name may not have read those before it.
+        files.ignored_go_files.sort();
         if files.compiled_go().next().is_none() && !files.have_tests() {
             return Some(None);
         }
@@ -274,6 +276,20 @@ mod tests {
         let found = read(&choice(false), &files).unwrap().unwrap();
         assert_eq!(found.files.compiled().collect::<Vec<_>>(), ["a.go"]);
         assert_eq!(found.imports[0].iter().collect::<Vec<_>>(), ["fmt"]);
+    }
+
+    #[test]
+    fn files_that_a_name_or_a_constraint_leaves_out_are_told_in_order_however_they_were_read() {
+        let choice = choice(true);
+        let mut reader = GoFolderReader::new(&choice, "/m");
+        for name in ["a.go", "b.go", "c_windows.go"] {
+            reader.named(name).unwrap();
+        }
+        let text = |it: &str| GoSource::read(it.as_bytes()).unwrap();
+        reader.go("a.go", &text("//go:build ignore\n\npackage p\n")).unwrap();
+        reader.go("b.go", &text("package p\n")).unwrap();
+        let found = reader.finish().unwrap().unwrap();
+        assert_eq!(found.files.ignored_go_files, ["a.go", "c_windows.go"]);
     }
 
     #[test]

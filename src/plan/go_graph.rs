@@ -5,7 +5,8 @@
 
 use crate::formats::go_events::plain;
 use crate::formats::go_list::GoPackage;
-use std::collections::{BTreeMap, VecDeque};
+use fixedbitset::FixedBitSet;
+use std::collections::BTreeMap;
 
 /// Go packages by import path, test variants included.
 #[derive(Debug, Clone, Default)]
@@ -86,42 +87,50 @@ impl GoGraph {
         &self,
         roots: impl IntoIterator<Item = &'r str>,
     ) -> BTreeMap<&str, &GoPackage> {
-        let mut reached = vec![false; self.packages.len()];
+        // There may be a hundred thousand packages, each a root of few: no step is one for each.
+        let (mut is_reached, mut reached) = (self.no_package(), Vec::new());
         let mut open: Vec<_> =
             roots.into_iter().filter_map(|it| place(&self.packages, it)).collect();
         while let Some(at) = open.pop() {
-            if !std::mem::replace(&mut reached[at], true) {
-                open.extend(self.imports[at].iter().filter(|it| !reached[**it]));
+            if !is_reached.put(at) {
+                reached.push(at);
+                open.extend(self.imports[at].iter().filter(|it| !is_reached.contains(**it)));
             }
         }
-        let reached = self.packages.iter().zip(reached).filter(|(_, reached)| *reached);
-        reached.map(|((path, package), _)| (path.as_str(), package)).collect()
+        reached.sort_unstable();
+        let packages = reached.into_iter().map(|it| &self.packages[it]);
+        packages.map(|(path, package)| (path.as_str(), package)).collect()
     }
 
     /// Returns the shortest import chain from `root` to a package that `wanted` accepts, both ends
     /// included, without test variants in the names.
     #[must_use]
     pub fn chain_to(&self, root: &str, wanted: impl Fn(&GoPackage) -> bool) -> Option<Vec<String>> {
-        let mut from: Vec<Option<usize>> = vec![None; self.packages.len()];
         let root = place(&self.packages, root)?;
-        let mut open = VecDeque::from([root]);
-        while let Some(at) = open.pop_front() {
+        let mut is_met = self.no_package();
+        is_met.insert(root);
+        // Each package that was met, and the step that led to it.
+        let mut steps = vec![(root, None)];
+        let mut next = 0;
+        while let Some((at, _)) = steps.get(next).copied() {
             if wanted(&self.packages[at].1) {
-                let steps = std::iter::successors(Some(at), |it| from[*it]);
-                let mut chain: Vec<_> =
-                    steps.map(|it| plain(&self.packages[it].0).to_owned()).collect();
+                let back = std::iter::successors(Some(next), |it| steps[*it].1);
+                let name = |it: usize| plain(&self.packages[steps[it].0].0).to_owned();
+                let mut chain: Vec<_> = back.map(name).collect();
                 chain.reverse();
                 chain.dedup();
                 return Some(chain);
             }
-            for next in &self.imports[at] {
-                if *next != root && from[*next].is_none() {
-                    from[*next] = Some(at);
-                    open.push_back(*next);
-                }
-            }
+            let met = self.imports[at].iter().filter(|it| !is_met.put(**it));
+            steps.extend(met.map(|it| (*it, Some(next))));
+            next += 1;
         }
         None
+    }
+
+    /// A set of packages by their places, with none in it.
+    fn no_package(&self) -> FixedBitSet {
+        FixedBitSet::with_capacity(self.packages.len())
     }
 
     /// Returns the shortest chain to a package that uses cgo, if one does.

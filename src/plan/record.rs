@@ -180,8 +180,10 @@ impl Ledger {
         mut commands: Vec<CommandRecord>,
         mut bundles: Vec<BundleRecord>,
     ) -> Self {
-        let order = |it: &Record| (it.label.clone(), it.go_package.clone(), it.platform.clone());
-        records.sort_by_cached_key(order);
+        records.sort_by(|a, b| {
+            let packages = a.go_package.cmp(&b.go_package);
+            a.label.cmp(&b.label).then(packages).then_with(|| a.platform.cmp(&b.platform))
+        });
         commands.sort_by(|a, b| a.label.cmp(&b.label));
         bundles.sort_by(|a, b| a.label.cmp(&b.label));
         if planted(Defect::UnsortedLedger) {
