@@ -24,7 +24,7 @@ use crate::effects::store::Store;
 use crate::engine::kept_listing::frame_selection;
 use crate::engine::listing::ListingKey;
 use crate::formats::go_events::plain;
-use crate::formats::go_list::{GoModule, GoPackage, PackedPackage};
+use crate::formats::go_list::{GoModule, GoPackage, KeptPackage};
 use crate::plan::fingerprint::Framed;
 use crate::plan::go_choice::GoChoice;
 use crate::plan::go_compose::{KnownPackage, OF_TEST_MAIN, compose, imported, of_linker};
@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 const MOST_TESTS: usize = 50_000;
 
 /// Packages of the standard library, by import path.
-type Standard = BTreeMap<String, PackedPackage>;
+type Standard = BTreeMap<String, KeptPackage>;
 
 /// What earlier answers told of modules.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ struct Modules {
     /// The local ones, by their paths.
     local: BTreeMap<String, GoModule>,
     /// Packages of the others.
-    packages: BTreeMap<String, PackedPackage>,
+    packages: BTreeMap<String, KeptPackage>,
     /// Which local module imports packages of which other one.
     imports: BTreeSet<(String, String)>,
     /// The test files that were parsed.
@@ -79,7 +79,7 @@ impl<'q> NativeListing<'q> {
     #[must_use]
     pub fn of(go: &'q GoTool, question: &'q ListingKey, tree: &GoTree) -> Option<Self> {
         let choice = GoChoice::new(&question.selection, &go.version).filter(|_| go.is_its_own())?;
-        let mut standard = Framed::new("linkwright standard library 2");
+        let mut standard = Framed::new("linkwright standard library 3");
         standard.text(env!("CARGO_PKG_VERSION"));
         standard.digest(&question.go);
         standard.bytes(go.root.as_os_str().as_encoded_bytes());
@@ -137,7 +137,7 @@ impl<'q> NativeListing<'q> {
                 return;
             } else if is_plain && package.matched.is_empty() {
                 let into = if package.standard { &mut standard } else { &mut modules.packages };
-                into.insert(path.clone(), PackedPackage(bare));
+                into.extend(KeptPackage::of(bare).map(|it| (path.clone(), it)));
             }
         }
         if self.question.tests {
@@ -226,7 +226,7 @@ impl Reading<'_> {
             open.retain(|it| !known.contains_key(it));
         }
         let is_well = !roots.is_empty() && known.values().all(|it| self.may_import(it, &known));
-        is_well.then(|| compose(&known, &roots, &self.of.choice, tests))?
+        is_well.then(|| compose(known, &roots, &self.of.choice, tests))?
     }
 
     /// Tells whether each import of another module by a local one is one that Go let pass before,
@@ -248,19 +248,18 @@ impl Reading<'_> {
 
     /// Reads one package.
     fn read(&self, path: &str, is_root: bool) -> Option<Found> {
-        let opaque = |it: &GoPackage| {
-            let (package, test_embeds) = (it.clone(), Default::default());
+        let opaque = |package: GoPackage| {
             let (test_imports, x_test_imports) = (Vec::new(), Vec::new());
-            let is_opaque = true;
+            let (test_embeds, is_opaque) = (Default::default(), true);
             let it = KnownPackage { package, test_imports, x_test_imports, test_embeds, is_opaque };
             Found::Package(Box::new(it))
         };
         let (module, folder) = match self.locate(path)? {
             At::Local { module, folder } => (module, folder),
             _ if is_root => return None,
-            At::Standard => return self.standard.get(path).map(|it| opaque(&it.0)),
+            At::Standard => return Some(opaque(self.standard.get(path)?.package()?)),
             At::Module => {
-                let PackedPackage(package) = self.modules.packages.get(path)?;
+                let package = self.modules.packages.get(path)?.package()?;
                 // Its C code is read here, and must be there.
                 let is_there = !package.files.use_cgo() || Path::new(&package.dir).is_dir();
                 return is_there.then(|| opaque(package));

@@ -48,11 +48,12 @@ struct Node {
 }
 
 /// What is made of packages.
-pub struct Composition<'k> {
-    known: &'k BTreeMap<String, KnownPackage>,
+pub struct Composition {
+    /// What is not yet a node; of one that is, what its tests are made of.
+    known: BTreeMap<String, KnownPackage>,
     of_linker: Vec<&'static str>,
     nodes: Vec<Node>,
-    places: HashMap<&'k str, usize>,
+    places: HashMap<String, usize>,
 }
 
 /// Returns what the linker brings into each program; `None` where Go refuses, or more decides.
@@ -91,7 +92,7 @@ pub fn unsaid(package: &GoPackage, of_linker: &[&'static str]) -> Vec<&'static s
 /// Returns every package of a listing: `roots` are those that patterns name, with the patterns.
 #[must_use]
 pub fn compose(
-    known: &BTreeMap<String, KnownPackage>,
+    known: BTreeMap<String, KnownPackage>,
     roots: &BTreeMap<String, Vec<String>>,
     choice: &GoChoice,
     tests: bool,
@@ -123,29 +124,33 @@ pub fn compose(
     this.told(&listed, &named)
 }
 
-impl<'k> Composition<'k> {
+impl Composition {
     /// Returns the node of a package, made with all that it imports.
     fn reach(&mut self, path: &str) -> Option<usize> {
         let (mut open, of_linker) = (Vec::new(), self.of_linker.clone());
-        let place = self.place(path, &mut open)?;
-        while let Some((place, known)) = open.pop() {
+        let reached = self.place(path, &mut open)?;
+        while let Some(place) = open.pop() {
+            // It is out of its node while nodes of others are made.
+            let package = std::mem::take(&mut self.nodes[place].package);
             let mut imports = Vec::new();
-            for path in imported(&known.package, &of_linker) {
+            for path in imported(&package, &of_linker) {
                 imports.push(self.place(path, &mut open)?);
             }
-            self.nodes[place].imports = imports;
+            let node = &mut self.nodes[place];
+            (node.package, node.imports) = (package, imports);
         }
-        Some(place)
+        Some(reached)
     }
 
-    fn place(&mut self, path: &str, open: &mut Vec<(usize, &'k KnownPackage)>) -> Option<usize> {
+    fn place(&mut self, path: &str, open: &mut Vec<usize>) -> Option<usize> {
         if let Some(place) = self.places.get(path) {
             return Some(*place);
         }
-        let (path, known) = self.known.get_key_value(path)?;
-        let place = self.add(known.package.clone(), Vec::new(), known.is_opaque);
-        self.places.insert(path, place);
-        open.push((place, known));
+        let known = self.known.get_mut(path)?;
+        let (package, is_opaque) = (std::mem::take(&mut known.package), known.is_opaque);
+        let place = self.add(package, Vec::new(), is_opaque);
+        self.places.insert(path.to_owned(), place);
+        open.push(place);
         Some(place)
     }
 
@@ -203,12 +208,14 @@ impl<'k> Composition<'k> {
     /// is another one, and the external tests if there are some.
     fn test(&mut self, place: usize) -> Option<[Option<usize>; 3]> {
         let path = self.nodes[place].package.import_path.clone();
-        let known = self.known.get(&path)?;
+        let known = self.known.get_mut(&path)?;
+        let [embeds, x_embeds] = std::mem::take(&mut known.test_embeds);
+        let test_imports = std::mem::take(&mut known.test_imports);
+        let x_test_imports = std::mem::take(&mut known.x_test_imports);
         let mut imports = Vec::new();
-        for import in &known.test_imports {
+        for import in &test_imports {
             imports.push(self.reach(import)?);
         }
-        let [embeds, x_embeds] = known.test_embeds.clone();
         let package = &mut self.nodes[place].package;
         package.files.test_embed_files.clone_from(&embeds);
         package.files.x_test_embed_files.clone_from(&x_embeds);
@@ -218,7 +225,7 @@ impl<'k> Composition<'k> {
             let mut variant = GoPackage { for_test: path.clone(), ..package.clone() };
             variant.files.go_files.extend(package.files.test_go_files.iter().cloned());
             variant.files.embed_files.extend(embeds);
-            variant.imports = [known.test_imports.as_slice(), package.imports.as_slice()].concat();
+            variant.imports = [test_imports, package.imports.clone()].concat();
             imports.extend(&self.nodes[place].imports);
             own = Some(self.add(variant, imports, false));
         }
@@ -226,13 +233,13 @@ impl<'k> Composition<'k> {
         let mut external = None;
         if !package.files.x_test_go_files.is_empty() {
             let mut imports = Vec::new();
-            for import in &known.x_test_imports {
+            for import in &x_test_imports {
                 imports.push(if *import == path { tested } else { self.reach(import)? });
             }
             let variant = GoPackage {
                 import_path: format!("{path}_test"),
                 name: format!("{}_test", package.name),
-                imports: known.x_test_imports.clone(),
+                imports: x_test_imports,
                 files: GoFiles {
                     go_files: package.files.x_test_go_files.clone(),
                     embed_files: x_embeds,

@@ -149,7 +149,7 @@ fn read(
     let roots = plain.iter().filter(|it| !it.dep_only);
     let roots = roots.map(|it| (it.import_path.clone(), it.matched.clone())).collect();
     let known = known.into_iter().flatten().collect();
-    compose(&known, &roots, choice, true).ok_or_else(|| vec![format!("{}: asks", case.platform)])
+    compose(known, &roots, choice, true).ok_or_else(|| vec![format!("{}: asks", case.platform)])
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Side<'_> {
     }
 }
 
-/// Gives every side its turn `rounds` times, the first among them linkwright.
+/// Gives every side its turn `rounds` times, in their order, the first among them linkwright.
 ///
 /// # Errors
 ///
@@ -86,9 +86,36 @@ pub fn race(
     rounds: usize,
     sides: &mut [Side<'_>],
 ) -> Result<Table, String> {
+    race_from(lane, title, (rounds, |_| 0), sides)
+}
+
+/// Gives every side its turn `rounds` times, each round begun by another one: where a side takes
+/// minutes, what the one before it did to the machine, and what it left to be written, shows.
+///
+/// # Errors
+///
+/// As [`race`].
+pub fn race_turned(
+    lane: &'static str,
+    title: &str,
+    rounds: usize,
+    sides: &mut [Side<'_>],
+) -> Result<Table, String> {
+    race_from(lane, title, (rounds, |round| round), sides)
+}
+
+fn race_from(
+    lane: &'static str,
+    title: &str,
+    (rounds, first): (usize, fn(usize) -> usize),
+    sides: &mut [Side<'_>],
+) -> Result<Table, String> {
     let mut taken = vec![Vec::new(); sides.len()];
     for round in 0..rounds {
-        for (side, taken) in sides.iter_mut().zip(&mut taken) {
+        let mut order: Vec<_> = sides.iter_mut().zip(&mut taken).collect();
+        let count = order.len();
+        order.rotate_left(first(round) % count);
+        for (side, taken) in order {
             (side.before)();
             let mut sum = Taken { seconds: 0.0, mebibytes: 0.0 };
             for command in &mut side.commands {

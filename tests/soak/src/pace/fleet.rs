@@ -3,7 +3,7 @@
 
 use super::inputs::{self, FLAGS, TESTS};
 use super::lanes::{Ground, Measured, age, cleared, go, warm};
-use super::{Side, race};
+use super::{Side, race, race_turned};
 use crate::bench::Bench;
 use std::cell::Cell;
 use std::fs;
@@ -88,7 +88,7 @@ impl Fleet<'_> {
             side(other, Box::new(cleared(bench, &["cold-plain-cache"])), theirs()),
         ];
         let title = format!("from nothing: {}", self.what);
-        let cold = race(self.lane, &title, rounds.min(2), &mut cold)?;
+        let cold = race_turned(self.lane, &title, rounds.min(2), &mut cold)?;
         // What the last round from nothing has left is warm.
         let mut sides = [Side::new(own, vec![ours()]), Side::new(other, vec![theirs()])];
         warm(&sides)?;

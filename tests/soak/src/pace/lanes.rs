@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Programs};
 use crate::pace::inputs::{self, FLAGS, PROGRAMS, TESTS};
-use crate::pace::{Curve, Side, Table, fleet, list, million, race, take};
+use crate::pace::{Curve, Side, Table, fleet, list, million, race, race_turned, take};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -439,7 +439,7 @@ fn cold(ground: &Ground) -> Result<Measured, String> {
         ),
     ];
     let title = format!("from nothing: {PROGRAMS} programs and {TESTS} test binaries");
-    let table = race("cold", &title, ground.rounds.min(2), &mut sides)?;
+    let table = race_turned("cold", &title, ground.rounds.min(3), &mut sides)?;
     Ok(Measured { tables: vec![table], curves: Vec::new() })
 }
 
@@ -471,7 +471,7 @@ fn cacheprog(ground: &Ground) -> Result<Measured, String> {
         side("Go's own cache", own, &["own-cache", "w/out"]),
     ];
     let title = "one `go build` and one `go test -c`, the cache empty";
-    let empty = race("cacheprog", title, ground.rounds, &mut sides)?;
+    let empty = race_turned("cacheprog", title, ground.rounds, &mut sides)?;
     for side in &mut sides {
         side.before = Box::new(cleared(&bench, &["w/out"]));
     }
