@@ -3,7 +3,7 @@
 use crate::cli::console::Console;
 use crate::effects::c_compiler::Compiler;
 use crate::effects::c_tools::CTools;
-use crate::effects::go_tool::GoTool;
+use crate::effects::go_tool::{GoTool, Trust};
 use crate::effects::machine::Machine;
 use crate::effects::workspace;
 use crate::engine::probe::{self, Start, works};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 #[must_use]
 pub fn facts(machine: &Machine, rules: &RuleSet, console: &Console<'_>) -> Vec<Fact> {
     let fact = |name: &str, found: Option<String>| Fact { name: name.to_owned(), found };
-    let go = GoTool::find(machine);
+    let go = GoTool::find(machine, Trust::Look);
     let lacks = go.as_ref().map(|it| it.release.lacks()).unwrap_or_default();
     let go = go.map(|it| format!("{} ({})", it.version, it.program.display())).ok();
     let mut facts = vec![fact("go", go)];

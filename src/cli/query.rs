@@ -66,20 +66,24 @@ pub struct QueryArgs {
 /// Blames the input for a bad pattern, or for one that matches nothing.
 pub fn run(args: QueryArgs, console: &mut Console<'_>) -> Result<u8, Stopped> {
     let Place { root, here } = rooms::find_workspace(&console.settings.folder)?;
-    let declared = rooms::load(&root)?;
-    let graph = TargetGraph::new(declared.targets.iter());
-    let nodes = answer(&args, &graph, &here)?;
     let form = if args.json { Form::Json } else { args.output };
     if args.packages {
-        let labels: Vec<_> = nodes.iter().map(|it| &graph.target(*it).label).collect();
         let request = prepare(&args.patterns, BuildOptions::default(), console)?;
         let request = BuildRequest { mode: Mode::DryRun, ..request };
-        let machine = rooms::machine_for(&request)?;
+        let machine = || rooms::machine_for(&request);
+        let (machine, declared) = side_by_side(machine, || rooms::load(&root));
+        let (declared, machine) = (declared?, machine?);
+        let graph = TargetGraph::new(declared.targets.iter());
+        let nodes = answer(&args, &graph, &here)?;
+        let labels: Vec<_> = nodes.iter().map(|it| &graph.target(*it).label).collect();
         let found = packages_of(&request, &declared, (&machine, &labels));
         let tell = || Ok::<_, Stopped>(packages::write(&found?, form, &root, console.out)?);
         side_by_side(|| machine.save(), tell).1?;
         return Ok(ExitCode::Done.number());
     }
+    let declared = rooms::load(&root)?;
+    let graph = TargetGraph::new(declared.targets.iter());
+    let nodes = answer(&args, &graph, &here)?;
     if nodes.is_empty() && args.path_to.is_some() {
         writeln!(console.err, "no chain of dependencies leads there")?;
     }

@@ -466,6 +466,7 @@ pub fn go_modules(folder: &Path, console: &Console<'_>) -> Result<Vec<GoModule>,
             | GoToolError::Sdk(_)
             | GoToolError::NoRoom(_)
             | GoToolError::NoThread(_)
+            | GoToolError::Unlooked
             | GoToolError::Unreadable(..) => ExitCode::MachineLacks,
             GoToolError::Process(_) | GoToolError::Failed { .. } => ExitCode::BadInput,
         };

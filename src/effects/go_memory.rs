@@ -8,10 +8,11 @@
 
 use crate::effects::folders::Links;
 use crate::effects::go_root::{FILES, PARTS, is_test_file, unread_sources};
-use crate::effects::last_run::{LastRun, LastRuns};
+use crate::effects::last_run::{Kept, LastRun, LastRuns};
 use crate::effects::machine::Machine;
 use crate::effects::scene::Scene;
 use crate::plan::fingerprint::Framed;
+use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -28,13 +29,35 @@ pub struct UsedGo {
     pub identity: Digest,
 }
 
+/// What a toolchain was when it was looked at last, which need not be so today.
+#[derive(Debug)]
+pub struct Belief(Kept<Digest, ()>);
+
+impl Belief {
+    /// Reads what is kept of the toolchain at `root` whose `go` is `program`.
+    #[must_use]
+    pub fn of(runs: &LastRuns, program: &Path, root: &Path) -> Option<Self> {
+        LastRun::kept(runs, &question(program, root), no_variables).map(Self)
+    }
+
+    /// Returns what the toolchain is, if that holds.
+    #[must_use]
+    pub fn identity(&self) -> Digest {
+        *self.0.about()
+    }
+
+    /// Looks at all of the toolchain: tells whether it is what it was.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
+    pub fn holds(&self) -> bool {
+        planted(Defect::BelieveToolchain) || self.0.holds(SystemTime::now()).is_some()
+    }
+}
+
 /// Returns what is kept of the toolchain at `root` whose `go` is `program`, if that holds.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
 pub fn kept(runs: &LastRuns, program: &Path, root: &Path) -> Option<Digest> {
-    let question = question(program, root);
-    let run = LastRun::<_, ()>::that_holds(runs, &question, no_variables, SystemTime::now())?;
-    Some(run.about)
+    Belief::of(runs, program, root).filter(Belief::holds).map(|it| it.identity())
 }
 
 /// Keeps what a run found a toolchain to be; tells whether it could.
@@ -151,6 +174,22 @@ mod tests {
             assert!(!again(file, &write), "{file}");
             assert!(again(file, &|it| fs::remove_file(it).unwrap()), "{file}");
         }
+    }
+
+    #[test]
+    fn a_belief_tells_what_was_and_holds_as_long_as_that_is_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let (machine, go) = toolchain(folder.path());
+        let runs = LastRuns { folder: folder.path().to_owned(), is_written: false };
+        let belief = || Belief::of(&runs, &go.program, &go.root);
+        assert!(belief().is_none());
+        assert!(keep(folder.path(), &machine, &go));
+        let before = belief().unwrap();
+        assert!(before.identity() == go.identity && before.holds());
+        fs::write(go.root.join("src/fmt/fmt.go"), "other").unwrap();
+        assert!(!before.holds());
+        let after = belief().unwrap();
+        assert!(after.identity() == go.identity && !after.holds());
     }
 
     #[test]

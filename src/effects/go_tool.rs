@@ -3,7 +3,7 @@
 
 use crate::effects::compile_cache::{Pending, Served};
 use crate::effects::go_env::{GoEnv, GoEnvError};
-use crate::effects::go_memory::{self, UsedGo};
+use crate::effects::go_memory::{self, Belief, UsedGo};
 use crate::effects::go_root::{identity_of, leads_to};
 use crate::effects::go_sdk::{Fetching, SdkError, kept_or_fetched};
 use crate::effects::machine::Machine;
@@ -16,6 +16,7 @@ use crate::words::digest::Digest;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The most that `go` may print: about half a million packages take so much.
 const LISTING_LIMIT: usize = 1 << 30;
@@ -39,10 +40,29 @@ pub struct GoTool {
     /// Digest of the whole toolchain: the program on PATH, programs, tools, and the standard
     /// library's sources.
     pub identity: Digest,
-    /// Whether that was kept, and so need not be kept again.
-    is_kept: bool,
+    known: Known,
     /// How modules are fetched and checked, from the user's own Go settings.
     network: BTreeMap<String, String>,
+}
+
+/// How the identity of a toolchain is known.
+#[derive(Debug, Clone)]
+enum Known {
+    /// Its files were digested.
+    Digested,
+    /// It was kept, and a look at its files told that it holds.
+    Held,
+    /// It was kept.
+    Kept(Arc<Belief>),
+}
+
+/// What is done about the identity of a toolchain that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Its files are looked at before it is used.
+    Look,
+    /// It is used, and [`GoTool::holds`] looks at its files.
+    Believe,
 }
 
 /// Where a Go package is looked up from: a module, or a set of them.
@@ -83,6 +103,9 @@ pub enum GoToolError {
     /// A part of the toolchain cannot be read.
     #[error("cannot read `{0}`")]
     Unreadable(PathBuf, #[source] std::io::Error),
+    /// It is to be asked, and nothing may be asked of one that was not looked at.
+    #[error("`go` was not looked at")]
+    Unlooked,
     /// The system gives no thread to look for it.
     #[error("cannot start a thread that looks for `go`: {0}")]
     NoThread(#[source] std::io::Error),
@@ -94,10 +117,10 @@ impl GoTool {
     /// # Errors
     ///
     /// Returns [`GoToolError`] if there is none, it is too old, or it cannot be read.
-    pub fn find(machine: &Machine) -> Result<Self, GoToolError> {
+    pub fn find(machine: &Machine, trust: Trust) -> Result<Self, GoToolError> {
         let program = machine.program("go").ok_or(GoToolError::Missing)?;
-        let known = GoEnv::of(machine, &program, None)?;
-        Self::of(machine, program, known, None)
+        let told = GoEnv::of(machine, &program, None)?;
+        Self::of(machine, program, told, (None, trust))
     }
 
     /// Returns the Go that a workspace pins: the one on PATH if it is that version, else one from
@@ -110,14 +133,15 @@ impl GoTool {
         machine: &Machine,
         sdk: &GoSdk,
         fetching: &Fetching<'_>,
+        trust: Trust,
     ) -> Result<Self, GoToolError> {
         let mut on_path = None;
         if let Some(program) = machine.program("go") {
             match GoEnv::of(machine, &program, None) {
-                Ok(known) if known.version == sdk.go_version() => {
-                    return Self::of(machine, program, known, None);
+                Ok(told) if told.version == sdk.go_version() => {
+                    return Self::of(machine, program, told, (None, trust));
                 }
-                Ok(known) => on_path = Some(known.version),
+                Ok(told) => on_path = Some(told.version),
                 Err(GoEnvError::Process(error @ ProcessError::Interrupted)) => {
                     return Err(error.into());
                 }
@@ -127,30 +151,52 @@ impl GoTool {
         }
         let kept = kept_or_fetched(machine, sdk, on_path.as_deref(), fetching)?;
         let program = kept.root.join("bin/go");
-        let known = GoEnv::of(machine, &program, Some(&kept.root))?;
-        Self::of(machine, program, known, Some(kept.identity))
+        let told = GoEnv::of(machine, &program, Some(&kept.root))?;
+        Self::of(machine, program, told, (Some(kept.identity), trust))
     }
 
     /// Makes one of what a `go` tells of itself, and of its digest where that is known.
     fn of(
         machine: &Machine,
         program: PathBuf,
-        known: GoEnv,
-        identity: Option<Digest>,
+        told: GoEnv,
+        (identity, trust): (Option<Digest>, Trust),
     ) -> Result<Self, GoToolError> {
-        let release = GoRelease::read(&known.version).filter(|it| *it >= GoRelease::OLDEST);
+        let release = GoRelease::read(&told.version).filter(|it| *it >= GoRelease::OLDEST);
         let Some(release) = release else {
-            return Err(GoToolError::TooOld(program, known.version));
+            return Err(GoToolError::TooOld(program, told.version));
         };
-        let kept = kept_identity(machine, &program, &known.root);
-        let is_kept = kept.is_some() && identity.is_none_or(|it| kept == Some(it));
-        let identity = match identity.or(kept) {
-            Some(known) => known,
-            None => identity_of(&machine.digests, &program, &known.root)
-                .map_err(|(path, error)| GoToolError::Unreadable(path, error))?,
+        let is_it = |it: &Belief| identity.is_none_or(|identity| it.identity() == identity);
+        let kept = belief(machine, &program, &told.root).filter(is_it);
+        let (identity, known) = match (kept, identity) {
+            (Some(kept), _) if trust == Trust::Believe => {
+                (kept.identity(), Known::Kept(Arc::new(kept)))
+            }
+            (Some(kept), _) if kept.holds() => (kept.identity(), Known::Held),
+            (_, Some(identity)) => (identity, Known::Digested),
+            (_, None) => {
+                let digested = identity_of(&machine.digests, &program, &told.root);
+                let unreadable = |(path, error)| GoToolError::Unreadable(path, error);
+                (digested.map_err(unreadable)?, Known::Digested)
+            }
         };
-        let GoEnv { root, version, host, network } = known;
-        Ok(Self { program, root, version, release, host, identity, is_kept, network })
+        let GoEnv { root, version, host, network } = told;
+        Ok(Self { program, root, version, release, host, identity, known, network })
+    }
+
+    /// Tells whether its identity is only what it was at the last look.
+    #[must_use]
+    pub fn is_believed(&self) -> bool {
+        matches!(self.known, Known::Kept(_))
+    }
+
+    /// Looks at the toolchain if it was not looked at: tells whether its identity is right.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        match &self.known {
+            Known::Digested | Known::Held => true,
+            Known::Kept(it) => it.holds(),
+        }
     }
 
     /// Digests the toolchain again: another value than [`GoTool::identity`] says that it was
@@ -160,8 +206,9 @@ impl GoTool {
     ///
     /// Returns [`GoToolError`] if it cannot be read.
     pub fn identity_now(&self, machine: &Machine) -> Result<Digest, GoToolError> {
-        if let Some(kept) = kept_identity(machine, &self.program, &self.root) {
-            return Ok(kept);
+        let kept = belief(machine, &self.program, &self.root).filter(Belief::holds);
+        if let Some(kept) = kept {
+            return Ok(kept.identity());
         }
         identity_of(&machine.digests, &self.program, &self.root)
             .map_err(|(path, error)| GoToolError::Unreadable(path, error))
@@ -174,7 +221,8 @@ impl GoTool {
         let (program, root) = (program.clone(), root.clone());
         let used = UsedGo { program, root, identity: *identity };
         let runs = machine.last_runs.as_ref().filter(|it| it.is_written)?;
-        (self.is_kept || go_memory::keep(&runs.folder, machine, &used)).then_some(used)
+        let is_kept = matches!(self.known, Known::Held);
+        (is_kept || go_memory::keep(&runs.folder, machine, &used)).then_some(used)
     }
 
     /// Tells whether the program is the toolchain's own `go`, and no script that chooses one of
@@ -253,6 +301,9 @@ impl GoTool {
         patterns: &[String],
         tests: bool,
     ) -> Result<BTreeMap<String, GoPackage>, GoToolError> {
+        if self.is_believed() {
+            return Err(GoToolError::Unlooked);
+        }
         let args = list_arguments(selection, patterns, tests);
         // What a listing puts are indexes of packages, named by their files' sizes and times.
         let served = if self.asks_a_program() { Served::ByProgram } else { Served::ByNothing };
@@ -318,9 +369,9 @@ fn typed(args: &[String]) -> String {
 }
 
 /// Returns what is kept of a toolchain, if this run may use that and it holds.
-fn kept_identity(machine: &Machine, program: &Path, root: &Path) -> Option<Digest> {
+fn belief(machine: &Machine, program: &Path, root: &Path) -> Option<Belief> {
     let runs = machine.last_runs.as_ref().filter(|_| !machine.digests.is_paranoid())?;
-    go_memory::kept(runs, program, root)
+    Belief::of(runs, program, root)
 }
 
 impl From<GoEnvError> for GoToolError {

@@ -158,7 +158,8 @@ fn content(digests: &Digests, path: &Path, tests: bool) -> io::Result<Digest> {
 
 /// Returns the folders of local modules: that of `module`, and every folder with a `go.mod` that a
 /// word of `go.mod` or `go.work` names, and so on. A word that is no path names none.
-fn roots(module: &GoModuleFolder) -> Vec<PathBuf> {
+#[must_use]
+pub fn roots(module: &GoModuleFolder) -> Vec<PathBuf> {
     let mut roots = vec![module.folder.clone()];
     let mut open: Vec<_> = module.work.iter().cloned().collect();
     open.push(module.folder.join("go.mod"));

@@ -26,6 +26,7 @@ use serde_bytes::Bytes;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
+use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -82,7 +83,15 @@ pub struct Holds<A, T> {
     pub digest: Digest,
 }
 
-#[derive(Serialize, Deserialize)]
+/// A run as it is kept, before anything that it saw is looked at again.
+#[derive(Debug)]
+pub struct Kept<A, T> {
+    runs: LastRuns,
+    opened: Opened<A>,
+    told: PhantomData<T>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 struct Head<A> {
     question: [u8; 32],
     names: Vec<String>,
@@ -116,7 +125,7 @@ struct ReadPiece<'a> {
 
 impl<A, T> LastRun<A, T>
 where
-    A: Serialize + DeserializeOwned,
+    A: Clone + Serialize + DeserializeOwned,
     T: Serialize + DeserializeOwned + Send + Sync,
 {
     /// Writes it below the output folder `folder`; returns the digest of what it told.
@@ -156,9 +165,6 @@ where
     /// Reads the last run with `question` and looks again at all that it saw: `None` if there is
     /// none, or a run at this moment, `now`, would see something else. `values` digests variables
     /// by their names.
-    ///
-    /// Where only stamps differ, or have become old enough to be trusted, those of today are kept,
-    /// so that nothing is read twice.
     #[must_use]
     pub fn that_holds(
         runs: &LastRuns,
@@ -166,35 +172,23 @@ where
         values: impl Fn(&[String]) -> Digest,
         now: SystemTime,
     ) -> Option<Holds<A, T>> {
-        let Opened { file, head, sights: pieces, told } =
-            opened::<A>(&place(&runs.folder, question))?;
-        let digest = digest_of_told(&head).ok()?;
-        let Head { question: asked, names, values: were, drawn, about, .. } = head;
-        let others = were != *values(&names).as_bytes();
-        if asked != *question.as_bytes() || others && !planted(Defect::LastRunOfOtherVariables) {
+        Self::kept(runs, question, values)?.holds(now)
+    }
+
+    /// Reads the head of the last run with `question`, and looks at nothing that it saw.
+    #[must_use]
+    pub fn kept(
+        runs: &LastRuns,
+        question: &Digest,
+        values: impl Fn(&[String]) -> Digest,
+    ) -> Option<Kept<A, T>> {
+        let opened = opened::<A>(&place(&runs.folder, question))?;
+        let Head { question: asked, names, values: were, .. } = &opened.head;
+        let others = *were != *values(names).as_bytes();
+        if asked != question.as_bytes() || others && !planted(Defect::LastRunOfOtherVariables) {
             return None;
         }
-        let drawn = SystemTime::UNIX_EPOCH.checked_add(drawn)?;
-        // Each thread reads piece after piece into the same place.
-        let look =
-            |space: &mut Vec<u8>, it: &Written| look_again(it.read(&file, space)?, (drawn, now));
-        let read = |space: &mut Vec<u8>, it: &Written| {
-            postcard::from_bytes::<Vec<T>>(it.read(&file, space)?).ok()
-        };
-        let (newer, told): (Option<Vec<Vec<_>>>, Option<Vec<Vec<T>>>) = rayon::join(
-            || pieces.par_iter().map_init(Vec::new, look).collect(),
-            || told.par_iter().map_init(Vec::new, read).collect(),
-        );
-        let (newer, told) = (newer?.concat(), told?.into_iter().flatten().collect());
-        if newer.is_empty() || !runs.is_written {
-            return Some(Holds { about, told, digest });
-        }
-        let mut sights = all_sights(&file, &pieces)?;
-        sights.extend(newer);
-        let variables = (names, Digest::from_bytes(were));
-        let this = Self { question: *question, variables, drawn: now, sights, about, told };
-        let _ = this.write(&runs.folder);
-        Some(Holds { about: this.about, told: this.told, digest })
+        Some(Kept { runs: runs.clone(), opened, told: PhantomData })
     }
 
     /// Returns what the last run with `question` saw, be it so today or not; nothing if there is
@@ -203,6 +197,52 @@ where
     pub fn sights(folder: &Path, question: &Digest) -> Sights {
         let opened = opened::<A>(&place(folder, question));
         opened.and_then(|it| all_sights(&it.file, &it.sights)).unwrap_or_default()
+    }
+}
+
+impl<A, T> Kept<A, T>
+where
+    A: Clone + Serialize + DeserializeOwned,
+    T: Serialize + DeserializeOwned + Send + Sync,
+{
+    /// Returns what is known of the run, be it so today or not.
+    #[must_use]
+    pub fn about(&self) -> &A {
+        &self.opened.head.about
+    }
+
+    /// Looks again at all that the run saw: `None` if one at this moment, `now`, would see
+    /// something else.
+    ///
+    /// Where only stamps differ, or have become old enough to be trusted, those of today are kept,
+    /// so that nothing is read twice.
+    #[must_use]
+    pub fn holds(&self, now: SystemTime) -> Option<Holds<A, T>> {
+        let Opened { file, head, sights: pieces, told } = &self.opened;
+        let digest = digest_of_told(head).ok()?;
+        let Head { question, names, values, drawn, about, .. } = head;
+        let (about, drawn) = (about.clone(), SystemTime::UNIX_EPOCH.checked_add(*drawn)?);
+        // Each thread reads piece after piece into the same place.
+        let look =
+            |space: &mut Vec<u8>, it: &Written| look_again(it.read(file, space)?, (drawn, now));
+        let read = |space: &mut Vec<u8>, it: &Written| {
+            postcard::from_bytes::<Vec<T>>(it.read(file, space)?).ok()
+        };
+        let (newer, told): (Option<Vec<Vec<_>>>, Option<Vec<Vec<T>>>) = rayon::join(
+            || pieces.par_iter().map_init(Vec::new, look).collect(),
+            || told.par_iter().map_init(Vec::new, read).collect(),
+        );
+        let (newer, told) = (newer?.concat(), told?.into_iter().flatten().collect());
+        if newer.is_empty() || !self.runs.is_written {
+            return Some(Holds { about, told, digest });
+        }
+        let mut sights = all_sights(file, pieces)?;
+        sights.extend(newer);
+        let question = Digest::from_bytes(*question);
+        let variables = (names.clone(), Digest::from_bytes(*values));
+        let this = LastRun { question, variables, drawn: now, sights, about, told };
+        let _ = this.write(&self.runs.folder);
+        Some(Holds { about: this.about, told: this.told, digest })
     }
 }
 
@@ -281,6 +321,7 @@ fn pieces(sights: &Sights) -> io::Result<Vec<Vec<u8>>> {
 }
 
 /// Where a piece is in its file, and the digest that it must have.
+#[derive(Debug)]
 struct Written {
     from: u64,
     length: usize,
@@ -316,6 +357,7 @@ fn all_sights(file: &File, pieces: &[Written]) -> Option<Sights> {
 }
 
 /// A file whose head was read.
+#[derive(Debug)]
 struct Opened<A> {
     file: File,
     head: Head<A>,

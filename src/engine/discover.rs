@@ -1,6 +1,6 @@
 //! Finds the Go modules of a repository that has no `BUILD.ron` yet, and their packages.
 
-use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError};
+use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError, Trust};
 use crate::effects::machine::Machine;
 use crate::effects::workspace::SKIPPED;
 use crate::formats::go_list::GoPackage as Listed;
@@ -19,7 +19,7 @@ pub fn modules(root: &Path, machine: &Machine) -> Result<Vec<GoModule>, GoToolEr
     if folders.is_empty() {
         return Ok(Vec::new());
     }
-    let go = GoTool::find(machine)?;
+    let go = GoTool::find(machine, Trust::Look)?;
     folders.iter().map(|it| module(root, it, &go, machine)).collect()
 }
 

@@ -177,7 +177,7 @@ impl Job<'_, '_> {
             };
             let selection = &unit.of.rungs[rung].selection;
             let from = unit.of.choice(selection);
-            let Some(listing) = session.listing_of(go, from, &unit.root) else {
+            let Some(listing) = session.listings.listing_of(go, from, &unit.root) else {
                 // Another job saw files of the module change and had it forgotten meanwhile. Left
                 // as it is, the output would stay open for ever: nothing looks at its rung again.
                 return Err(Tried::new(index, rung, Settled::Changed(Vec::new())));

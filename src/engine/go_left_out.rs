@@ -31,7 +31,9 @@ pub fn left_out(session: &Session<'_>, go: &GoTool, unit: &Unit<'_>, rung: usize
         return Vec::new();
     }
     let from = unit.of.choice(selection);
-    let Some(listing) = session.listing_of(go, from, &unit.root) else { return Vec::new() };
+    let Some(listing) = session.listings.listing_of(go, from, &unit.root) else {
+        return Vec::new();
+    };
     let closure = listing.graph.closure(&unit.root);
     let others = closure.values().filter(|it| !it.standard);
     let suspect = |it: &&GoPackage| {
@@ -41,7 +43,9 @@ pub fn left_out(session: &Session<'_>, go: &GoTool, unit: &Unit<'_>, rung: usize
     if !others.copied().any(|it| suspect(&it)) {
         return Vec::new();
     }
-    let Some(mut asked) = session.question_of(go, from, &unit.root) else { return Vec::new() };
+    let Some(mut asked) = session.listings.question_of(go, from, &unit.root) else {
+        return Vec::new();
+    };
     asked.selection = Selection { cgo: true, ..selection.clone() };
     let Ok(with_cgo) = session.list(go, &asked) else { return Vec::new() };
     let brings = |it: &GoPackage| !it.standard && it.files.use_cgo();

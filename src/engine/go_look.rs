@@ -239,7 +239,7 @@ pub fn listing_for(
     rung: &Rung,
 ) -> Option<Arc<Listing>> {
     let from = unit.of.choice(&rung.selection);
-    let known = || session.listing_of(go, from, &unit.root);
+    let known = || session.listings.listing_of(go, from, &unit.root);
     known().or_else(|| {
         session.list(go, &question(go, unit, rung)).ok()?;
         known()
@@ -271,6 +271,7 @@ pub fn no_go(error: &GoToolError) -> Unfit {
             (Some("free some space, or make the store's folder writable"), ExitCode::Disk)
         }
         GoToolError::Process(error) => return Unfit::of_process(error),
+        GoToolError::Unlooked => (None, ExitCode::MachineLacks),
         GoToolError::Failed { words, .. } => match tool_limit(words) {
             Some((limit, _)) => {
                 return Unfit::of_limit(limit, error.to_string(), &std::env::temp_dir());
@@ -370,7 +371,7 @@ fn forecast_of(
     rung: &Rung,
 ) -> Option<Forecast> {
     let from = unit.of.choice(&rung.selection);
-    let listing = session.listing_of(go, from, &unit.root)?;
+    let listing = session.listings.listing_of(go, from, &unit.root)?;
     Some(foreseen(session, unit, rung, &listing))
 }
 

@@ -20,6 +20,7 @@ pub mod go_settle;
 pub mod go_unit;
 pub mod kept_listing;
 pub mod listing;
+pub mod listings;
 pub mod memory;
 pub mod native_listing;
 pub mod packages;

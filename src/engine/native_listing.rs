@@ -19,7 +19,6 @@
 
 use crate::effects::go_folder;
 use crate::effects::go_tool::GoTool;
-use crate::effects::go_tree::GoTree;
 use crate::effects::store::Store;
 use crate::engine::kept_listing::frame_selection;
 use crate::engine::listing::ListingKey;
@@ -75,9 +74,10 @@ enum At {
 }
 
 impl<'q> NativeListing<'q> {
-    /// Looks at what decides the question; `None` if Go is to be asked whatever the packages are.
+    /// Looks at what decides the question, of local modules at `roots`; `None` if Go is to be
+    /// asked whatever the packages are.
     #[must_use]
-    pub fn of(go: &'q GoTool, question: &'q ListingKey, tree: &GoTree) -> Option<Self> {
+    pub fn of(go: &'q GoTool, question: &'q ListingKey, roots: &[PathBuf]) -> Option<Self> {
         let choice = GoChoice::new(&question.selection, &go.version).filter(|_| go.is_its_own())?;
         let mut standard = Framed::new("linkwright standard library 3");
         standard.text(env!("CARGO_PKG_VERSION"));
@@ -88,7 +88,7 @@ impl<'q> NativeListing<'q> {
         modules.texts(go.network());
         let work = question.module.work.as_ref();
         let of_work = work.iter().flat_map(|it| [(*it).clone(), it.with_extension("work.sum")]);
-        let of_roots = tree.roots.iter().flat_map(|it| [it.join("go.mod"), it.join("go.sum")]);
+        let of_roots = roots.iter().flat_map(|it| [it.join("go.mod"), it.join("go.sum")]);
         let mut words = BTreeSet::new();
         for file in of_work.chain(of_roots) {
             modules.bytes(file.as_os_str().as_encoded_bytes());

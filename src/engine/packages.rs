@@ -2,6 +2,7 @@
 //!
 //! Nothing is built, and C tools are looked for only where a choice hangs on them.
 
+use crate::effects::go_tool::GoTool;
 use crate::effects::machine::Machine;
 use crate::engine::build::BuildError;
 use crate::engine::go_job::by_pin;
@@ -64,6 +65,43 @@ pub enum PackagesError {
 }
 
 impl PackageGraphs {
+    /// Adds the packages of targets that one toolchain makes.
+    fn add(
+        &mut self,
+        session: &Session<'_>,
+        go: &GoTool,
+        targets: &[&Target],
+    ) -> Result<(), PackagesError> {
+        let asked = first_questions(session, go, targets);
+        let asked = asked.map_err(|(target, it)| unfit(target, it))?;
+        let questions = merged(asked.iter().map(|it| it.1.clone())).into_par_iter();
+        let answers: Vec<_> = questions.map(|it| (session.list(go, &it), it)).collect();
+        for (answer, question) in answers {
+            let fits = |it: &&(_, ListingKey)| is_part(&it.1, &question);
+            let first = asked.iter().find(fits).map_or(targets[0], |it| it.0.target);
+            let listing = answer.map_err(|it| unfit(first, no_go(&it)))?;
+            let number = self.listings.len();
+            for (prepared, _) in asked.iter().filter(fits) {
+                let label = &prepared.target.label;
+                for one in prepared.expand(session, &listing.graph) {
+                    let one = one.map_err(|it| unfit(prepared.target, it))?;
+                    let (label, go_package, root) = (label.clone(), one.go_package, one.root);
+                    self.outputs.push(Rooted { label, go_package, root, listing: number });
+                }
+            }
+            let choice = GoChoice::new(&question.selection, &go.version);
+            // Of a platform on which more decides, at least that is so.
+            let of_linker = choice.and_then(|it| of_linker(&it)).unwrap_or(vec!["runtime"]);
+            self.listings.push(Listed { question, listing, of_linker });
+        }
+        Ok(())
+    }
+
+    fn sorted(mut self) -> Self {
+        self.outputs.sort_by(|a, b| (&a.label, &a.root).cmp(&(&b.label, &b.root)));
+        self
+    }
+
     /// Returns the packages of a listing that outputs are made of, by import path.
     #[must_use]
     pub fn packages(&self, listing: usize) -> BTreeMap<&str, &GoPackage> {
@@ -102,45 +140,42 @@ pub fn packages(
     machine: &Machine,
     labels: &[&Label],
 ) -> Result<PackageGraphs, PackagesError> {
-    let (deliveries, _) = mpsc::channel();
-    let session = Session::new(request, (targets, rules), (machine, None), &|_| {}, deliveries);
     let asked = labels.iter().filter_map(|it| targets.get(it));
     let go: Vec<&Target> = asked.filter(|it| it.rule.is_go()).collect();
+    let session = || {
+        let (deliveries, _) = mpsc::channel();
+        Session::new(request, (targets, rules), (machine, None), &|_| {}, deliveries)
+    };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(request.jobs.get()).build();
-    pool.map_err(BuildError::from)?.install(|| find(&session, &go))
+    pool.map_err(BuildError::from)?
+        .install(|| believed(&session().believing(), &go).map_or_else(|| find(&session(), &go), Ok))
+}
+
+/// Finds packages while it is looked whether the toolchains are those of the last look; `None` if
+/// one is not, or had to be asked.
+fn believed(session: &Session<'_>, targets: &[&Target]) -> Option<PackageGraphs> {
+    let mut graphs = PackageGraphs::default();
+    for (pin, targets) in by_pin(targets) {
+        let found = session.go(pin);
+        let go = found.as_ref().as_ref().ok()?;
+        let (holds, added) = rayon::join(|| go.holds(), || graphs.add(session, go, &targets));
+        added.ok().filter(|()| holds)?;
+    }
+    Some(graphs.sorted())
 }
 
 fn find(session: &Session<'_>, targets: &[&Target]) -> Result<PackageGraphs, PackagesError> {
     let mut graphs = PackageGraphs::default();
-    let unfit = |target: &Target, unfit| PackagesError::Unfit(target.label.clone(), unfit);
     for (pin, targets) in by_pin(targets) {
         let found = session.go(pin);
         let go = found.as_ref().as_ref().map_err(|it| unfit(targets[0], no_go(it)))?;
-        let asked = first_questions(session, go, &targets);
-        let asked = asked.map_err(|(target, it)| unfit(target, it))?;
-        let questions = merged(asked.iter().map(|it| it.1.clone())).into_par_iter();
-        let answers: Vec<_> = questions.map(|it| (session.list(go, &it), it)).collect();
-        for (answer, question) in answers {
-            let fits = |it: &&(_, ListingKey)| is_part(&it.1, &question);
-            let first = asked.iter().find(fits).map_or(targets[0], |it| it.0.target);
-            let listing = answer.map_err(|it| unfit(first, no_go(&it)))?;
-            let number = graphs.listings.len();
-            for (prepared, _) in asked.iter().filter(fits) {
-                let label = &prepared.target.label;
-                for one in prepared.expand(session, &listing.graph) {
-                    let one = one.map_err(|it| unfit(prepared.target, it))?;
-                    let (label, go_package, root) = (label.clone(), one.go_package, one.root);
-                    graphs.outputs.push(Rooted { label, go_package, root, listing: number });
-                }
-            }
-            let choice = GoChoice::new(&question.selection, &go.version);
-            // Of a platform on which more decides, at least that is so.
-            let of_linker = choice.and_then(|it| of_linker(&it)).unwrap_or(vec!["runtime"]);
-            graphs.listings.push(Listed { question, listing, of_linker });
-        }
+        graphs.add(session, go, &targets)?;
     }
-    graphs.outputs.sort_by(|a, b| (&a.label, &a.root).cmp(&(&b.label, &b.root)));
-    Ok(graphs)
+    Ok(graphs.sorted())
+}
+
+fn unfit(target: &Target, unfit: Unfit) -> PackagesError {
+    PackagesError::Unfit(target.label.clone(), unfit)
 }
 
 /// Tells whether a question was made a part of another one.

@@ -374,14 +374,15 @@ impl<'a> Seen<'a> {
     /// Takes it from the session, before that ends.
     #[must_use]
     pub fn of(session: &Session<'_>, targets: Vec<&'a Target>) -> Self {
-        let (modules, folders) = session.seen();
+        let (modules, folders) = session.listings.seen();
         let pins: BTreeSet<_> =
             targets.iter().filter(|it| it.rule.is_go()).map(|it| it.rule.pin()).collect();
         let found: Vec<_> = pins.into_iter().map(|it| session.go(it)).collect();
         let found = found.iter().filter_map(|it| it.as_ref().as_ref().ok().cloned());
         let toolchains: Vec<_> = found.collect();
-        let commands = session.saw_commands();
-        let troubled = session.is_troubled() || toolchains.iter().any(|it| !it.is_its_own());
+        let commands = session.listings.saw_commands();
+        let troubled =
+            session.listings.is_troubled() || toolchains.iter().any(|it| !it.is_its_own());
         Self { targets, modules, folders, toolchains, commands, troubled }
     }
 }

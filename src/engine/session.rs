@@ -12,17 +12,18 @@ use crate::effects::c_probe::try_linker;
 use crate::effects::c_tools::{CFolders, CTools, headers_below};
 use crate::effects::go_modules::{ModuleFiles, ModuleQuestion};
 use crate::effects::go_sdk::Fetching;
-use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError, list_arguments};
+use crate::effects::go_tool::{GoModuleFolder, GoTool, GoToolError, Trust, list_arguments};
+use crate::effects::go_tree::roots;
 use crate::effects::machine::{Machine, apart};
 use crate::effects::outputs::Outputs;
 use crate::engine::event::{Event, Finished, Sink, State};
 use crate::engine::kept_listing::Place;
-use crate::engine::listing::{Choice, Listing, ListingKey, Moment};
+use crate::engine::listing::{Listing, ListingKey, Moment};
+use crate::engine::listings::Listings;
 use crate::engine::memory::Memory;
 use crate::engine::native_listing::NativeListing;
 use crate::engine::request::BuildRequest;
 use crate::formats::c_words::CWords;
-use crate::formats::go_list::GoPackage;
 use crate::model::go_sdk::GoSdk;
 use crate::model::strategy::RuleSet;
 use crate::model::target::Target;
@@ -30,17 +31,16 @@ use crate::model::targets::Targets;
 use crate::model::toolchain::{Compilers, Linker};
 use crate::plan::c_dependencies::{CDependencies, CProgram};
 use crate::plan::go_graph::GoGraph;
-use crate::plan::origin::{Origin, is_command, is_of_commands};
 use crate::plan::record::{BundleRecord, CommandRecord, Record};
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use crate::words::exit_code::ExitCode;
 use crate::words::label::Label;
 use crate::words::path::shown_below;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 /// One finished output, on its way to the coordinator.
@@ -117,11 +117,12 @@ pub struct Session<'a> {
     pub outputs: Option<&'a Outputs>,
     /// Where events go.
     pub sink: Sink<'a>,
+    /// The packages that were listed.
+    pub listings: Listings,
+    trust: Trust,
     deliveries: mpsc::Sender<Delivered>,
     planned: AtomicUsize,
     written: AtomicUsize,
-    list_failed: AtomicBool,
-    distrusts: AtomicBool,
     tests: Mutex<BTreeMap<Label, Vec<(Finished, Digest)>>>,
     go: Mutex<BTreeMap<Option<Arc<GoSdk>>, FoundGo>>,
     c_tools: Memory<Compilers, Option<Arc<CTools>>>,
@@ -135,7 +136,6 @@ pub struct Session<'a> {
     pkg_config: Memory<PkgConfigQuestion, String>,
     c_dependencies: Memory<CQuestion, Arc<CDependencies>>,
     archivers: Memory<PathBuf, Option<(CProgram, Digest)>>,
-    listings: Memory<ListingKey, Arc<Listing>>,
     ignored_c: Memory<PathBuf, bool>,
     modules: Memory<PathBuf, Option<GoModuleFolder>>,
     module_files: Memory<ModuleQuestion, Arc<ModuleFiles>>,
@@ -158,11 +158,11 @@ impl<'a> Session<'a> {
             machine,
             outputs,
             sink,
+            listings: Listings::new(request.paranoid),
+            trust: Trust::Look,
             deliveries,
             planned: AtomicUsize::new(0),
             written: AtomicUsize::new(0),
-            list_failed: AtomicBool::new(false),
-            distrusts: AtomicBool::new(request.paranoid),
             tests: Mutex::default(),
             go: Mutex::default(),
             c_tools: Memory::default(),
@@ -176,11 +176,17 @@ impl<'a> Session<'a> {
             pkg_config: Memory::default(),
             c_dependencies: Memory::default(),
             archivers: Memory::default(),
-            listings: Memory::default(),
             ignored_c: Memory::default(),
             modules: Memory::default(),
             module_files: Memory::default(),
         }
+    }
+
+    /// Takes toolchains for what they were at the last look, and asks nothing of them: whoever uses
+    /// what is read has to look ([`GoTool::holds`]).
+    #[must_use]
+    pub fn believing(self) -> Self {
+        Self { trust: Trust::Believe, ..self }
     }
 
     /// Returns a Go toolchain, the one on PATH or a pinned one, each found once in a run.
@@ -196,7 +202,7 @@ impl<'a> Session<'a> {
     }
 
     fn find_go(&self, pin: Option<&Arc<GoSdk>>) -> Result<GoTool, GoToolError> {
-        let Some(sdk) = pin else { return GoTool::find(self.machine) };
+        let Some(sdk) = pin else { return GoTool::find(self.machine, self.trust) };
         let step = AtomicUsize::new(0);
         let begins = |version: &str, url: &str| {
             let (what, args) = (format!("fetch {version}"), [url.to_owned()]);
@@ -210,7 +216,7 @@ impl<'a> Session<'a> {
         };
         let (begins, ended, waiting) = (&begins, &ended, &waiting);
         let fetching = Fetching { begins, ended, waiting, allowed: self.outputs.is_some() };
-        GoTool::pinned(self.machine, sdk, &fetching)
+        GoTool::pinned(self.machine, sdk, &fetching, self.trust)
     }
 
     /// Forgets a Go toolchain, because it was replaced meanwhile.
@@ -342,13 +348,24 @@ impl<'a> Session<'a> {
     pub fn list(&self, go: &GoTool, key: &ListingKey) -> Result<Arc<Listing>, GoToolError> {
         self.listings.get_or(key, || {
             let began = Moment::after(self.written() > 0);
-            let look = || Place::of(&self.machine.digests, go, key);
-            let place = look().filter(|_| !self.distrusts.load(Ordering::SeqCst));
-            let kept = place.as_ref().and_then(|it| it.packages(&self.machine.store));
-            let native = place.as_ref().and_then(|it| NativeListing::of(go, key, it.tree()));
-            let read = || native.as_ref().and_then(|it| it.packages(&self.machine.store));
+            let (store, trusts) = (&self.machine.store, !self.listings.distrusts());
+            let tells = |packages| Ok(Arc::new(Listing::new(GoGraph::new(packages), began)));
+            let native = || NativeListing::of(go, key, &roots(&key.module));
+            // The folders of the packages are a part of the tree, which a build looks at anyway.
+            let only_reads = self.outputs.is_none();
+            if only_reads
+                && trusts
+                && let Some(packages) = native().and_then(|it| it.packages(store))
+            {
+                return tells(packages);
+            }
+            let look = || Place::of(&self.machine.digests, go, key).filter(|_| trusts);
+            let place = look();
+            let native = place.as_ref().and_then(|_| native());
+            let read = || native.as_ref().filter(|_| !only_reads)?.packages(store);
+            let kept = place.as_ref().and_then(|it| it.packages(store));
             if let Some(packages) = kept.or_else(read) {
-                return Ok(Arc::new(Listing::new(GoGraph::new(packages), began)));
+                return tells(packages);
             }
             let patterns: Vec<_> = key.patterns.iter().cloned().collect();
             let args = list_arguments(&key.selection, &patterns, key.tests);
@@ -359,53 +376,18 @@ impl<'a> Session<'a> {
             let step = self.step(what, "go", &args, &env, &key.module.folder);
             let packages = go.list(self.machine, &key.module, &key.selection, &patterns, key.tests);
             self.step_ended(step, packages.is_ok());
-            self.list_failed.fetch_or(packages.is_err(), Ordering::Relaxed);
+            self.listings.note_asked(packages.is_err());
             let packages = packages?;
-            if let (Some(place), true) = (place, self.outputs.is_some())
+            if let Some(place) = place.filter(|_| !only_reads)
                 && let Some(now) = look()
             {
-                let is_well = place.keep(&now, &self.machine.store, &packages);
+                let is_well = place.keep(&now, store, &packages);
                 if let Some(native) = native.filter(|_| is_well) {
-                    native.learn(&self.machine.store, &packages);
+                    native.learn(store, &packages);
                 }
             }
-            Ok(Arc::new(Listing::new(GoGraph::new(packages), began)))
+            tells(packages)
         })
-    }
-
-    /// Returns a listing that holds the package `root`, if one was made.
-    #[must_use]
-    pub fn listing_of(&self, go: &GoTool, choice: Choice<'_>, root: &str) -> Option<Arc<Listing>> {
-        self.find_listing(go, choice, root, |_, it| Arc::clone(it))
-    }
-
-    /// Returns the question that this listing answers: it may name each target of a workspace.
-    #[must_use]
-    pub fn question_of(&self, go: &GoTool, choice: Choice<'_>, root: &str) -> Option<ListingKey> {
-        self.find_listing(go, choice, root, |key, _| key.clone())
-    }
-
-    fn find_listing<T>(
-        &self,
-        go: &GoTool,
-        choice: Choice<'_>,
-        root: &str,
-        take: impl FnOnce(&ListingKey, &Arc<Listing>) -> T,
-    ) -> Option<T> {
-        let fits = |key: &ListingKey| {
-            let Choice { module, selection, written } = choice;
-            let is_of_now = key.go == go.identity && key.written == written;
-            is_of_now && key.module == *module && key.selection == *selection
-        };
-        // Its patterns may be as many as there are targets: no key is looked up, none is cloned.
-        let holds = |(key, it): &(&ListingKey, &Arc<Listing>)| {
-            fits(key) && it.graph.package(root).is_some()
-        };
-        let first = |known: &HashMap<_, _>| {
-            let first = known.iter().filter(holds).min_by_key(|(key, _)| *key)?;
-            Some(take(first.0, first.1))
-        };
-        self.listings.read(first)?
     }
 
     /// Returns whether files of a folder that constraints leave out import "C", looked at once.
@@ -414,45 +396,10 @@ impl<'a> Session<'a> {
         self.ignored_c.get_or(&folder.to_owned(), || Ok::<_, ()>(look())).unwrap_or_default()
     }
 
-    /// Returns the modules that packages were looked up from, and the folders of local packages
-    /// with those of their modules.
-    #[must_use]
-    pub fn seen(&self) -> (BTreeSet<GoModuleFolder>, BTreeSet<PathBuf>) {
-        let seen = |known: &HashMap<ListingKey, Arc<Listing>>| {
-            let packages = known.values().flat_map(|it| it.graph.packages());
-            let local = packages.filter(|it| Origin::of(it) == Origin::Local);
-            let folders = |it: &GoPackage| [Some(it.dir.clone().into()), Origin::module_folder(it)];
-            let modules = known.keys().map(|it| it.module.clone()).collect();
-            (modules, local.flat_map(folders).flatten().collect())
-        };
-        self.listings.read(seen).unwrap_or_default()
-    }
-
-    /// Tells whether packages were looked up among Go's own commands.
-    #[must_use]
-    pub fn saw_commands(&self) -> bool {
-        let of_commands = |(question, it): (&ListingKey, &Arc<Listing>)| {
-            let names_them = question.patterns.iter().any(|it| is_of_commands(it));
-            names_them || it.graph.packages().any(is_command)
-        };
-        self.listings.read(|it| it.iter().any(of_commands)).unwrap_or(true)
-    }
-
-    /// Tells whether `go list` failed, or a package that it told of cannot be loaded.
-    #[must_use]
-    pub fn is_troubled(&self) -> bool {
-        let has_error = |it: &GoPackage| it.error.is_some();
-        let any = |known: &HashMap<_, Arc<Listing>>| {
-            known.values().any(|it| it.graph.packages().any(has_error))
-        };
-        self.listings.read(any).unwrap_or(true) || self.list_failed.load(Ordering::Relaxed)
-    }
-
     /// Forgets what was read of a module, because its files changed meanwhile; from here on, Go
     /// itself is asked.
     pub fn forget(&self, module: &GoModuleFolder) {
-        self.distrusts.store(true, Ordering::SeqCst);
-        self.listings.forget(|it| it.module == *module);
+        self.listings.forget(module);
         self.forget_files();
     }
 

@@ -58,6 +58,7 @@ pub enum Defect {
     SceneBelievesOutputs,
     LastRunOfOtherVariables,
     LastRunWithoutSeal,
+    BelieveToolchain,
 }
 
 /// Tells whether `defect` is planted: named by the variable `LINKWRIGHT_DEFECT`, read once.

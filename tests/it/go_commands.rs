@@ -4,6 +4,8 @@
 
 use crate::support::has;
 use crate::workspace::{Run, Workspace, prints, text};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -60,11 +62,16 @@ fn build(it: &Workspace, toolchain: &Path) -> Run {
     build_with(it, toolchain, &[])
 }
 
-fn build_with(it: &Workspace, toolchain: &Path, options: &[&str]) -> Run {
+/// The caller's PATH with a toolchain before all else.
+fn path_of(toolchain: &Path) -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::iter::once(toolchain.join("bin")).chain(std::env::split_paths(&path));
+    std::env::join_paths(path).unwrap()
+}
+
+fn build_with(it: &Workspace, toolchain: &Path, options: &[&str]) -> Run {
     let mut command = it.linkwright(&[&["build", "--json"], options].concat());
-    let run = Run::of(&command.env("PATH", std::env::join_paths(path).unwrap()).output().unwrap());
+    let run = Run::of(&command.env("PATH", path_of(toolchain)).output().unwrap());
     assert_eq!(run.code, 0, "{run:#?}");
     run
 }
@@ -76,6 +83,42 @@ fn settle(it: &Workspace, toolchain: &Path) {
         build(it, toolchain);
     }
     assert_eq!(build(it, toolchain).done()["recalled"], true);
+}
+
+/// The judge is `go list`. A query reads packages while it looks whether the toolchain is the one
+/// that it was.
+#[test]
+fn an_edit_of_the_standard_library_is_news_for_a_query() {
+    let rules = "build(targets: [go_binary(name: \"p\", package: \".\", link: \"pure\")])";
+    let main = "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println() }\n";
+    let files = [("BUILD.ron", rules), ("main.go", main)];
+    let Some(it) = Workspace::new(&files) else { return };
+    let toolchain = copied(&it);
+    settle(&it, &toolchain);
+    let queried = || {
+        let mut command = it.linkwright(&["query", "--packages", "//:p"]);
+        let output = command.env("PATH", path_of(&toolchain)).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let names = String::from_utf8(output.stdout).unwrap();
+        names.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let listed = || {
+        let mut command = it.command("go");
+        command.args(["list", "-deps", "."]).env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local");
+        let output = command.env("PATH", path_of(&toolchain)).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let names = String::from_utf8(output.stdout).unwrap();
+        names.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let before = queried();
+    assert_eq!(before, listed());
+    let source = toolchain.join("src/fmt/print.go");
+    let text = fs::read_to_string(&source).unwrap();
+    fs::write(&source, text.replacen("import (", "import (\n\t_ \"container/ring\"", 1)).unwrap();
+    assert!(!before.contains("container/ring"), "{before:?}");
+    let after = queried();
+    assert!(after.contains("container/ring"), "{after:?}");
+    assert_eq!(after, listed());
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use crate::go_packages::differences;
 use crate::nasty_packages::{ROWS, Row};
 use crate::support::{has, machine};
-use linkwright::effects::go_tool::{GoModuleFolder, GoTool};
-use linkwright::effects::go_tree::GoTree;
+use linkwright::effects::go_tool::{GoModuleFolder, GoTool, Trust};
+use linkwright::effects::go_tree::roots;
 use linkwright::effects::machine::Machine;
 use linkwright::engine::listing::ListingKey;
 use linkwright::engine::native_listing::NativeListing;
@@ -34,7 +34,7 @@ impl Place {
         let caller = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME");
         let [cache, store, stamps] = ["go", "store", "stamps"].map(|it| own.join(it));
         let machine = machine(caller.collect(), &cache, &store, &stamps);
-        let go = GoTool::find(&machine).unwrap();
+        let go = GoTool::find(&machine, Trust::Look).unwrap();
         let this = Self { home, machine, go };
         for (name, text) in files {
             this.file(name, text);
@@ -80,8 +80,7 @@ impl Place {
         question: &ListingKey,
         what: impl FnOnce(&NativeListing<'_>) -> T,
     ) -> Option<T> {
-        let tree = GoTree::look(&self.machine.digests, &question.module, true).unwrap();
-        NativeListing::of(&self.go, question, &tree).as_ref().map(what)
+        NativeListing::of(&self.go, question, &roots(&question.module)).as_ref().map(what)
     }
 
     fn learn(&self, question: &ListingKey, packages: &Packages) {

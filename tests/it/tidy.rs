@@ -34,7 +34,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "engine",
-        "event request scheduler listing kept_listing native_listing memory session found_tools go_unit salt c_dependencies c_build go_look c_side go_inputs go_batch go_left_out go_settle go_advice smoke go_job \
+        "event request scheduler listing kept_listing native_listing memory listings session found_tools go_unit salt c_dependencies c_build go_look c_side go_inputs go_batch go_left_out go_settle go_advice smoke go_job \
          test_told test_root test_job bundle_runner bundle_job \
          command_job recall build test_run test_recall test_list why packages discover probe",
     ),
