@@ -12,8 +12,12 @@ use crate::plan::go_compose::KnownPackage;
 use crate::plan::go_folder::{GoFolder, GoFolderReader};
 use crate::words::digest::Digest;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
+
+/// How much of a file is read to find its head: of few it is longer.
+const START: usize = 16 << 10;
 
 /// A folder as it was read.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ pub struct ReadFolder {
 pub fn read(choice: &GoChoice, folder: &Path) -> Option<Option<ReadFolder>> {
     let mut reader = GoFolderReader::new(choice, folder.to_str()?);
     let mut entries: Vec<_> = fs::read_dir(folder).ok()?.collect::<Result<_, _>>().ok()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
+    entries.sort_by_cached_key(fs::DirEntry::file_name);
     let mut files = Vec::new();
     for entry in entries {
         let mut kind = entry.file_type().ok()?;
@@ -85,8 +89,15 @@ impl ReadFile {
             Named::Out | Named::Object => Some(Self::Other(Constraint::All(Vec::new()))),
             Named::Other => Some(Self::Other(constraint_of_other(&fs::read(path).ok()?)?)),
             Named::Go => {
-                let text = fs::read(path).ok()?;
+                let file = File::open(path).ok()?;
+                let mut text = Vec::with_capacity(START);
+                (&file).take(START as u64).read_to_end(&mut text).ok()?;
                 let is_test = path.to_str()?.ends_with("_test.go");
+                let start = Some(&text).filter(|it| !is_test && it.len() == START);
+                if let Some(source) = start.and_then(|it| GoSource::read_start(it)) {
+                    return Some(Self::Go(Box::new(source), None));
+                }
+                (&file).read_to_end(&mut text).ok()?;
                 let has_main = || memchr::memmem::find(&text, b"TestMain").is_some();
                 let of_test = is_test.then(|| (Digest::of(&text), has_main()));
                 Some(Self::Go(Box::new(GoSource::read(&text)?), of_test))

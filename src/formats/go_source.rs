@@ -10,7 +10,7 @@
 //! `splitQuoted` in `go/build/build.go`.
 
 use crate::formats::go_constraint::{Constraint, of_file};
-use crate::formats::go_header::head_of;
+use crate::formats::go_header::{GoHead, head_of};
 
 /// A Go source file, as far as it decides what a package is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,20 @@ impl GoSource {
     /// Reads the text of a Go file.
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
-        let found = head_of(text)?;
+        Self::of(text, head_of(text)?)
+    }
+
+    /// Reads a Go file of which this is the start; `None` also where what follows may count.
+    #[must_use]
+    pub fn read_start(start: &[u8]) -> Option<Self> {
+        // Two more bytes say that what follows the head is no comment.
+        let found = head_of(start).filter(|it| it.end + 1 < start.len())?;
+        // Patterns of what is embedded stand behind the head.
+        let embeds = found.imports.iter().any(|it| it == "embed");
+        (!embeds).then(|| Self::of(start, found))?
+    }
+
+    fn of(text: &[u8], found: GoHead) -> Option<Self> {
         let head = std::str::from_utf8(text.get(..found.end)?).ok()?;
         let head = head.strip_prefix('\u{feff}').unwrap_or(head);
         // A mark of byte order is an error elsewhere. A line directive moves the lines by which
@@ -252,6 +265,27 @@ mod tests {
         assert!(read(&text.replace("\"embed\"", "\"other\"")).unwrap().embeds.is_empty());
         for odd in ["//go:embedded x", "//go:embed \"\\x61\"", "//go:embed \"a\"b", "var x = \"a"] {
             assert_eq!(read(&format!("{text}{odd}\n")), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_start_of_a_file_says_what_all_of_it_does_or_nothing() {
+        let head = "\u{feff}// Words.\n\n//go:build linux && !x\n\npackage p // p\n\n/* a\n */\nimport (\n\t\"fmt\"\n\tq \"x/y\"\n)\n\n\
+            // #cgo LDFLAGS: -lm\nimport \"C\"\n";
+        for body in
+            ["", "\n", "// End", "/* End */", "var x int\n", "import . \"z\"\n\nfunc f() {}\n", "/"]
+        {
+            let text = format!("{head}{body}");
+            let whole = read(&text);
+            let starts = (0..=text.len()).map(|it| GoSource::read_start(&text.as_bytes()[..it]));
+            let mut told = 0;
+            for (length, start) in starts.enumerate().filter(|it| it.1.is_some()) {
+                assert_eq!(start, whole, "{length} bytes of {text:?}");
+                told += 1;
+            }
+            assert_eq!(told > 0, body.starts_with("var") || body.contains("func"), "{body:?}");
+            let embeds = text.replace("\"fmt\"", "\"embed\"");
+            assert_eq!(GoSource::read_start(embeds.as_bytes()), None);
         }
     }
 
