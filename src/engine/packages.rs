@@ -147,31 +147,29 @@ pub fn packages(
         Session::new(request, (targets, rules), (machine, None), &|_| {}, deliveries)
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(request.jobs.get()).build();
-    pool.map_err(BuildError::from)?
-        .install(|| believed(&session().believing(), &go).map_or_else(|| find(&session(), &go), Ok))
+    pool.map_err(BuildError::from)?.install(|| {
+        let believed = find(&session().believing(), &go)?;
+        believed.map_or_else(|| find(&session(), &go).map(Option::unwrap_or_default), Ok)
+    })
 }
 
-/// Finds packages while it is looked whether the toolchains are those of the last look; `None` if
-/// one is not, or had to be asked.
-fn believed(session: &Session<'_>, targets: &[&Target]) -> Option<PackageGraphs> {
-    let mut graphs = PackageGraphs::default();
-    for (pin, targets) in by_pin(targets) {
-        let found = session.go(pin);
-        let go = found.as_ref().as_ref().ok()?;
-        let (holds, added) = rayon::join(|| go.holds(), || graphs.add(session, go, &targets));
-        added.ok().filter(|()| holds)?;
-    }
-    Some(graphs.sorted())
-}
-
-fn find(session: &Session<'_>, targets: &[&Target]) -> Result<PackageGraphs, PackagesError> {
+/// Finds packages, while toolchains that a session believes in are looked at; nothing if one of
+/// them is not what it was, or had to be asked.
+fn find(
+    session: &Session<'_>,
+    targets: &[&Target],
+) -> Result<Option<PackageGraphs>, PackagesError> {
     let mut graphs = PackageGraphs::default();
     for (pin, targets) in by_pin(targets) {
         let found = session.go(pin);
         let go = found.as_ref().as_ref().map_err(|it| unfit(targets[0], no_go(it)))?;
-        graphs.add(session, go, &targets)?;
+        let (holds, added) = rayon::join(|| go.holds(), || graphs.add(session, go, &targets));
+        if !holds || added.is_err() && go.is_believed() {
+            return Ok(None);
+        }
+        added?;
     }
-    Ok(graphs.sorted())
+    Ok(Some(graphs.sorted()))
 }
 
 fn unfit(target: &Target, unfit: Unfit) -> PackagesError {

@@ -181,7 +181,8 @@ impl<'a> Subject<'a> {
         command.env("PATH", path).env("HOME", self.home.join("h"));
         command.env("TMPDIR", self.home.join("tmp")).env("LINKWRIGHT_STORE", self.store());
         let go_cache = match self.make {
-            Make::RealGo => self.programs.target.join("tmp/soak-go-cache"),
+            // What the end-to-end tests compiled need not be compiled again.
+            Make::RealGo => self.programs.target.join("tmp/go-cache"),
             Make::Programs | Make::Commands => self.home.join("go-cache"),
         };
         command.env("LINKWRIGHT_GO_CACHE", go_cache);
