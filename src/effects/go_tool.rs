@@ -174,11 +174,7 @@ impl GoTool {
             }
             (Some(kept), _) if kept.holds() => (kept.identity(), Known::Held),
             (_, Some(identity)) => (identity, Known::Digested),
-            (_, None) => {
-                let digested = identity_of(&machine.digests, &program, &told.root);
-                let unreadable = |(path, error)| GoToolError::Unreadable(path, error);
-                (digested.map_err(unreadable)?, Known::Digested)
-            }
+            (_, None) => (digested(machine, &program, &told.root)?, Known::Digested),
         };
         let GoEnv { root, version, host, network } = told;
         Ok(Self { program, root, version, release, host, identity, known, network })
@@ -207,11 +203,7 @@ impl GoTool {
     /// Returns [`GoToolError`] if it cannot be read.
     pub fn identity_now(&self, machine: &Machine) -> Result<Digest, GoToolError> {
         let kept = belief(machine, &self.program, &self.root).filter(Belief::holds);
-        if let Some(kept) = kept {
-            return Ok(kept.identity());
-        }
-        identity_of(&machine.digests, &self.program, &self.root)
-            .map_err(|(path, error)| GoToolError::Unreadable(path, error))
+        kept.map_or_else(|| digested(machine, &self.program, &self.root), |it| Ok(it.identity()))
     }
 
     /// Keeps what the toolchain is, so that a look tells the next run; `None` if it cannot be kept.
@@ -368,7 +360,13 @@ fn typed(args: &[String]) -> String {
     std::iter::once("go".to_owned()).chain(shown).chain(rest).collect()
 }
 
-/// Returns what is kept of a toolchain, if this run may use that and it holds.
+/// Digests all of a toolchain.
+fn digested(machine: &Machine, program: &Path, root: &Path) -> Result<Digest, GoToolError> {
+    identity_of(&machine.digests, program, root)
+        .map_err(|(path, error)| GoToolError::Unreadable(path, error))
+}
+
+/// Returns what is kept of a toolchain, if this run may use that.
 fn belief(machine: &Machine, program: &Path, root: &Path) -> Option<Belief> {
     let runs = machine.last_runs.as_ref().filter(|_| !machine.digests.is_paranoid())?;
     Belief::of(runs, program, root)

@@ -350,21 +350,24 @@ impl<'a> Session<'a> {
             let began = Moment::after(self.written() > 0);
             let (store, trusts) = (&self.machine.store, !self.listings.distrusts());
             let tells = |packages| Ok(Arc::new(Listing::new(GoGraph::new(packages), began)));
-            let native = || NativeListing::of(go, key, &roots(&key.module));
+            let native = |roots: &[PathBuf]| NativeListing::of(go, key, roots);
             // The folders of the packages are a part of the tree, which a build looks at anyway.
             let only_reads = self.outputs.is_none();
             if only_reads
                 && trusts
-                && let Some(packages) = native().and_then(|it| it.packages(store))
+                && let Some(packages) =
+                    native(&roots(&key.module)).and_then(|it| it.packages(store))
             {
                 return tells(packages);
             }
             let look = || Place::of(&self.machine.digests, go, key).filter(|_| trusts);
             let place = look();
-            let native = place.as_ref().and_then(|_| native());
-            let read = || native.as_ref().filter(|_| !only_reads)?.packages(store);
-            let kept = place.as_ref().and_then(|it| it.packages(store));
-            if let Some(packages) = kept.or_else(read) {
+            if let Some(packages) = place.as_ref().and_then(|it| it.packages(store)) {
+                return tells(packages);
+            }
+            let place = place.filter(|_| !only_reads);
+            let native = place.as_ref().and_then(|it| native(&it.tree().roots));
+            if let Some(packages) = native.as_ref().and_then(|it| it.packages(store)) {
                 return tells(packages);
             }
             let patterns: Vec<_> = key.patterns.iter().cloned().collect();
@@ -378,7 +381,7 @@ impl<'a> Session<'a> {
             self.step_ended(step, packages.is_ok());
             self.listings.note_asked(packages.is_err());
             let packages = packages?;
-            if let Some(place) = place.filter(|_| !only_reads)
+            if let Some(place) = place
                 && let Some(now) = look()
             {
                 let is_well = place.keep(&now, store, &packages);
