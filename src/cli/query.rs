@@ -5,7 +5,7 @@ use crate::cli::console::{Console, Stopped};
 use crate::cli::flags::unmask;
 use crate::cli::rooms::{self, Declared, Place};
 use crate::effects::machine::{Machine, side_by_side};
-use crate::engine::packages::{self as engine, PackageGraphs, PackagesError};
+use crate::engine::packages::{self as engine, PackageGraphs};
 use crate::engine::request::{BuildRequest, Mode};
 use crate::plan::query::{Direction, NoMatch, Node, TargetGraph};
 use crate::report::failure::Failure;
@@ -97,12 +97,9 @@ fn packages_of(
     (machine, labels): (&Machine, &[&Label]),
 ) -> Result<PackageGraphs, Failure> {
     let found = engine::packages(request, (&declared.targets, &declared.rules), machine, labels);
-    found.map_err(|error| match error {
-        PackagesError::Plan(error) => rooms::no_build(&error),
-        PackagesError::Unfit(_, ref unfit) => {
-            let failure = Failure::new(unfit.code, error.to_string());
-            unfit.hints.iter().cloned().fold(failure, Failure::hint)
-        }
+    found.map_err(|error| {
+        let failure = Failure::new(error.unfit.code, error.to_string());
+        error.unfit.hints.into_iter().fold(failure, Failure::hint)
     })
 }
 

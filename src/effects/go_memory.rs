@@ -11,10 +11,14 @@ use crate::effects::go_root::{FILES, PARTS, is_test_file, unread_sources};
 use crate::effects::last_run::{Kept, LastRun, LastRuns};
 use crate::effects::machine::Machine;
 use crate::effects::scene::Scene;
+use crate::effects::sight::Sight;
 use crate::plan::fingerprint::Framed;
+use crate::plan::go_choice::{GoChoice, Named};
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -50,7 +54,27 @@ impl Belief {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
     pub fn holds(&self) -> bool {
-        planted(Defect::BelieveToolchain) || self.0.holds(SystemTime::now()).is_some()
+        self.0.holds(SystemTime::now()).is_some()
+    }
+
+    /// Looks at as much of the toolchain at `root` as decides what packages there are where one of
+    /// `choices` says which files count: tells whether that is what it was.
+    ///
+    /// These are all of its folders, and all files but those sources that their names leave out: Go
+    /// does not open them (`matchFile` in `go/build/build.go`).
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
+    pub fn holds_for(&self, root: &Path, choices: &[GoChoice]) -> bool {
+        let sources = root.join("src").into_os_string();
+        let counts = |base: &Path, name: &OsStr, sight: &Sight| {
+            // By bytes: no other part of a toolchain begins so.
+            let is_below = base.as_os_str().as_bytes().starts_with(sources.as_bytes());
+            let is_source = is_below && matches!(sight, Sight::File(..));
+            let name = name.as_bytes().rsplit(|it| *it == b'/').next().unwrap_or_default();
+            let is_read = |name| choices.iter().any(|it| it.by_name(name) != Named::Out);
+            !is_source || str::from_utf8(name).is_ok_and(is_read)
+        };
+        planted(Defect::BelieveToolchain) || self.0.holds_where(counts, SystemTime::now())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::formats::go_list::{self, GoPackage};
 use crate::model::go_release::{Ability, GoRelease};
 use crate::model::go_sdk::GoSdk;
 use crate::plan::configuration::Selection;
+use crate::plan::go_choice::GoChoice;
 use crate::words::digest::Digest;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -186,12 +187,15 @@ impl GoTool {
         matches!(self.known, Known::Kept(_))
     }
 
-    /// Looks at the toolchain if it was not looked at: tells whether its identity is right.
+    /// Looks at the toolchain if it was not looked at: tells whether it is what it was. With
+    /// `choices` only that is looked at which decides what packages there are where one of them
+    /// says which files count.
     #[must_use]
-    pub fn holds(&self) -> bool {
-        match &self.known {
-            Known::Digested | Known::Held => true,
-            Known::Kept(it) => it.holds(),
+    pub fn holds(&self, choices: Option<&[GoChoice]>) -> bool {
+        match (&self.known, choices) {
+            (Known::Digested | Known::Held, _) => true,
+            (Known::Kept(it), None) => it.holds(),
+            (Known::Kept(it), Some(choices)) => it.holds_for(&self.root, choices),
         }
     }
 

@@ -44,7 +44,7 @@ const MOST_RUNS: usize = 64;
 const SEAL: usize = 32;
 
 /// How many sights a piece has, or things told: one look takes about a microsecond.
-const PIECE: usize = 1024;
+const PIECE: usize = 256;
 
 /// The run, of which `A` is known besides `T` for each thing that it told.
 #[derive(Debug)]
@@ -223,8 +223,9 @@ where
         let Head { question, names, values, drawn, about, .. } = head;
         let (about, drawn) = (about.clone(), SystemTime::UNIX_EPOCH.checked_add(*drawn)?);
         // Each thread reads piece after piece into the same place.
-        let look =
-            |space: &mut Vec<u8>, it: &Written| look_again(it.read(file, space)?, (drawn, now));
+        let look = |space: &mut Vec<u8>, it: &Written| {
+            look_again(it.read(file, space)?, |_, _, _| true, (drawn, now))
+        };
         let read = |space: &mut Vec<u8>, it: &Written| {
             postcard::from_bytes::<Vec<T>>(it.read(file, space)?).ok()
         };
@@ -243,6 +244,23 @@ where
         let this = LastRun { question, variables, drawn: now, sights, about, told };
         let _ = this.write(&self.runs.folder);
         Some(Holds { about: this.about, told: this.told, digest })
+    }
+
+    /// Looks again at the sights that `counts`, each at a folder and a path below it, of which
+    /// `.` is the folder: tells whether a run at this moment, `now`, would see the same there.
+    /// Keeps nothing.
+    #[must_use]
+    pub fn holds_where(
+        &self,
+        counts: impl Fn(&Path, &OsStr, &Sight) -> bool + Sync,
+        now: SystemTime,
+    ) -> bool {
+        let Opened { file, head, sights, .. } = &self.opened;
+        let Some(drawn) = SystemTime::UNIX_EPOCH.checked_add(head.drawn) else { return false };
+        let same = |space: &mut Vec<u8>, it: &Written| {
+            it.read(file, space).is_some_and(|it| look_again(it, &counts, (drawn, now)).is_some())
+        };
+        sights.par_iter().map_init(Vec::new, same).all(|it| it)
     }
 }
 
@@ -409,16 +427,20 @@ fn digest_of_told<A: Serialize>(Head { about, told, .. }: &Head<A>) -> io::Resul
     Ok(Digest::of(&bytes))
 }
 
-/// Looks again at all sights of a piece, drawn at the moment `drawn`: `None` if one is not the
-/// same; else those that are to be written anew, as they are `now`.
+/// Looks again at the sights of a piece that count, drawn at the moment `drawn`: `None` if one is
+/// not the same; else those that are to be written anew, as they are `now`.
 fn look_again(
     piece: &[u8],
+    counts: impl Fn(&Path, &OsStr, &Sight) -> bool,
     (drawn, now): (SystemTime, SystemTime),
 ) -> Option<Vec<(OsString, Sight)>> {
     let mut piece = ReadPiece::of(piece)?;
     let folder = Folder::open(piece.base);
     let mut newer = Vec::new();
     while let Some((name, before)) = piece.next()? {
+        if !counts(piece.base, name, &before) {
+            continue;
+        }
         let after = before.again(folder.spot(name), drawn)?;
         let is_same = before == after && (before.is_sure(drawn) || !after.is_sure(now));
         // Too young to be trusted, it stays as it was drawn: then it is read again next time.

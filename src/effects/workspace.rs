@@ -123,10 +123,11 @@ pub fn find(from: &Path) -> Result<Place, FindError> {
     let mut root = None;
     for folder in from.ancestors() {
         if is_there(&folder.join(BUILD_FILE)) {
-            root = Some(folder);
-            if says_it_is_a_root(folder) {
+            // Of one alone it makes no difference, and rules may be long.
+            if root.is_some_and(says_it_is_a_root) {
                 break;
             }
+            root = Some(folder);
         }
         if is_there(&folder.join(".git")) {
             break;

@@ -4,7 +4,6 @@
 
 use crate::effects::go_tool::GoTool;
 use crate::effects::machine::Machine;
-use crate::engine::build::BuildError;
 use crate::engine::go_job::by_pin;
 use crate::engine::go_look::{first_questions, merged, no_go};
 use crate::engine::go_unit::Unfit;
@@ -18,7 +17,7 @@ use crate::model::targets::Targets;
 use crate::plan::go_choice::GoChoice;
 use crate::plan::go_compose::{of_linker, unsaid};
 use crate::words::label::Label;
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, mpsc};
 
@@ -53,30 +52,35 @@ pub struct Rooted {
     pub listing: usize,
 }
 
-/// Why packages cannot be told.
+/// Why packages cannot be told: those of one target cannot be found.
 #[derive(Debug, thiserror::Error)]
-pub enum PackagesError {
-    /// The question cannot be asked.
-    #[error(transparent)]
-    Plan(#[from] BuildError),
-    /// Those of one target cannot be found.
-    #[error("`{0}`: {error}", error = .1.error)]
-    Unfit(Label, Unfit),
+#[error("`{target}`: {error}", error = unfit.error)]
+pub struct PackagesError {
+    /// The target.
+    pub target: Label,
+    /// What is in the way.
+    pub unfit: Unfit,
 }
 
 impl PackageGraphs {
-    /// Adds the packages of targets that one toolchain makes.
+    /// Adds the packages of targets that one toolchain makes, which is looked at meanwhile; tells
+    /// whether it is what it was taken for.
     fn add(
         &mut self,
         session: &Session<'_>,
         go: &GoTool,
         targets: &[&Target],
-    ) -> Result<(), PackagesError> {
+    ) -> Result<bool, PackagesError> {
         let asked = first_questions(session, go, targets);
         let asked = asked.map_err(|(target, it)| unfit(target, it))?;
-        let questions = merged(asked.iter().map(|it| it.1.clone())).into_par_iter();
-        let answers: Vec<_> = questions.map(|it| (session.list(go, &it), it)).collect();
-        for (answer, question) in answers {
+        let questions: Vec<_> = merged(asked.iter().map(|it| it.1.clone())).into_iter().collect();
+        let choice = |it: &ListingKey| GoChoice::new(&it.selection, &go.version);
+        let choices: Option<Vec<_>> = questions.iter().map(choice).collect();
+        let (holds, answers): (_, Vec<_>) = rayon::join(
+            || go.holds(choices.as_deref()),
+            || questions.par_iter().map(|it| session.list(go, it)).collect(),
+        );
+        for (answer, question) in answers.into_iter().zip(questions) {
             let fits = |it: &&(_, ListingKey)| is_part(&it.1, &question);
             let first = asked.iter().find(fits).map_or(targets[0], |it| it.0.target);
             let listing = answer.map_err(|it| unfit(first, no_go(&it)))?;
@@ -89,12 +93,12 @@ impl PackageGraphs {
                     self.outputs.push(Rooted { label, go_package, root, listing: number });
                 }
             }
-            let choice = GoChoice::new(&question.selection, &go.version);
             // Of a platform on which more decides, at least that is so.
-            let of_linker = choice.and_then(|it| of_linker(&it)).unwrap_or(vec!["runtime"]);
+            let of_linker = choice(&question).and_then(|it| of_linker(&it));
+            let of_linker = of_linker.unwrap_or(vec!["runtime"]);
             self.listings.push(Listed { question, listing, of_linker });
         }
-        Ok(())
+        Ok(holds)
     }
 
     fn sorted(mut self) -> Self {
@@ -146,8 +150,8 @@ pub fn packages(
         let (deliveries, _) = mpsc::channel();
         Session::new(request, (targets, rules), (machine, None), &|_| {}, deliveries)
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(request.jobs.get()).build();
-    pool.map_err(BuildError::from)?.install(|| {
+    // On the threads that read files.
+    rayon::scope(|_| {
         let believed = find(&session().believing(), &go)?;
         believed.map_or_else(|| find(&session(), &go).map(Option::unwrap_or_default), Ok)
     })
@@ -163,17 +167,17 @@ fn find(
     for (pin, targets) in by_pin(targets) {
         let found = session.go(pin);
         let go = found.as_ref().as_ref().map_err(|it| unfit(targets[0], no_go(it)))?;
-        let (holds, added) = rayon::join(|| go.holds(), || graphs.add(session, go, &targets));
-        if !holds || added.is_err() && go.is_believed() {
-            return Ok(None);
+        match graphs.add(session, go, &targets) {
+            Ok(true) => {}
+            Err(error) if !go.is_believed() => return Err(error),
+            Ok(false) | Err(_) => return Ok(None),
         }
-        added?;
     }
     Ok(Some(graphs.sorted()))
 }
 
 fn unfit(target: &Target, unfit: Unfit) -> PackagesError {
-    PackagesError::Unfit(target.label.clone(), unfit)
+    PackagesError { target: target.label.clone(), unfit }
 }
 
 /// Tells whether a question was made a part of another one.

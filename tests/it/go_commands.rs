@@ -86,39 +86,51 @@ fn settle(it: &Workspace, toolchain: &Path) {
 }
 
 /// The judge is `go list`. A query reads packages while it looks whether the toolchain is the one
-/// that it was.
+/// that it was, and does not look at files whose names say that no platform that is asked for has
+/// them.
 #[test]
 fn an_edit_of_the_standard_library_is_news_for_a_query() {
-    let rules = "build(targets: [go_binary(name: \"p\", package: \".\", link: \"pure\")])";
+    let rules = "build(targets: [go_binary(name: \"p\", package: \".\", link: \"pure\"), \
+                 go_binary(name: \"w\", package: \".\", link: \"pure\", platforms: [\"windows/amd64\"])])";
     let main = "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println() }\n";
     let files = [("BUILD.ron", rules), ("main.go", main)];
     let Some(it) = Workspace::new(&files) else { return };
     let toolchain = copied(&it);
     settle(&it, &toolchain);
-    let queried = || {
-        let mut command = it.linkwright(&["query", "--packages", "//:p"]);
+    let lines = |mut command: Command| {
         let output = command.env("PATH", path_of(&toolchain)).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let names = String::from_utf8(output.stdout).unwrap();
         names.lines().map(str::to_owned).collect::<BTreeSet<_>>()
     };
-    let listed = || {
+    let queried = |pattern: &str| lines(it.linkwright(&["query", "--packages", pattern]));
+    let listed = |system: &str| {
         let mut command = it.command("go");
         command.args(["list", "-deps", "."]).env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local");
-        let output = command.env("PATH", path_of(&toolchain)).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        let names = String::from_utf8(output.stdout).unwrap();
-        names.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+        command.env("GOOS", system);
+        lines(command)
     };
-    let before = queried();
-    assert_eq!(before, listed());
-    let source = toolchain.join("src/fmt/print.go");
-    let text = fs::read_to_string(&source).unwrap();
-    fs::write(&source, text.replacen("import (", "import (\n\t_ \"container/ring\"", 1)).unwrap();
-    assert!(!before.contains("container/ring"), "{before:?}");
-    let after = queried();
+    let import = |file: &str, package: &str| {
+        let source = toolchain.join("src").join(file);
+        let text = fs::read_to_string(&source).unwrap();
+        let more = format!("import (\n\t_ \"{package}\"");
+        assert!(text.contains("import ("), "{file}");
+        fs::write(&source, text.replacen("import (", &more, 1)).unwrap();
+    };
+    let before = queried("//:p");
+    assert_eq!(before, listed("linux"));
+    assert!(!before.contains("container/list") && !before.contains("container/ring"));
+
+    import("os/file_windows.go", "container/list");
+    assert_eq!(queried("//:p"), before);
+    let both = queried("//...");
+    assert!(both.contains("container/list"), "{both:?}");
+    assert_eq!(both, &listed("linux") | &listed("windows"));
+
+    import("fmt/print.go", "container/ring");
+    let after = queried("//:p");
     assert!(after.contains("container/ring"), "{after:?}");
-    assert_eq!(after, listed());
+    assert_eq!(after, listed("linux"));
 }
 
 #[test]
