@@ -11,9 +11,15 @@ mod million;
 pub mod page;
 pub mod plot;
 
+use nix::sys::stat::stat;
+use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
+
+/// The word that makes the program that measures [look at each file](look_at_each) of a list.
+pub const LOOK: &str = "look-at-each";
 
 /// One run of one program.
 #[derive(Debug, Clone, Copy)]
@@ -187,6 +193,27 @@ pub fn one_run(words: &[String]) -> i32 {
     status.ok().and_then(|it| it.code()).unwrap_or(3)
 }
 
+/// Looks at each file that `list` names, a line each, with as many threads as there are processors,
+/// and does no more: a floor for whoever has to look at all of them.
+///
+/// # Errors
+///
+/// Says which file is not there.
+pub fn look_at_each(list: &Path) -> Result<(), String> {
+    let names = fs::read_to_string(list).map_err(|it| it.to_string())?;
+    let names: Vec<_> = names.lines().collect();
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let missing = std::thread::scope(|scope| {
+        let parts = names.chunks(names.len().div_ceil(threads).max(1));
+        let first = |part: &[&'_ str]| {
+            part.iter().find(|it| stat(**it).is_err()).map(|it| (*it).to_owned())
+        };
+        let looks: Vec<_> = parts.map(|part| scope.spawn(move || first(part))).collect();
+        looks.into_iter().find_map(|it| it.join().unwrap())
+    });
+    missing.map_or(Ok(()), |it| Err(format!("`{it}` is not there")))
+}
+
 /// Returns the one in the middle; of two, their mean.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -203,6 +230,18 @@ fn median(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_at_each_file_misses_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (list, last) = (folder.path().join("list"), folder.path().join("last"));
+        fs::write(&last, "").unwrap();
+        fs::write(&list, format!("{}\n", list.display()).repeat(100) + &last.to_string_lossy())
+            .unwrap();
+        assert_eq!(look_at_each(&list), Ok(()));
+        fs::remove_file(&last).unwrap();
+        assert_eq!(look_at_each(&list), Err(format!("`{}` is not there", last.display())));
+    }
 
     #[test]
     fn the_median_is_the_middle() {

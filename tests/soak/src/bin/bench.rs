@@ -5,8 +5,8 @@
 //! ```
 
 use linkwright_soak::bench::Programs;
-use linkwright_soak::pace::{self, lanes, page};
-use std::path::PathBuf;
+use linkwright_soak::pace::{self, LOOK, lanes, page};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -14,7 +14,11 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|it| it == "one-run") {
         return ExitCode::from(u8::try_from(pace::one_run(&words[1..])).unwrap_or(3));
     }
-    match run(words) {
+    let ended = match words.as_slice() {
+        [word, list] if word == LOOK => pace::look_at_each(Path::new(list)),
+        _ => run(words),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Programs};
 use crate::pace::inputs::{self, FLAGS, PROGRAMS, TESTS};
-use crate::pace::{Curve, Side, Table, fleet, list, million, race, race_turned, take};
+use crate::pace::{Curve, LOOK, Side, Table, fleet, list, million, race, race_turned, take};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -219,6 +219,7 @@ fn scale(ground: &Ground) -> Result<Measured, String> {
         let is_fit = |it: &Side<'_>| targets <= 10_000 || it.name != "make";
         sides.extend(runners(&bench.root(), &tools).into_iter().filter(is_fit));
         warm(&sides)?;
+        sides.push(look_at_each(&bench, targets)?);
         let title = format!("nothing changed: {targets} targets, {} files", 5 * targets);
         let table = race("scale", &title, ground.rounds, &mut sides)?;
         for row in &table.rows {
@@ -239,6 +240,19 @@ fn scale(ground: &Ground) -> Result<Measured, String> {
         }
     }
     Ok(measured)
+}
+
+/// Looks at each source and each output of a tree, and does no more.
+fn look_at_each(bench: &Bench, targets: usize) -> Result<Side<'static>, String> {
+    let list = bench.home().join("list");
+    let outputs = |at: usize| format!("linkwright-out/bin/g{}/p{at}", at / 1000);
+    let of_one = |at| inputs::sources_of(at).chain([outputs(at)]);
+    let names: Vec<_> = (0..targets).flat_map(of_one).collect();
+    fs::write(&list, names.join("\n")).map_err(|it| it.to_string())?;
+    let own = std::env::current_exe().map_err(|it| it.to_string())?;
+    let mut command = Command::new(own);
+    command.arg(LOOK).arg(list).current_dir(bench.root());
+    Ok(Side::new("a look at each file, no more", vec![command]))
 }
 
 /// One file of one target changes, among many: linkwright and ninja, which both make it anew.
