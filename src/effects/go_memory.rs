@@ -17,6 +17,7 @@ use crate::plan::go_choice::{GoChoice, Named};
 use crate::words::defect::{Defect, planted};
 use crate::words::digest::Digest;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -57,22 +58,31 @@ impl Belief {
         self.0.holds(SystemTime::now()).is_some()
     }
 
-    /// Looks at as much of the toolchain at `root` as decides what packages there are where one of
-    /// `choices` says which files count: tells whether that is what it was.
+    /// Looks at as much of the toolchain at `root` as packages of its standard library, by import
+    /// path, are listed from where `choice` says which files count: tells whether that is what it
+    /// was.
     ///
-    /// These are all of its folders, and all files but those sources that their names leave out: Go
-    /// does not open them (`matchFile` in `go/build/build.go`).
+    /// Of the library's sources these are the folders of the packages, and the files in them but
+    /// for those that their names leave out: Go does not open them (`matchFile` in
+    /// `go/build/build.go`). What lies below the folders, such as embedded files, is none of it.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
-    pub fn holds_for(&self, root: &Path, choices: &[GoChoice]) -> bool {
-        let sources = root.join("src").into_os_string();
+    pub fn holds_for(&self, root: &Path, packages: &HashSet<&str>, choice: &GoChoice) -> bool {
+        let sources = root.join("src/").into_os_string();
         let counts = |base: &Path, name: &OsStr, sight: &Sight| {
-            // By bytes: no other part of a toolchain begins so.
-            let is_below = base.as_os_str().as_bytes().starts_with(sources.as_bytes());
-            let is_source = is_below && matches!(sight, Sight::File(..));
-            let name = name.as_bytes().rsplit(|it| *it == b'/').next().unwrap_or_default();
-            let is_read = |name| choices.iter().any(|it| it.by_name(name) != Named::Out);
-            !is_source || str::from_utf8(name).is_ok_and(is_read)
+            let path = [base.as_os_str().as_bytes(), b"/", name.as_bytes()].concat();
+            let Some(below) = path.strip_prefix(sources.as_bytes()) else { return true };
+            let below = below.strip_suffix(b"/.").unwrap_or(below);
+            let Ok(below) = str::from_utf8(below) else { return true };
+            match (sight, below.rsplit_once('/')) {
+                (Sight::File(..), Some((folder, file))) => {
+                    choice.by_name(file) != Named::Out && packages.contains(folder)
+                }
+                (Sight::File(..), None) => false,
+                (_, above) => {
+                    packages.contains(below) || above.is_some_and(|it| packages.contains(it.0))
+                }
+            }
         };
         planted(Defect::BelieveToolchain) || self.0.holds_where(counts, SystemTime::now())
     }

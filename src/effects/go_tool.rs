@@ -14,7 +14,7 @@ use crate::model::go_sdk::GoSdk;
 use crate::plan::configuration::Selection;
 use crate::plan::go_choice::GoChoice;
 use crate::words::digest::Digest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ enum Known {
 pub enum Trust {
     /// Its files are looked at before it is used.
     Look,
-    /// It is used, and [`GoTool::holds`] looks at its files.
+    /// It is used, and [`GoTool::holds`], or [`GoTool::holds_for`], looks at its files.
     Believe,
 }
 
@@ -187,15 +187,23 @@ impl GoTool {
         matches!(self.known, Known::Kept(_))
     }
 
-    /// Looks at the toolchain if it was not looked at: tells whether it is what it was. With
-    /// `choices` only that is looked at which decides what packages there are where one of them
-    /// says which files count.
+    /// Looks at the toolchain if it was not looked at: tells whether it is what it was.
     #[must_use]
-    pub fn holds(&self, choices: Option<&[GoChoice]>) -> bool {
-        match (&self.known, choices) {
-            (Known::Digested | Known::Held, _) => true,
-            (Known::Kept(it), None) => it.holds(),
-            (Known::Kept(it), Some(choices)) => it.holds_for(&self.root, choices),
+    pub fn holds(&self) -> bool {
+        match &self.known {
+            Known::Digested | Known::Held => true,
+            Known::Kept(it) => it.holds(),
+        }
+    }
+
+    /// Looks at what packages of the standard library, by import path, are listed from where
+    /// `choice` says which files count, if the toolchain was not looked at: tells whether that is
+    /// what it was.
+    #[must_use]
+    pub fn holds_for(&self, packages: &HashSet<&str>, choice: &GoChoice) -> bool {
+        match &self.known {
+            Known::Digested | Known::Held => true,
+            Known::Kept(it) => it.holds_for(&self.root, packages, choice),
         }
     }
 

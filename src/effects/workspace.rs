@@ -152,12 +152,14 @@ pub fn package_of(root: &Path, folder: &Path) -> Option<PackagePath> {
 /// Returns [`LoadError::Rules`] with everything that one stage found wrong: parsing first, then the
 /// rules' names, then the targets.
 pub fn load(root: &Path) -> Result<Loaded, LoadError> {
-    let read = read_packages(root, packages(root)?);
-    let (packages, builds): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+    let (read, (brought, brought_problems)) = rayon::join(
+        || packages(root).map(|it| read_packages(root, it)),
+        || parse_rules(&built_in()),
+    );
+    let (packages, builds): (Vec<_>, Vec<_>) = read?.into_iter().unzip();
     let (builds, mut problems): (Vec<_>, Vec<_>) = builds.into_iter().unzip();
     let own: Vec<_> = rule_files(root)?.iter().map(|name| read_rules(root, name)).collect();
     let (rules, rule_problems): (Vec<_>, Vec<_>) = own.into_iter().unzip();
-    let (brought, brought_problems) = parse_rules(&built_in());
     problems.extend(rule_problems);
     problems.push(brought_problems);
     let mut problems = problems.concat();

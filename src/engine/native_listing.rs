@@ -29,11 +29,13 @@ use crate::plan::go_choice::GoChoice;
 use crate::plan::go_compose::{KnownPackage, OF_TEST_MAIN, compose, imported, of_linker};
 use crate::plan::origin::Origin;
 use crate::words::digest::Digest;
-use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::Scope;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 /// The most test files that are remembered.
 const MOST_TESTS: usize = 50_000;
@@ -107,12 +109,17 @@ impl<'q> NativeListing<'q> {
         Some(Self { go, question, choice, of_standard, of_modules, words })
     }
 
-    /// Reads the packages; `None` if Go is to be asked.
+    /// Reads the packages, and looks meanwhile at those of the standard library if the toolchain
+    /// was not looked at; `None` if Go is to be asked.
     #[must_use]
     pub fn packages(&self, store: &Store) -> Option<BTreeMap<String, GoPackage>> {
         let standard = || store.packed(&self.of_standard);
         let (standard, modules) = rayon::join(standard, || store.packed(&self.of_modules));
-        Reading { of: self, standard: standard?, modules: modules? }.packages()
+        let reading = Reading { of: self, standard: standard?, modules: modules? };
+        let known = || reading.standard.keys().map(String::as_str).collect();
+        let look = || self.go.holds_for(&known(), &self.choice);
+        let (holds, packages) = rayon::join(look, || reading.packages());
+        packages.filter(|_| holds)
     }
 
     /// Remembers what `go list` told without errors, of files that did not change meanwhile.
@@ -194,36 +201,25 @@ impl Reading<'_> {
         }
         let tests = self.of.question.tests;
         let of_linker = of_linker(&self.of.choice)?;
-        let mut open: BTreeSet<String> = roots.keys().cloned().collect();
-        open.extend(OF_TEST_MAIN.iter().filter(|_| tests).map(|it| (*it).to_owned()));
-        open.extend(of_linker.iter().filter(|_| tests).map(|it| (*it).to_owned()));
-        let mut known: BTreeMap<String, KnownPackage> = BTreeMap::new();
-        while !open.is_empty() {
-            let read = |path: String| {
-                let is_root = roots.contains_key(&path);
-                let found = self.read(&path, is_root)?;
-                Some((path, found))
-            };
-            let read: Option<Vec<_>> =
-                std::mem::take(&mut open).into_par_iter().map(read).collect();
-            for (path, found) in read? {
-                let Found::Package(found) = found else {
-                    // A pattern passes over folders without Go files for this platform.
-                    let is_passed = roots.remove(&path).is_some() && !literal.contains(&path);
-                    is_passed.then_some(())?;
-                    continue;
-                };
-                let of_tests = found.test_imports.iter().chain(&found.x_test_imports);
-                let of_tests = of_tests.map(String::as_str).filter(|it| *it != "C");
-                open.extend(
-                    imported(&found.package, &of_linker)
-                        .into_iter()
-                        .chain(of_tests)
-                        .map(str::to_owned),
-                );
-                known.insert(path, *found);
+        let of_tests = OF_TEST_MAIN.iter().chain(&of_linker).filter(|_| tests);
+        let starts = roots.keys().cloned().chain(of_tests.map(|it| (*it).to_owned())).collect();
+        let mut known = BTreeMap::new();
+        let search = Search {
+            reading: self,
+            is_root: &|it| roots.contains_key(it),
+            of_linker: &of_linker,
+            seen: Mutex::default(),
+            found: Mutex::new(Some(BTreeMap::new())),
+        };
+        for (path, found) in search.found(starts)? {
+            match found {
+                Found::Package(it) => drop(known.insert(path, *it)),
+                // A pattern passes over folders without Go files for this platform.
+                Found::Nothing => {
+                    let is_passed = roots.contains_key(&path) && !literal.contains(&path);
+                    is_passed.then(|| roots.remove(&path))?;
+                }
             }
-            open.retain(|it| !known.contains_key(it));
         }
         let is_well = !roots.is_empty() && known.values().all(|it| self.may_import(it, &known));
         is_well.then(|| compose(known, &roots, &self.of.choice, tests))?
@@ -257,7 +253,12 @@ impl Reading<'_> {
         let (module, folder) = match self.locate(path)? {
             At::Local { module, folder } => (module, folder),
             _ if is_root => return None,
-            At::Standard => return Some(opaque(self.standard.get(path)?.package()?)),
+            At::Standard => {
+                let package = self.standard.get(path)?.package()?;
+                // What lies below its folder is not looked at.
+                let is_flat = package.files.embedded().all(|it| !it.contains('/'));
+                return is_flat.then(|| opaque(package));
+            }
             At::Module => {
                 let package = self.modules.packages.get(path)?.package()?;
                 // Its C code is read here, and must be there.
@@ -361,6 +362,51 @@ impl Reading<'_> {
             path(&[rest, &it].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("/"))
         };
         Some((below.into_iter().map(joined).collect(), false))
+    }
+}
+
+/// A search for all packages that others lead to, each read as soon as one that imports it was.
+struct Search<'s> {
+    reading: &'s Reading<'s>,
+    is_root: &'s (dyn Fn(&str) -> bool + Sync),
+    of_linker: &'s [&'static str],
+    seen: Mutex<BTreeSet<String>>,
+    /// `None` once Go is to be asked.
+    found: Mutex<Option<BTreeMap<String, Found>>>,
+}
+
+impl Search<'_> {
+    /// Returns what the paths of `starts`, and all that they import, lead to.
+    fn found(self, starts: BTreeSet<String>) -> Option<BTreeMap<String, Found>> {
+        rayon::scope(|scope| self.visit_new(scope, starts));
+        self.found.into_inner().ok()?
+    }
+
+    fn visit_new<'v>(&'v self, scope: &Scope<'v>, paths: BTreeSet<String>) {
+        let Ok(mut seen) = self.seen.lock() else { return };
+        for path in paths {
+            if seen.insert(path.clone()) {
+                scope.spawn(move |scope| self.visit(scope, path));
+            }
+        }
+    }
+
+    fn visit<'v>(&'v self, scope: &Scope<'v>, path: String) {
+        if self.found.lock().is_ok_and(|it| it.is_none()) {
+            return;
+        }
+        let read = self.reading.read(&path, (self.is_root)(&path));
+        if let Some(Found::Package(it)) = &read {
+            let of_tests = it.test_imports.iter().chain(&it.x_test_imports).map(String::as_str);
+            let of_tests = of_tests.filter(|it| *it != "C");
+            let imports = imported(&it.package, self.of_linker).into_iter().chain(of_tests);
+            self.visit_new(scope, imports.map(str::to_owned).collect());
+        }
+        let Ok(mut found) = self.found.lock() else { return };
+        match (found.as_mut(), read) {
+            (Some(found), Some(read)) => drop(found.insert(path, read)),
+            _ => *found = None,
+        }
     }
 }
 

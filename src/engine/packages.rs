@@ -17,7 +17,7 @@ use crate::model::targets::Targets;
 use crate::plan::go_choice::GoChoice;
 use crate::plan::go_compose::{of_linker, unsaid};
 use crate::words::label::Label;
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, mpsc};
 
@@ -63,24 +63,18 @@ pub struct PackagesError {
 }
 
 impl PackageGraphs {
-    /// Adds the packages of targets that one toolchain makes, which is looked at meanwhile; tells
-    /// whether it is what it was taken for.
+    /// Adds the packages of targets that one toolchain makes.
     fn add(
         &mut self,
         session: &Session<'_>,
         go: &GoTool,
         targets: &[&Target],
-    ) -> Result<bool, PackagesError> {
+    ) -> Result<(), PackagesError> {
         let asked = first_questions(session, go, targets);
         let asked = asked.map_err(|(target, it)| unfit(target, it))?;
-        let questions: Vec<_> = merged(asked.iter().map(|it| it.1.clone())).into_iter().collect();
-        let choice = |it: &ListingKey| GoChoice::new(&it.selection, &go.version);
-        let choices: Option<Vec<_>> = questions.iter().map(choice).collect();
-        let (holds, answers): (_, Vec<_>) = rayon::join(
-            || go.holds(choices.as_deref()),
-            || questions.par_iter().map(|it| session.list(go, it)).collect(),
-        );
-        for (answer, question) in answers.into_iter().zip(questions) {
+        let questions = merged(asked.iter().map(|it| it.1.clone())).into_par_iter();
+        let answers: Vec<_> = questions.map(|it| (session.list(go, &it), it)).collect();
+        for (answer, question) in answers {
             let fits = |it: &&(_, ListingKey)| is_part(&it.1, &question);
             let first = asked.iter().find(fits).map_or(targets[0], |it| it.0.target);
             let listing = answer.map_err(|it| unfit(first, no_go(&it)))?;
@@ -93,12 +87,12 @@ impl PackageGraphs {
                     self.outputs.push(Rooted { label, go_package, root, listing: number });
                 }
             }
+            let choice = GoChoice::new(&question.selection, &go.version);
             // Of a platform on which more decides, at least that is so.
-            let of_linker = choice(&question).and_then(|it| of_linker(&it));
-            let of_linker = of_linker.unwrap_or(vec!["runtime"]);
+            let of_linker = choice.and_then(|it| of_linker(&it)).unwrap_or(vec!["runtime"]);
             self.listings.push(Listed { question, listing, of_linker });
         }
-        Ok(holds)
+        Ok(())
     }
 
     fn sorted(mut self) -> Self {
@@ -157,8 +151,8 @@ pub fn packages(
     })
 }
 
-/// Finds packages, while toolchains that a session believes in are looked at; nothing if one of
-/// them is not what it was, or had to be asked.
+/// Finds packages; nothing if a toolchain that the session believes in has to be asked, which is
+/// so, too, where it is not what it was.
 fn find(
     session: &Session<'_>,
     targets: &[&Target],
@@ -168,9 +162,8 @@ fn find(
         let found = session.go(pin);
         let go = found.as_ref().as_ref().map_err(|it| unfit(targets[0], no_go(it)))?;
         match graphs.add(session, go, &targets) {
-            Ok(true) => {}
-            Err(error) if !go.is_believed() => return Err(error),
-            Ok(false) | Err(_) => return Ok(None),
+            Err(_) if go.is_believed() => return Ok(None),
+            added => added?,
         }
     }
     Ok(Some(graphs.sorted()))

@@ -182,8 +182,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes toolchains for what they were at the last look, and asks nothing of them: whoever uses
-    /// what is read has to look ([`GoTool::holds`]).
+    /// Takes toolchains for what they were at the last look, and asks nothing of them: of each as
+    /// much is looked at as an answer hangs on.
     #[must_use]
     pub fn believing(self) -> Self {
         Self { trust: Trust::Believe, ..self }
@@ -361,7 +361,7 @@ impl<'a> Session<'a> {
                 return tells(packages);
             }
             let look = || Place::of(&self.machine.digests, go, key).filter(|_| trusts);
-            let place = look();
+            let place = look().filter(|_| go.holds());
             if let Some(packages) = place.as_ref().and_then(|it| it.packages(store)) {
                 return tells(packages);
             }
