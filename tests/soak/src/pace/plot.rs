@@ -3,12 +3,15 @@
 use crate::pace::Curve;
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 640.0;
+const WIDTH: f64 = 700.0;
 const HEIGHT: f64 = 360.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 130.0;
+const RIGHT: f64 = 190.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
+
+/// How far apart names are, so that each can be read.
+const LINE: f64 = 13.0;
 
 /// Told apart by people who see few colours, too (Okabe and Ito).
 const COLOURS: [&str; 5] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"];
@@ -86,6 +89,7 @@ pub fn svg(
         );
     }
     let _ = writeln!(text, "<text x=\"{LEFT}\" y=\"{}\">targets</text>", HEIGHT - 10.0);
+    let mut named: Vec<(f64, f64)> = Vec::new();
     for (curve, colour) in curves.iter().zip(COLOURS.iter().cycle()) {
         let places: Vec<_> = curve.points.iter().map(|it| (x(it.0), y(value(&it.1)))).collect();
         let path: Vec<_> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
@@ -99,13 +103,15 @@ pub fn svg(
                 writeln!(text, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
         }
         if let Some((x, y)) = places.last() {
-            let name = &curve.name;
-            let _ = writeln!(
-                text,
-                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{name}</text>",
-                x + 8.0,
-                y + 4.0
-            );
+            let (name, x, mut y) = (&curve.name, x + 8.0, y + 4.0);
+            let is_hit =
+                |it: &&(f64, f64), y: f64| (it.0 - x).abs() < 1.0 && (it.1 - y).abs() < LINE;
+            while let Some(other) = named.iter().find(|it| is_hit(it, y)) {
+                y = other.1 + LINE;
+            }
+            named.push((x, y));
+            let _ =
+                writeln!(text, "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{colour}\">{name}</text>");
         }
     }
     text + "</svg>\n"
@@ -127,5 +133,19 @@ mod tests {
         let text = svg("Time", "s", &[curve], |it| it.seconds);
         assert_eq!(text.matches("<circle").count(), 2);
         assert!(text.contains(">one</text>"));
+    }
+
+    #[test]
+    fn names_of_curves_that_end_together_stand_one_below_the_other() {
+        let taken = Taken { seconds: 0.5, mebibytes: 9.0 };
+        let curve = |name: &str| Curve { name: name.into(), points: vec![(100.0, taken)] };
+        let text = svg("Time", "s", &["one", "two", "three"].map(curve), |it| it.seconds);
+        let height = |name: &str| {
+            let line = text.lines().find(|it| it.ends_with(&format!(">{name}</text>"))).unwrap();
+            let rest = line.split_once(" y=\"").unwrap().1;
+            rest.split_once('"').unwrap().0.parse::<f64>().unwrap()
+        };
+        assert!((height("two") - height("one") - LINE).abs() < 0.2);
+        assert!((height("three") - height("two") - LINE).abs() < 0.2);
     }
 }
