@@ -67,7 +67,13 @@ impl Belief {
     /// `go/build/build.go`). What lies below the folders, such as embedded files, is none of it.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "held against file times, never shown or stored")]
-    pub fn holds_for(&self, root: &Path, packages: &HashSet<&str>, choice: &GoChoice) -> bool {
+    pub fn holds_for<'p>(
+        &self,
+        root: &Path,
+        packages: impl Iterator<Item = &'p str>,
+        choice: &GoChoice,
+    ) -> bool {
+        let packages: HashSet<_> = packages.collect();
         let sources = root.join("src/").into_os_string();
         let counts = |base: &Path, name: &OsStr, sight: &Sight| {
             let path = [base.as_os_str().as_bytes(), b"/", name.as_bytes()].concat();

@@ -14,7 +14,7 @@ use crate::model::go_sdk::GoSdk;
 use crate::plan::configuration::Selection;
 use crate::plan::go_choice::GoChoice;
 use crate::words::digest::Digest;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -200,7 +200,11 @@ impl GoTool {
     /// `choice` says which files count, if the toolchain was not looked at: tells whether that is
     /// what it was.
     #[must_use]
-    pub fn holds_for(&self, packages: &HashSet<&str>, choice: &GoChoice) -> bool {
+    pub fn holds_for<'p>(
+        &self,
+        packages: impl Iterator<Item = &'p str>,
+        choice: &GoChoice,
+    ) -> bool {
         match &self.known {
             Known::Digested | Known::Held => true,
             Known::Kept(it) => it.holds_for(&self.root, packages, choice),

@@ -116,8 +116,8 @@ impl<'q> NativeListing<'q> {
         let standard = || store.packed(&self.of_standard);
         let (standard, modules) = rayon::join(standard, || store.packed(&self.of_modules));
         let reading = Reading { of: self, standard: standard?, modules: modules? };
-        let known = || reading.standard.keys().map(String::as_str).collect();
-        let look = || self.go.holds_for(&known(), &self.choice);
+        let known = || reading.standard.keys().map(String::as_str);
+        let look = || self.go.holds_for(known(), &self.choice);
         let (holds, packages) = rayon::join(look, || reading.packages());
         packages.filter(|_| holds)
     }
